@@ -1,0 +1,51 @@
+# Every target sets up what it needs: `make test` works on a fresh clone. `make help` lists the targets.
+
+PYTHON  ?= $(shell command -v python3.11 || command -v python3)
+RUN     ?= runs/staker_quickstart
+WORKERS ?= 2
+
+PY    := .venv/bin/python
+READY := .venv/.installed
+
+.PHONY: help setup train test test-all bench lint format clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY)  ## virtual environment .venv with the pinned packages of constraints.txt
+
+train: $(READY)  ## train the quickstart staker and judge it against the baselines (RUN=folder)
+	$(PY) train.py configs/staker_quickstart.yaml --run-dir $(RUN) --overwrite
+	$(PY) evaluate.py $(RUN)
+
+test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	$(PY) -m pytest -n $(WORKERS) -m "not slow"
+
+test-all: lint  ## style, types, and every test
+	$(PY) -m pytest -n $(WORKERS)
+
+bench: $(READY)  ## speed of the environment
+	$(PY) benchmarks/speed.py
+
+lint: $(READY)  ## style and types
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/pyright
+
+format: $(READY)  ## mend what can be mended by a machine
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+clean:  ## remove caches and builds; .venv and runs stay
+	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'dtao_gym needs Python 3.11 or newer: make PYTHON=/path/to/python3.11'; exit 1; }
+	test -x $(PY) || "$(PYTHON)" -m venv .venv
+	$(PY) -m pip install -q -c constraints.txt -e ".[all]"
+	@touch $@

@@ -1,0 +1,108 @@
+"""Episodes of one learner per world: what the single, vector and Stable-Baselines3 views share."""
+
+from typing import Any
+
+import numpy as np
+
+from dtao_gym.envs.roles import ROLES
+from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config, ConfigError
+
+
+def checked_config(config: Any, overrides: dict[str, Any]) -> Config:
+    """The configuration of an environment with one learner per world."""
+    made = Config.make(config, **overrides)
+    if made.n_learners != 1:
+        raise ConfigError(f"n_learners: got {made.n_learners}, allowed is 1 in this environment")
+    return made
+
+
+class Episodes:
+    """A batch of worlds with one learner each, its seeds, and the ends of its episodes.
+
+    An episode is known by (seed, number): `reset` with a seed starts its number 0, each later reset without
+    one the next number. So the k-th episode of a seed is the same however it is reached.
+    """
+
+    def __init__(self, config: Config, n_worlds: int, role: str, threads: int = 1, max_episode_steps: int | None = None):
+        if role not in ROLES:
+            raise ConfigError(f"role: got {role!r}, allowed are {', '.join(ROLES)}")
+        self.config = config
+        self.batch = Batch(config, n_worlds, threads=threads)
+        self.role = ROLES[role](self.batch)
+        steps = -(-config.horizon_days // config.days_per_step)
+        self.max_steps = min(steps, max_episode_steps or steps)
+        self.seeds = [config.world_seed + k for k in range(n_worlds)]
+        self.numbers = [-1] * n_worlds
+        self.steps = np.zeros(n_worlds, np.int64)
+        self._standing = self.role.standing(self.batch)
+
+    @property
+    def n_worlds(self) -> int:
+        return self.batch.n_worlds
+
+    def reset(self, world: int, seed: int | None = None) -> None:
+        """Start the next episode of one world, or the first of a new seed."""
+        if seed is not None:
+            self.seeds[world], self.numbers[world] = int(seed), -1
+        self.numbers[world] += 1
+        self.steps[world] = 0
+        self.batch.reset(world, self.seeds[world], self.numbers[world])
+
+    def reset_done(self) -> None:
+        """Call after one or more resets: rewards count from the wealth of the new start."""
+        self._standing = self.role.standing(self.batch)
+
+    def checked(self, actions: Any) -> np.ndarray:
+        """Actions as `(n_worlds, size)` float32, or a ValueError that names the world and the value."""
+        actions = np.asarray(actions, np.float32)
+        expected = (self.n_worlds, *self.role.action_space.shape)
+        if actions.shape != expected:
+            raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")
+        if not np.abs(actions).max() <= 1.0:  # also true of NaN
+            where = tuple(int(i) for i in np.argwhere(~(np.abs(actions) <= 1.0))[0])
+            raise ValueError(
+                f"action: got {actions[where]} at world {where[0]}, entry {where[1]}, allowed are -1 to 1"
+            )
+        return actions
+
+    def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Advance all worlds: (reward float64, terminated, truncated), each `(n_worlds,)`.
+
+        Raises ValueError for actions of the wrong shape, NaN or outside [-1, 1]; nothing has changed then.
+        """
+        actions = self.checked(actions)
+        self.batch.advance(self.role.orders(self.batch, actions), self.config.days_per_step)
+        self.steps += 1
+        standing = self.role.standing(self.batch)
+        reward = standing - self._standing
+        self._standing = standing
+        terminated = self.role.ruined(self.batch)
+        truncated = (self.steps >= self.max_steps) & ~terminated
+        return reward, terminated, truncated
+
+    def observe(self) -> np.ndarray:
+        """Fresh float32 observations `(n_worlds, size)`."""
+        return self.role.observe(self.batch)
+
+    def info(self) -> dict[str, np.ndarray]:
+        """What a researcher logs, one row per world.
+
+        day; wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools on the step's last day);
+        welfare (sum of true values, TAO a day); emission_hhi and price_sum over the simulated subnets; and
+        per subnet true_value, spot_price, emission_share.
+        """
+        state = self.batch.state
+        share, price, value = state.row("emission_share"), self.batch.spot_price(), state.row("true_value")
+        return {
+            "day": state.worlds["day"].copy(),
+            "wealth": state.learners["wealth"][:, 0].copy(),
+            "root_tao": state.learners["root"][:, 0].copy(),
+            "traded_tao": state.learners["traded"][:, 0].copy(),
+            "welfare": value.sum(1),
+            "emission_hhi": np.einsum("wn,wn->w", share, share),
+            "price_sum": price.sum(1),
+            "true_value": value.copy(),
+            "spot_price": price,
+            "emission_share": share.copy(),
+        }

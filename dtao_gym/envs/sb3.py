@@ -1,0 +1,93 @@
+"""Many worlds as a Stable-Baselines3 VecEnv. Imports Stable-Baselines3: install the extra `train`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnv
+
+from dtao_gym.envs.episodes import Episodes, checked_config
+
+
+class MarketVecEnv(VecEnv):
+    """`num_envs` worlds with one learner each, over the same batch as the Gymnasium vector environment.
+
+    Finished worlds start their next episode at once; `infos` carry `terminal_observation`,
+    `TimeLimit.truncated` and, at an end, `episode` with return, length and final wealth.
+
+    Args:
+        num_envs: number of worlds.
+        role, config, max_episode_steps, **overrides: as in `SingleEnv`.
+        threads: threads that share the worlds.
+    """
+
+    def __init__(
+        self,
+        num_envs: int,
+        role: str = "staker",
+        config: Any = None,
+        max_episode_steps: int | None = None,
+        threads: int = 1,
+        **overrides: Any,
+    ):
+        self.episodes = Episodes(checked_config(config, overrides), num_envs, role, threads, max_episode_steps)
+        self.render_mode = None
+        super().__init__(num_envs, self.episodes.role.observation_space, self.episodes.role.action_space)
+        self._actions: np.ndarray | None = None
+        self._returns = np.zeros(num_envs)
+
+    def reset(self) -> np.ndarray:
+        for world in range(self.num_envs):
+            self.episodes.reset(world, self._seeds[world])
+        self.episodes.reset_done()
+        self._returns[:] = 0.0
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return self.episodes.observe()
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def step_wait(self):
+        reward, terminated, truncated = self.episodes.step(self._actions)
+        self._returns += reward
+        done = terminated | truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if done.any():
+            last = self.episodes.observe()
+            wealth = self.episodes.batch.state.learners["wealth"][:, 0].copy()
+            for world in np.flatnonzero(done):
+                infos[world] = {
+                    "terminal_observation": last[world],
+                    "TimeLimit.truncated": bool(truncated[world]),
+                    "episode": {
+                        "r": float(self._returns[world]),
+                        "l": int(self.episodes.steps[world]),
+                        "wealth": float(wealth[world]),
+                    },
+                }
+                self.episodes.reset(int(world))
+            self.episodes.reset_done()
+            self._returns[done] = 0.0
+        return self.episodes.observe(), reward.astype(np.float32), done, infos
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        return [getattr(self.episodes, attr_name, getattr(self, attr_name, None)) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError(f"{attr_name}: worlds share their attributes; use episodes.batch.set_parameters")
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call a method of the shared batch once for each index, with the world's number first."""
+        method = getattr(self.episodes, method_name)
+        return [method(world, *args, **kwargs) for world in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        return [None] * self.num_envs

@@ -1,0 +1,72 @@
+"""One learner of any role in one world, as a Gymnasium environment."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.render import MarketPicture
+
+
+class SingleEnv(gym.Env):
+    """The market of a chain state with one learner; everybody else is scripted.
+
+    Args:
+        role: `staker`; see `dtao_gym.envs.roles.Staker` for spaces and reward.
+        config: a `Config`, a dict or a path to a YAML file.
+        render_mode: "ansi" (a table), "rgb_array" (a picture, `(600, 800, 3)` uint8) or None.
+        max_episode_steps: ends episodes before `horizon_days`.
+        **overrides: any parameter of `Config`, such as `n_subnets=16`.
+
+    Ends: `terminated` when wealth falls below `ruin_fraction` of its start, `truncated` at the horizon.
+    `info`: see `Episodes.info`.
+    Raises ConfigError for bad parameters, ValueError for bad actions.
+    """
+
+    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        role: str = "staker",
+        config: Any = None,
+        render_mode: str | None = None,
+        max_episode_steps: int | None = None,
+        **overrides: Any,
+    ):
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None")
+        self.render_mode = render_mode
+        self.episodes = Episodes(checked_config(config, overrides), 1, role, 1, max_episode_steps)
+        self.observation_space = self.episodes.role.observation_space
+        self.action_space = self.episodes.role.action_space
+        self._picture = MarketPicture() if render_mode else None
+
+    @property
+    def config(self):
+        """The resolved configuration."""
+        return self.episodes.config
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        super().reset(seed=seed)
+        self.episodes.reset(0, seed)
+        self.episodes.reset_done()
+        if self._picture is not None:
+            self._picture.start(self.episodes)
+        return self.episodes.observe()[0], self._info()
+
+    def step(self, action: np.ndarray):
+        reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
+        if self._picture is not None:
+            self._picture.add(self.episodes)
+        obs = self.episodes.observe()[0]
+        return obs, float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info()
+
+    def _info(self) -> dict[str, Any]:
+        return {name: rows[0] for name, rows in self.episodes.info().items()}
+
+    def render(self):
+        if self._picture is None:
+            gym.logger.warn("render() was called without a render_mode: pass render_mode to gym.make.")
+            return None
+        return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()

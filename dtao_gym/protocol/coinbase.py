@@ -1,0 +1,168 @@
+"""The coinbase: what a run of blocks does to one subnet before anybody trades.
+
+Source: subtensor `coinbase/run_coinbase.rs` and `staking/stake_utils.rs`. With `blocks = 1` the span below
+is one block of the chain, in the chain's order; with more it takes the price and the issuance at the middle
+of the span, which makes the error of long spans second order.
+"""
+
+from typing import NamedTuple
+
+from dtao_gym.numerics import exp, inlined_rule, log1p
+from dtao_gym.protocol.pool import (
+    WEIGHT_MAX,
+    WEIGHT_MIN,
+    alpha_for_tao,
+    spot_price,
+    tao_for_alpha,
+    weight_after_injection,
+)
+
+INJECTIONS = {"alpha_emission": 0, "root_proportion": 1}
+"""Caps on the alpha that a block adds to a pool. `alpha_emission`: the alpha emission, and TAO is never cut
+(2025, lifts the price of capped subnets); `root_proportion`: root proportion times it, and the TAO above
+buys alpha (from June 2026)."""
+ROOT_DIVIDENDS = {"sold": 0, "claimable": 1}
+"""What becomes of root's alpha: `sold` into the pool every block (2025), or kept `claimable` by root
+holders (from November 2025)."""
+
+ALPHA_EMISSION_CAP, ROOT_PROPORTION_CAP = INJECTIONS.values()
+SOLD, CLAIMABLE = ROOT_DIVIDENDS.values()
+
+
+class Span(NamedTuple):
+    """A subnet after the coinbase of a span, and what the span handed out (TAO, alpha)."""
+
+    tao_reserve: float
+    alpha_reserve: float
+    pool_tao_weight: float
+    alpha_injected: float
+    alpha_bought: float
+    """Bought by the chain with the TAO above the cap; becomes protocol alpha."""
+    alpha_out: float
+    """Minted to participants: owner, miners, validators and root together."""
+    root_alpha: float
+    root_tao: float
+    """Proceeds of root's alpha where it is sold at once, else 0."""
+    tao_unused: float
+    """Emission of an injection that was skipped or of a pool without a price; not issued."""
+
+
+@inlined_rule
+def root_proportion(tao_weight, root_stake_tao, alpha_issuance):
+    """Root's weight against a subnet's alpha: w R / (w R + I)."""
+    root = tao_weight * root_stake_tao
+    total = root + alpha_issuance
+    return root / total if total > 0.0 else 0.0
+
+
+@inlined_rule
+def subnet_terms(injection, tao_emission, price, alpha_emission, root_share):
+    """(tao_in, alpha_in, excess) of a block: what enters the pool, and the TAO that buys alpha instead."""
+    wanted = tao_emission / price if price > 0.0 else 0.0
+    if injection == ALPHA_EMISSION_CAP:
+        alpha_in = min(wanted, alpha_emission) if price > 0.0 else alpha_emission
+        return tao_emission, alpha_in, 0.0
+    alpha_in = min(wanted, root_share * alpha_emission)
+    tao_in = alpha_in * price
+    return tao_in, alpha_in, max(tao_emission - tao_in, 0.0)
+
+
+@inlined_rule
+def split_alpha_out(alpha_out, owner_cut, root_share):
+    """(owner, miners, validators, root): owner cut first, half of the rest to miners, root's part from the other half."""
+    owner = alpha_out * owner_cut
+    rest = alpha_out - owner
+    miners = 0.5 * rest
+    root = miners * root_share
+    return owner, miners, miners - root, root
+
+
+@inlined_rule
+def moving_price_rate(base, blocks_since_start, halving_blocks):
+    """Weight of today's price in the moving price of one block: base b / (b + h), or base where h = 0."""
+    return base * blocks_since_start / (blocks_since_start + halving_blocks) if halving_blocks > 0.0 else base
+
+
+@inlined_rule
+def moving_price_decay(rate, blocks):
+    """What is left of the old moving price after `blocks` blocks at a constant rate."""
+    return exp(blocks * log1p(-rate))
+
+
+@inlined_rule
+def next_moving_price(moving_price, price, decay):
+    """Moving price after a span with a constant price; prices above 1 TAO count as 1."""
+    clipped = min(price, 1.0)
+    return clipped + (moving_price - clipped) * decay
+
+
+@inlined_rule
+def coinbase_span(
+    blocks,
+    tao_emission,
+    alpha_emission,
+    tao_reserve,
+    alpha_reserve,
+    pool_tao_weight,
+    alpha_outstanding,
+    root_weighted_tao,
+    owner_cut,
+    injection,
+    root_dividend,
+    root_sell_open,
+):
+    """Coinbase of `blocks` blocks for one subnet; emissions are per block, `root_weighted_tao` is w R."""
+    half_span = 0.5 * (blocks - 1.0)
+    issuance = alpha_reserve + alpha_outstanding
+    share = root_proportion(1.0, root_weighted_tao, issuance)
+    price = spot_price(tao_reserve, alpha_reserve, pool_tao_weight)
+
+    # price and issuance of the middle block, predicted from the terms of the first
+    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
+    share_mid = root_proportion(1.0, root_weighted_tao, issuance + half_span * (alpha_in + alpha_emission))
+    if injection == ROOT_PROPORTION_CAP and tao_reserve > 0.0:
+        price *= 1.0 + half_span * excess / (tao_reserve * (1.0 - pool_tao_weight))
+    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share_mid)
+
+    tao_in, alpha_in, excess = blocks * tao_in, blocks * alpha_in, blocks * excess
+    unused = 0.0 if price > 0.0 else excess  # nothing can be bought in a pool without a price
+    excess -= unused
+    weight = pool_tao_weight
+    if injection == ROOT_PROPORTION_CAP:
+        weight = weight_after_injection(
+            tao_reserve, alpha_reserve, pool_tao_weight, tao_in, alpha_in, price
+        )
+        skipped = weight < WEIGHT_MIN or weight > WEIGHT_MAX
+        unused += tao_in if skipped else 0.0
+        weight = pool_tao_weight if skipped else weight
+        tao_in = 0.0 if skipped else tao_in
+        alpha_in = 0.0 if skipped else alpha_in
+    # the chain buys against the reserves before injection; in a long span half of it has already arrived
+    early = half_span / blocks
+    bought = alpha_for_tao(
+        tao_reserve + early * tao_in, alpha_reserve + early * alpha_in, weight, excess
+    )
+    tao_reserve += tao_in + excess
+    alpha_reserve += alpha_in - bought
+
+    alpha_out = blocks * alpha_emission
+    # root's part is measured after the block's own minting
+    minted_by_then = (half_span + 1.0) * (alpha_in / blocks + alpha_emission)
+    share_after = root_proportion(1.0, root_weighted_tao, issuance + minted_by_then)
+    root_alpha = split_alpha_out(alpha_out, owner_cut, share_after)[3]
+    root_tao = 0.0
+    if root_dividend == SOLD and root_sell_open:
+        root_tao = tao_for_alpha(tao_reserve, alpha_reserve, weight, root_alpha)
+        tao_reserve -= root_tao
+        alpha_reserve += root_alpha
+    return Span(
+        tao_reserve,
+        alpha_reserve,
+        weight,
+        alpha_in,
+        bought,
+        alpha_out,
+        root_alpha,
+        root_tao,
+        unused,
+    )

@@ -1,0 +1,132 @@
+"""The pool of a subnet: price, swaps, orders with a price limit, injection.
+
+A weighted pool (subtensor `pallets/swap/src/pallet/balancer.rs`): reserves y of TAO and x of alpha, weights
+w of TAO and 1 - w of alpha. Constant product, the pool of 2025, is the weight 1/2 and takes a rational
+branch that keeps exact halves exact. All functions are without fee unless they say otherwise, and none
+changes anything: they return what would be exchanged.
+"""
+
+from dtao_gym.numerics import expm1, inlined_rule, log, log1p
+
+WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99
+"""Range of the TAO weight (balancer.rs); an injection that would leave it is skipped."""
+
+MIN_RESERVE = 1e-3
+"""Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
+
+MAX_INPUT_RATIO = 1000.0
+"""Largest input of a swap, as a multiple of the reserve it enters (swap pallet)."""
+
+
+@inlined_rule
+def spot_price(tao_reserve, alpha_reserve, tao_weight):
+    """TAO per alpha: (1 - w) y / (w x); 0 for a pool without alpha."""
+    if tao_weight == 0.5:
+        return tao_reserve / alpha_reserve if alpha_reserve > 0.0 else 0.0
+    denominator = tao_weight * alpha_reserve
+    return (1.0 - tao_weight) * tao_reserve / denominator if denominator > 0.0 else 0.0
+
+
+@inlined_rule
+def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
+    """Output of a swap; weight_ratio is the weight of what comes in over that of what goes out."""
+    if weight_ratio == 1.0:
+        total = reserve_in + amount_in
+        return reserve_out * (amount_in / total) if total > 0.0 else 0.0
+    step = log1p(amount_in / reserve_in) if reserve_in > 0.0 else 0.0
+    return -reserve_out * expm1(-weight_ratio * step)
+
+
+@inlined_rule
+def _swap_allowed(reserve_in, reserve_out, amount_in, amount_out):
+    return (
+        amount_in > 0.0
+        and amount_in <= MAX_INPUT_RATIO * reserve_in
+        and reserve_out - amount_out >= MIN_RESERVE
+    )
+
+
+@inlined_rule
+def weight_ratio(tao_weight):
+    """Weight of TAO over the weight of alpha, exactly 1 at weight 1/2."""
+    return 1.0 if tao_weight == 0.5 else tao_weight / (1.0 - tao_weight)
+
+
+@inlined_rule
+def alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, tao_in):
+    """Alpha that `tao_in` TAO buys: x (1 - (y / (y + dy))**(w/(1-w)))."""
+    return _swap(tao_reserve, alpha_reserve, weight_ratio(tao_weight), tao_in)
+
+
+@inlined_rule
+def tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in):
+    """TAO that `alpha_in` alpha sells for: y (1 - (x / (x + dx))**((1-w)/w))."""
+    return _swap(alpha_reserve, tao_reserve, 1.0 / weight_ratio(tao_weight), alpha_in)
+
+
+@inlined_rule
+def buy(tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao):
+    """Stake `tao_in` TAO, fees included.
+
+    Returns (alpha_out, tao_taken, fee_tao, tao_reserve, alpha_reserve): the proportional fee leaves the
+    pool for the block author, the flat fee of the launch pool stays in it. An order that the chain would
+    reject (output reserve below `MIN_RESERVE`, input above 1,000 reserves) takes nothing.
+    """
+    flat = min(flat_fee_tao, tao_in)
+    fee = (tao_in - flat) * fee_rate
+    net = tao_in - flat - fee
+    out = alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, net)
+    ok = _swap_allowed(tao_reserve, alpha_reserve, net, out)
+    out = out if ok else 0.0
+    taken = tao_in if ok else 0.0
+    fee = fee if ok else 0.0
+    return out, taken, fee, tao_reserve + (taken - fee), alpha_reserve - out
+
+
+@inlined_rule
+def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_tao):
+    """Unstake `alpha_in` alpha, fees included.
+
+    Returns (tao_out, alpha_taken, fee_tao, tao_reserve, alpha_reserve). The proportional fee is kept back in
+    alpha and then sold to TAO for the block author, so that all of `alpha_in` enters the pool; the flat fee
+    of the launch pool is taken from the proceeds and stays in the pool. Orders that the chain would reject
+    take nothing.
+    """
+    total = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in)
+    out = total
+    if fee_rate > 0.0:
+        out = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in * (1.0 - fee_rate))
+    ok = _swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
+    fee = total - out if ok else 0.0
+    out = max(out - flat_fee_tao, 0.0) if ok else 0.0
+    taken = alpha_in if ok else 0.0
+    return out, taken, fee, tao_reserve - (out + fee), alpha_reserve + taken
+
+
+@inlined_rule
+def trade_to_reach(tao_reserve, alpha_reserve, tao_weight, price, target_price):
+    """(tao_in, alpha_in) that moves the price to `target_price`; one of the two is 0.
+
+    A buy of y ((p'/p)**(1-w) - 1) TAO if the target is above the price, else a sale of x ((p/p')**w - 1)
+    alpha; nothing if price or target is not positive.
+    """
+    if not (price > 0.0 and target_price > 0.0):
+        return 0.0, 0.0
+    rising = target_price >= price
+    ratio = target_price / price if rising else price / target_price
+    exponent = 1.0 - tao_weight if rising else tao_weight
+    step = ratio**0.5 - 1.0 if tao_weight == 0.5 else expm1(exponent * log(ratio))
+    return (tao_reserve * step if rising else 0.0), (0.0 if rising else alpha_reserve * step)
+
+
+@inlined_rule
+def weight_after_injection(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, price):
+    """TAO weight that leaves the price at `price` when both amounts are added; may fall outside the range.
+
+    (y + dy) / (p (x + dx) + y + dy), with p x written as y (1-w)/w so that an injection at the pool's own
+    price leaves a weight of 1/2 exactly at 1/2.
+    """
+    alpha_side = tao_reserve / weight_ratio(tao_weight) + price * alpha_in
+    tao_side = tao_reserve + tao_in
+    total = alpha_side + tao_side
+    return tao_side / total if total > 0.0 else tao_weight

@@ -1,0 +1,128 @@
+"""A batch of worlds: configurations, state, and the compiled day over them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dtao_gym.world.config import PARAMETERS_DTYPE, Config, ConfigError, parameters
+from dtao_gym.world.day import advance_kernel, run_over_worlds
+from dtao_gym.world.genesis import genesis, layout_of
+from dtao_gym.world.state import Audit, State, audit, offsets
+
+
+class Batch:
+    """`n_worlds` worlds that advance together; world k is bit-identical to a batch of its own.
+
+    Args:
+        config: one configuration for all worlds, or one for each. Worlds may differ in everything but the
+            sizes of arrays: number of subnets and learners, lags of price and signal.
+        n_worlds: number of worlds; with several configurations their number.
+        seeds: world seeds, by default `config.world_seed + k` for world k.
+        threads: threads that share large batches; results do not depend on it.
+    """
+
+    def __init__(
+        self,
+        config: Config | Sequence[Config],
+        n_worlds: int = 1,
+        *,
+        seeds: Sequence[int] | None = None,
+        threads: int = 1,
+    ):
+        self.configs = [config] * n_worlds if isinstance(config, Config) else list(config)
+        if not self.configs:
+            raise ConfigError("n_worlds: got 0, allowed is 1 or more")
+        self.layout = layout_of(self.configs[0])
+        for k, other in enumerate(self.configs):
+            if other is not self.configs[0] and layout_of(other) != self.layout:
+                raise ConfigError(
+                    f"config of world {k}: got {layout_of(other)}, allowed is {self.layout} as in world 0"
+                )
+        self.threads = threads
+        self.state = State(self.layout, len(self.configs))
+        self.parameters = np.array([parameters(c) for c in self.configs], PARAMETERS_DTYPE)
+        self.offsets = offsets(self.layout)
+        self._no_orders = np.zeros((self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets))
+        seeds = [c.world_seed + k for k, c in enumerate(self.configs)] if seeds is None else seeds
+        if len(seeds) != self.n_worlds:
+            raise ConfigError(f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world")
+        for world, seed in enumerate(seeds):
+            self.reset(world, int(seed), 0)
+
+    @property
+    def n_worlds(self) -> int:
+        return len(self.configs)
+
+    def reset(self, world: int, seed: int, episode: int) -> None:
+        """Put one world at the start of an episode; the draws depend on (seed, episode) alone."""
+        if not 0 <= seed < 2**63:
+            raise ConfigError(f"seed: got {seed}, allowed are 0 to 2**63 - 1")
+        self.state.set(world, genesis(self.configs[world], seed, episode))
+
+    def step(self, orders: np.ndarray | None = None, days: int = 1) -> None:
+        """Advance all worlds by `days` days.
+
+        Args:
+            orders: `(n_worlds, n_learners, n_subnets)` float64, executed on the first day: TAO to stake
+                where positive, alpha to unstake where negative. None: no orders. Sales are cut to what is
+                held, buys to the root stake at hand.
+            days: days to advance.
+
+        Raises:
+            ValueError: for orders of another shape or not finite, and fewer than one day; nothing has
+                been changed then.
+        """
+        if days < 1:
+            raise ValueError(f"days: got {days}, allowed is 1 or more")
+        if orders is None:
+            orders = self._no_orders
+        else:
+            orders = np.ascontiguousarray(orders, np.float64)
+            expected = (self.n_worlds, self.layout.n_learners, self.layout.n_subnets)
+            if orders.shape != expected:
+                raise ValueError(f"orders: got shape {orders.shape}, allowed is {expected}")
+            if not np.isfinite(orders).all():
+                where = tuple(int(i) for i in np.argwhere(~np.isfinite(orders))[0])
+                raise ValueError(
+                    f"orders: got {orders[where]} at world {where[0]}, learner {where[1]}, "
+                    f"subnet {where[2]}, allowed are finite numbers"
+                )
+        self.advance(orders, days)
+
+    def advance(self, orders: np.ndarray, days: int) -> None:
+        """`step` without the checks, for callers that made the orders themselves."""
+        state, records, at = self.state, self.parameters, self.offsets
+
+        def task(first: int, last: int) -> None:
+            advance_kernel(
+                state.block, state.worlds, state.learners, records, orders, days, at, first, last
+            )
+
+        run_over_worlds(self.n_worlds, self.threads, task)
+
+    def set_parameters(self, worlds: Sequence[int] | None = None, **changes: Any) -> None:
+        """Change era, institution or other parameters of some worlds (None: all) from the next day on.
+
+        Raises `ConfigError`, with nothing changed, for unknown or bad values and for changes of array sizes.
+        """
+        chosen = range(self.n_worlds) if worlds is None else worlds
+        changed = {w: Config.make(self.configs[w], **changes) for w in chosen}
+        for world, config in changed.items():
+            if layout_of(config) != self.layout:
+                raise ConfigError(
+                    f"config of world {world}: got {layout_of(config)}, allowed is {self.layout}: "
+                    "sizes of arrays are fixed when a batch is made"
+                )
+        for world, config in changed.items():
+            self.configs[world] = config
+            self.parameters[world] = parameters(config)
+
+    def audit(self, tolerance: float = 1e-9) -> Audit:
+        """Whether TAO and alpha are conserved; see `state.audit`."""
+        return audit(self.state, tolerance)
+
+    def spot_price(self) -> np.ndarray:
+        """`(n_worlds, n_subnets)` TAO per alpha."""
+        weight = self.state.row("pool_tao_weight")
+        return (1.0 - weight) * self.state.row("tao_reserve") / (weight * self.state.row("alpha_reserve"))

@@ -1,0 +1,317 @@
+"""The compiled day: decisions, spans, production, reckoning. The order of events is the contract.
+
+0. What is observed is the state at the end of the day before.
+1. All decisions are taken at once: targets of scripted stakers, spending of treasuries, learners' orders.
+2. Spans of blocks. In each: shares, minting, injection, dividends, moving prices (`spans.coinbase`); then
+   the trades, in an order of groups drawn by key for each span.
+3. True value, opinion and signal move; users pay for value.
+4. Money under way returns from `outside` to purses; purses and root rebalance.
+5. Learners' positions are valued at what a sale would fetch.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from dtao_gym.economy.valuation import market_target, uninformed_tilt
+from dtao_gym.economy.value import next_opinion, next_value, public_signal
+from dtao_gym.numerics import compile_kernel, composed, expm1, inlined_rule, log1p, rule, source_fingerprint
+from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.protocol.pool import buy, spot_price, tao_for_alpha
+from dtao_gym.world import spans
+from dtao_gym.world.config import parameters_of
+from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
+from dtao_gym.world.state import Scratch, scratch_rows, subnet_rows
+
+N_SCRATCH = len(Scratch._fields)
+DAYS_PER_YEAR = 365.0
+LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
+
+
+@rule
+def part_of_day(rate, spans_per_day):
+    """Per-span rate that compounds to `rate` over a day."""
+    return 1.0 if rate >= 1.0 else -expm1(log1p(-rate) / spans_per_day)
+
+
+@inlined_rule
+def _target_stage(s, past_price, signal, p, informed, mean_yield):
+    for i in range(s.tao_reserve.size):
+        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+        excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
+        tilt = uninformed_tilt(
+            s.opinion[i], price, past_price[i], p.momentum, excess_yield, p.yield_sensitivity
+        )
+        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+        dilution = issuance / s.alpha_genesis[i] if p.dilution else 1.0
+        s.target_price[i] = market_target(
+            p.price_per_value, informed, s.true_value[i], signal[i] * tilt, dilution
+        )
+
+
+@inlined_rule
+def _moving_rate_stage(s, block, blocks, p):
+    middle = block + 0.5 * (BLOCKS_PER_DAY - 1.0)
+    for i in range(s.tao_reserve.size):
+        rate = moving_price_rate(
+            p.moving_price_base, middle - s.start_block[i], p.moving_price_halving_blocks
+        )
+        s.moving_rate[i] = rate
+        s.moving_decay[i] = moving_price_decay(rate, blocks)
+
+
+@rule
+def population_wealth(block, world):
+    """(informed, uninformed): purse, root and holdings at spot, TAO."""
+    s = subnet_rows(block)
+    informed = world.purse_informed + world.root_informed
+    uninformed = world.purse_uninformed + world.root_uninformed
+    for i in range(s.tao_reserve.size):
+        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+        informed += price * s.informed_alpha[i]
+        uninformed += price * s.uninformed_alpha[i]
+    return informed, uninformed
+
+
+@rule
+def decide(block, at, world, p, blocks):
+    """Scripted decisions of the day, from the state at the end of the day before."""
+    s = subnet_rows(block)
+    n = s.tao_reserve.size
+    mean_yield = 0.0
+    if p.yield_sensitivity > 0.0:
+        for i in range(n):
+            mean_yield += s.stake_yield[i]
+        mean_yield *= DAYS_PER_YEAR / n
+    informed = world.informed_weight
+    if p.wealth_weights:
+        mine, theirs = population_wealth(block, world)
+        informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
+    past_price = block[at.price_history + world.day % at.price_days]
+    signal = block[at.signal_history + world.day % at.signal_days]
+    _target_stage(s, past_price, signal, p, informed, mean_yield)
+    _moving_rate_stage(s, world.block, blocks, p)
+    # today's price takes the place of the oldest, which has just been read
+    for i in range(n):
+        past_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+    spent = 0.0
+    for i in range(n):
+        spent += s.treasury[i] * p.spend_rate
+        s.treasury[i] -= s.treasury[i] * p.spend_rate
+    world.outside += spent
+
+
+@composed
+def span(block, scratch, at, world, learners, orders, p, blocks, index, trading, rates, weights):
+    """One span: coinbase, then the four groups of trades in their drawn order."""
+    spans.coinbase(block, scratch, at, world, learners, p, blocks, weights)
+    speed, purse_use, pool_limit, claimed = rates
+    words = philox(world.world_key, world.episode, index, world.day, 0, ORDER)
+    for group in permutation_of_four(words[0], words[1], words[2]):
+        if group == LEARNERS:
+            if trading > 0.0:
+                first = int(words[3] % np.uint64(at.n_learners))
+                for k in range(at.n_learners):
+                    me = (first + k) % at.n_learners
+                    alpha = block[at.learner_alpha + me]
+                    spans.learner_trades(block, alpha, world, learners[me], orders[me], trading, p)
+        elif group == INSIDERS:
+            spans.insiders_sell(block, scratch, blocks, p, weights)
+        elif group == CLAIMS:
+            spans.claim_root(block, scratch, at, world, learners, p, claimed, weights)
+        else:
+            spans.scripted_stakers_trade(
+                block, scratch, world, p, speed, purse_use, pool_limit, weights
+            )
+    spans.settle(scratch, world)
+    world.block += blocks
+
+
+@inlined_rule
+def _value_stage(s, t, signal, p):
+    for i in range(s.tao_reserve.size):
+        s.true_value[i] = next_value(
+            s.true_value[i], s.value_anchor[i], p.value_persistence, p.value_innovation_sd, t.gain[i]
+        )
+        s.opinion[i] = next_opinion(
+            s.opinion[i], p.opinion_persistence, p.opinion_innovation_sd, t.take[i]
+        )
+        signal[i] = public_signal(s.true_value[i], p.signal_noise_sd, t.sold[i])
+
+
+@rule
+def produce(block, scratch, at, world, p):
+    """True value, opinion and the public signal move by one day."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    key, episode, day = world.world_key, world.episode, world.day
+    for i in range(s.tao_reserve.size):
+        a, b, c, _ = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), ECONOMY)
+        t.gain[i], t.take[i], t.sold[i] = normal(a), normal(b), normal(c)
+    signal = block[at.signal_history + day % at.signal_days]
+    _value_stage(s, t, signal, p)
+
+
+@inlined_rule
+def _revenue_stage(s, t, paid_part, p, weights):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        bought, taken, fee, tao, alpha = buy(
+            s.tao_reserve[i],
+            s.alpha_reserve[i],
+            weight,
+            paid_part * p.revenue_share * s.true_value[i],
+            p.pool_fee,
+            p.flat_fee_tao,
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        s.alpha_recycled[i] += bought
+        t.tao_in[i] = taken
+        t.insider_fee[i] = fee
+
+
+@rule
+def users_pay(block, scratch, world, p, weights):
+    """Users buy alpha for a part of the value they get, from `outside`; what they buy is recycled."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    due = 0.0
+    for i in range(s.tao_reserve.size):
+        due += p.revenue_share * s.true_value[i]
+    part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
+    _revenue_stage(s, t, part, p, weights)
+    paid = fees = 0.0
+    for i in range(s.tao_reserve.size):
+        paid += t.tao_in[i]
+        fees += t.insider_fee[i]
+    world.outside -= paid
+    world.authors += fees
+    world.revenue_paid = paid
+    world.revenue_rationed = due * (1.0 - part)
+
+
+@rule
+def return_money(block, world, p):
+    """Part of `outside` returns to purses by wealth; each population restores its liquid share."""
+    informed, uninformed = population_wealth(block, world)
+    total = informed + uninformed
+    if total > 0.0:
+        returned = p.outside_return * world.outside
+        world.outside -= returned
+        world.purse_informed += returned * (informed / total)
+        world.purse_uninformed += returned * (uninformed / total)
+    gap = p.purse_share * (world.purse_informed + world.root_informed) - world.purse_informed
+    world.purse_informed += p.purse_rebalance * gap
+    world.root_informed -= p.purse_rebalance * gap
+    gap = p.purse_share * (world.purse_uninformed + world.root_uninformed) - world.purse_uninformed
+    world.purse_uninformed += p.purse_rebalance * gap
+    world.root_uninformed -= p.purse_rebalance * gap
+
+
+@inlined_rule
+def _quote_stage(s, t, alpha, owed, p, weights):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
+        out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
+        t.tao_in[i] = max(out - p.flat_fee_tao, 0.0) if net > 0.0 else 0.0
+
+
+@rule
+def value_learners(block, scratch, at, learners, p, weights):
+    """Liquidation wealth of each learner: root, and what its alpha and claims would fetch, fees and impact included."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    for learner in range(at.n_learners):
+        alpha = block[at.learner_alpha + learner]
+        owed = block[at.learner_claimable + learner]
+        _quote_stage(s, t, alpha, owed, p, weights)
+        wealth = learners[learner].root
+        for i in range(alpha.size):
+            wealth += t.tao_in[i]
+        learners[learner].wealth = wealth
+
+
+@composed
+def day(block, scratch, at, world, learners, orders, p, trading, weights):
+    """One day of one world; `trading` says whether learners' orders are executed today."""
+    spans_per_day = p.spans_per_day
+    blocks = BLOCKS_PER_DAY / spans_per_day
+    decide(block, at, world, p, blocks)
+    rates = (
+        part_of_day(p.trade_speed, spans_per_day),
+        part_of_day(p.max_purse_use, spans_per_day),
+        part_of_day(p.max_trade_of_pool, spans_per_day),
+        part_of_day(p.root_claim_hazard, spans_per_day),
+    )
+    for index in range(spans_per_day):
+        part = 0.0
+        if trading:
+            part = 1.0 / spans_per_day if p.twap else (1.0 if index == 0 else 0.0)
+        span(block, scratch, at, world, learners, orders, p, blocks, index, part, rates, weights)
+    stake_yield = subnet_rows(block).stake_yield
+    for i in range(stake_yield.size):
+        stake_yield[i] *= spans_per_day
+    world.root_yield *= spans_per_day
+    produce(block, scratch, at, world, p)
+    users_pay(block, scratch, world, p, weights)
+    return_money(block, world, p)
+    value_learners(block, scratch, at, learners, p, weights)
+    world.day += 1
+
+
+@composed
+def advance_world(block, world, learners, parameters, orders, days, at, scratch):
+    """Advance one world by `days` days; learners' orders are executed on the first."""
+    s = subnet_rows(block)
+    p = parameters_of(parameters)
+    equal_weights = True
+    for i in range(s.tao_reserve.size):
+        equal_weights = equal_weights and s.pool_tao_weight[i] == 0.5
+    for learner in range(at.n_learners):
+        learners[learner].traded = 0.0
+    for k in range(days):
+        if equal_weights:
+            day(block, scratch, at, world, learners, orders, p, k == 0, None)
+        else:
+            day(block, scratch, at, world, learners, orders, p, k == 0, s.pool_tao_weight)
+
+
+def _build(fingerprint):
+    def advance(block, worlds, learners, parameters, orders, days, at, first, last):
+        fingerprint  # noqa: B018  part of the cache's key
+        scratch = np.empty((N_SCRATCH, block.shape[2]))
+        for w in range(first, last):
+            advance_world(
+                block[w], worlds[w], learners[w], parameters[w], orders[w], days, at, scratch
+            )
+
+    return compile_kernel(advance)
+
+
+advance_kernel = _build(source_fingerprint())
+
+_THREADED_FROM = 16
+"""Batches below this many worlds are not worth a second thread."""
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def run_over_worlds(n_worlds: int, threads: int, task) -> None:
+    """Call `task(first, last)` for ranges that cover all worlds, on several threads where that pays.
+
+    The pool belongs to the process that made it: a forked child gets its own.
+    """
+    threads = min(threads, n_worlds // (_THREADED_FROM // 2)) if n_worlds >= _THREADED_FROM else 1
+    if threads <= 1:
+        task(0, n_worlds)
+        return
+    key = (os.getpid(), threads)
+    if key not in _pools:
+        _pools[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="dtao_gym")
+    edges = [round(k * n_worlds / threads) for k in range(threads + 1)]
+    waiting = [
+        _pools[key].submit(task, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)
+    ]
+    task(edges[0], edges[1])
+    for future in waiting:
+        future.result()

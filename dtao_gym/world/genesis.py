@@ -1,0 +1,171 @@
+"""Starting states: a snapshot of the chain, the people who hold its tokens, and the learners' first TAO."""
+
+import functools
+
+import numpy as np
+
+from dtao_gym.protocol.coinbase import root_proportion
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
+from dtao_gym.world.config import Config, ConfigError, parameters
+from dtao_gym.world.shocks import GENESIS, generator
+from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
+from dtao_gym.world.state import Layout, State, tao_total
+
+REST_OF_ALPHA = {"miner_alpha": 3 / 8, "owner_alpha": 3 / 8, "validator_alpha": 1 / 8, "idle_alpha": 1 / 8}
+"""How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
+
+
+@functools.lru_cache(maxsize=16)
+def snapshot_of(genesis: str) -> Snapshot:
+    """The snapshot that a configuration names: packaged, or a CSV of the user's."""
+    return Snapshot.from_csv(genesis) if genesis.endswith(".csv") else Snapshot.named(genesis)
+
+
+def layout_of(config: Config) -> Layout:
+    """Sizes of the arrays that a configuration needs."""
+    snapshot = snapshot_of(config.genesis)
+    wanted = config.n_subnets or snapshot.n_subnets
+    if wanted > snapshot.n_subnets:
+        raise ConfigError(
+            f"n_subnets: got {wanted}, allowed are 1 to {snapshot.n_subnets} in {snapshot.name}"
+        )
+    return Layout(
+        n_subnets=wanted,
+        n_learners=config.n_learners,
+        price_days=config.momentum_lag_days,
+        signal_days=config.signal_lag_days + 1,
+    )
+
+
+def world_key(config: Config, seed: int) -> int:
+    """Key of a world's random numbers; evaluation worlds have the top bit set, training worlds never."""
+    return seed | (1 << 63 if config.split == "evaluation" else 0)
+
+
+def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
+    """Rows of the snapshot that are simulated, in the snapshot's order."""
+    snapshot = snapshot_of(config.genesis)
+    n = config.n_subnets or snapshot.n_subnets
+    if config.selection == "sample":
+        order = generator(key, episode, GENESIS).permutation(snapshot.n_subnets)
+    else:
+        order = np.lexsort((snapshot.netuid, -snapshot.tao_reserve))
+    return np.sort(order[:n])
+
+
+def genesis(config: Config, seed: int, episode: int) -> State:
+    """One world at block zero of an episode."""
+    key = world_key(config, seed)
+    # only a sample of subnets depends on the key
+    sample = (key, episode) if config.selection == "sample" else (0, 0)
+    state = _unkeyed(config, *sample).copy()
+    state.worlds["world_key"] = key
+    state.worlds["episode"] = episode
+    return state
+
+
+@functools.lru_cache(maxsize=64)
+def _unkeyed(config: Config, key: int, episode: int) -> State:
+    snapshot = snapshot_of(config.genesis)
+    chosen = chosen_subnets(config, key, episode)
+    state = State(layout_of(config), 1)
+    _place_subnets(state, snapshot, chosen, config)
+    _place_rest(state, snapshot, chosen, config)
+    _place_people(state, snapshot, config)
+    state.worlds["tao_genesis"] = tao_total(state)
+    return state
+
+
+def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
+    outstanding = snapshot.alpha_outstanding[chosen]
+    price = snapshot.spot_price[chosen]
+    issuance = snapshot.alpha_reserve[chosen] + outstanding
+    value = price / float(parameters(config)["price_per_value"])
+    stakers = config.staker_share_of_alpha_out * outstanding
+    rows = {
+        "tao_reserve": snapshot.tao_reserve[chosen],
+        "alpha_reserve": snapshot.alpha_reserve[chosen],
+        "pool_tao_weight": snapshot.tao_weight[chosen],
+        "moving_price": np.minimum(snapshot.moving_price[chosen], 1.0),
+        "alpha_emission": [emission_per_block(SUPPLY_CAP - i) for i in issuance],
+        "alpha_outstanding": outstanding,
+        "alpha_genesis": issuance,
+        "start_block": snapshot.registered_block[chosen],
+        "miner_burned": snapshot.miner_burned[chosen],
+        "emission_enabled": snapshot.emission_enabled[chosen],
+        "informed_alpha": config.informed_share_stakers * stakers,
+        "uninformed_alpha": stakers - config.informed_share_stakers * stakers,
+        "treasury": config.initial_treasury_tao,
+        "true_value": value,
+        "value_anchor": value,
+        "target_price": price,
+        "stream_id": snapshot.netuid[chosen],
+    }
+    for name, part in REST_OF_ALPHA.items():
+        rows[name] = part * (outstanding - stakers)
+    for name, values in rows.items():
+        state.row(name)[0] = values
+    state.section("price_history")[0] = price
+    state.section("signal_history")[0] = value
+
+
+def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
+    """The subnets that are not simulated: sums, their pools' TAO, and what they pay root."""
+    rest = np.setdiff1d(np.arange(snapshot.n_subnets), chosen)
+    moving = np.minimum(snapshot.moving_price[rest], 1.0)
+    demand = moving * (1.0 - snapshot.miner_burned[rest])
+    enabled = snapshot.emission_enabled[rest]
+    issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
+    emission = np.array([emission_per_block(SUPPLY_CAP - i) for i in issuance])
+    root_share = np.array(
+        [root_proportion(config.tao_weight, snapshot.root_stake_tao, i) for i in issuance]
+    )
+    root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
+    world = state.worlds[0]
+    world["rest_count"] = rest.size
+    world["rest_moving_price"] = moving.sum()
+    world["rest_burn_weighted"] = demand.sum()
+    world["rest_enabled_count"] = enabled.sum()
+    world["rest_enabled_moving_price"] = moving[enabled].sum()
+    world["rest_enabled_burn_weighted"] = demand[enabled].sum()
+    world["rest_root_income"] = (root_alpha * snapshot.spot_price[rest]).sum()
+    world["aggregate"] = snapshot.tao_reserve[rest].sum()
+
+
+def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
+    world = state.worlds[0]
+    informed = config.informed_share_stakers
+    root = snapshot.root_stake_tao
+    purses = root * config.purse_share / (1.0 - config.purse_share)
+    world["block"] = snapshot.block
+    world["chain_issuance"] = snapshot.chain_issuance_tao
+    world["block_emission"] = emission_per_block(SUPPLY_CAP - snapshot.chain_issuance_tao)
+    world["root_informed"] = informed * root
+    world["root_uninformed"] = root - informed * root
+    world["purse_informed"] = informed * purses
+    world["purse_uninformed"] = purses - informed * purses
+    world["informed_weight"] = informed
+    world["moving_price_sum"] = state.row("moving_price").sum() + world["rest_moving_price"]
+    world["outside"] = (
+        _stationary_outside(state, config) if config.outside_initial_tao is None else config.outside_initial_tao
+    )
+    state.learners["root"] = config.wealth_tao
+    state.learners["wealth"] = config.wealth_tao
+
+
+def _stationary_outside(state: State, config: Config) -> float:
+    """Balance at which what `outside` takes in on the first day is what it returns."""
+    price = (
+        (1.0 - state.row("pool_tao_weight")[0])
+        * state.row("tao_reserve")[0]
+        / (state.row("pool_tao_weight")[0] * state.row("alpha_reserve")[0])
+    )
+    minted = float((BLOCKS_PER_DAY * state.row("alpha_emission")[0] * price).sum())
+    owners = config.owner_cut * minted * config.owner_sale_fraction
+    miners = 0.5 * (1.0 - config.owner_cut) * minted
+    validators = miners * config.validator_take * config.validator_sale_fraction
+    consumed = owners * (1.0 - config.reinvest_share)
+    spent = config.spend_rate * float(state.row("treasury")[0].sum())
+    revenue = config.revenue_share * float(state.row("true_value")[0].sum())
+    income = config.miner_sale_fraction * miners + validators + consumed + spent - revenue
+    return max(income / config.outside_return, 0.0) if config.outside_return > 0.0 else 0.0

@@ -1,0 +1,147 @@
+"""All randomness of a world, drawn by key.
+
+A draw is a function of (world_key, episode, day, stream, purpose, counter) and of nothing else: not of the
+batch, the order of calls, an action or an institution. So two laws can be compared under the same shocks, and
+world k of a batch is the world that would run alone. The generator is Philox4x64-10 (Salmon et al., 2011);
+its words equal those of `numpy.random.Philox(key=[world_key, episode], counter=[counter, day, stream, purpose])`.
+"""
+
+import numpy as np
+
+from dtao_gym.numerics import inlined_rule, log, multiply_high, rule
+
+ECONOMY, ORDER, GENESIS, ACTION = range(4)
+"""Purposes: value, opinion and signal of a day; the order of trades in a span; genesis; a scripted action."""
+
+EVALUATION_BIT = 1 << 63
+"""Set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""
+
+_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
+_WEYL_0, _WEYL_1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
+
+
+@inlined_rule
+def philox(key0, key1, counter, day, stream, purpose):
+    """Four random unsigned 64-bit words."""
+    k0, k1 = np.uint64(key0), np.uint64(key1)
+    # one is added because numpy increments its counter before it draws
+    c0, c1 = np.uint64(counter) + np.uint64(1), np.uint64(day)
+    c2, c3 = np.uint64(stream), np.uint64(purpose)
+    for _ in range(10):
+        high0, low0 = multiply_high(_MULTIPLIER_0, c0), _MULTIPLIER_0 * c0
+        high1, low1 = multiply_high(_MULTIPLIER_1, c2), _MULTIPLIER_1 * c2
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+        k0 += _WEYL_0
+        k1 += _WEYL_1
+    return c0, c1, c2, c3
+
+
+@inlined_rule
+def uniform(word):
+    """Uniform in [0, 1) with 53 bits, as numpy's `Generator.random`."""
+    return float(word >> np.uint64(11)) * 2.0**-53
+
+
+@inlined_rule
+def normal(word):
+    """Standard normal by the inverse distribution function (Wichura 1988, AS241), one word each."""
+    p = (float(word >> np.uint64(11)) + 0.5) * 2.0**-53
+    q = p - 0.5
+    if abs(q) <= 0.425:
+        return q * _central(0.180625 - q * q)
+    r = (-log(p if q < 0.0 else 1.0 - p)) ** 0.5
+    tail = _tail_near(r - 1.6) if r <= 5.0 else _tail_far(r - 5.0)
+    return -tail if q < 0.0 else tail
+
+
+@inlined_rule
+def _central(r):
+    top = 2.5090809287301226727e3
+    top = top * r + 3.3430575583588128105e4
+    top = top * r + 6.7265770927008700853e4
+    top = top * r + 4.5921953931549871457e4
+    top = top * r + 1.3731693765509461125e4
+    top = top * r + 1.9715909503065514427e3
+    top = top * r + 1.3314166789178437745e2
+    top = top * r + 3.3871328727963666080e0
+    bottom = 5.2264952788528545610e3
+    bottom = bottom * r + 2.8729085735721942674e4
+    bottom = bottom * r + 3.9307895800092710610e4
+    bottom = bottom * r + 2.1213794301586595867e4
+    bottom = bottom * r + 5.3941960214247511077e3
+    bottom = bottom * r + 6.8718700749205790830e2
+    bottom = bottom * r + 4.2313330701600911252e1
+    return top / (bottom * r + 1.0)
+
+
+@inlined_rule
+def _tail_near(r):
+    top = 7.74545014278341407640e-4
+    top = top * r + 2.27238449892691845833e-2
+    top = top * r + 2.41780725177450611770e-1
+    top = top * r + 1.27045825245236838258e0
+    top = top * r + 3.64784832476320460504e0
+    top = top * r + 5.76949722146069140550e0
+    top = top * r + 4.63033784615654529590e0
+    top = top * r + 1.42343711074968357734e0
+    bottom = 1.05075007164441684324e-9
+    bottom = bottom * r + 5.47593808499534494600e-4
+    bottom = bottom * r + 1.51986665636164571966e-2
+    bottom = bottom * r + 1.48103976427480074590e-1
+    bottom = bottom * r + 6.89767334985100004550e-1
+    bottom = bottom * r + 1.67638483018380384940e0
+    bottom = bottom * r + 2.05319162663775882187e0
+    return top / (bottom * r + 1.0)
+
+
+@inlined_rule
+def _tail_far(r):
+    top = 2.01033439929228813265e-7
+    top = top * r + 2.71155556874348757815e-5
+    top = top * r + 1.24266094738807843860e-3
+    top = top * r + 2.65321895265761230930e-2
+    top = top * r + 2.96560571828504891230e-1
+    top = top * r + 1.78482653991729133580e0
+    top = top * r + 5.46378491116411436990e0
+    top = top * r + 6.65790464350110377720e0
+    bottom = 2.04426310338993978564e-15
+    bottom = bottom * r + 1.42151175831644588870e-7
+    bottom = bottom * r + 1.84631831751005468180e-5
+    bottom = bottom * r + 7.86869131145613259100e-4
+    bottom = bottom * r + 1.48753612908506148525e-2
+    bottom = bottom * r + 1.36929880922735805310e-1
+    bottom = bottom * r + 5.99832206555887937690e-1
+    return top / (bottom * r + 1.0)
+
+
+@rule
+def permutation_of_four(word0, word1, word2):
+    """A permutation of 0..3, each of the 24 equally likely, as four integers."""
+    a, b, c, d = 0, 1, 2, 3
+    pick = int(uniform(word0) * 4.0)
+    a, b, c, d = _swapped(a, b, c, d, pick)
+    rest = int(uniform(word1) * 3.0)
+    if rest == 1:
+        b, c = c, b
+    elif rest == 2:
+        b, d = d, b
+    if uniform(word2) < 0.5:
+        c, d = d, c
+    return a, b, c, d
+
+
+@rule
+def _swapped(a, b, c, d, pick):
+    if pick == 1:
+        return b, a, c, d
+    if pick == 2:
+        return c, b, a, d
+    if pick == 3:
+        return d, b, c, a
+    return a, b, c, d
+
+
+def generator(world_key: int, episode: int, purpose: int) -> np.random.Generator:
+    """A numpy generator on the same keys, for draws made once an episode (genesis, scripted actions)."""
+    bits = np.random.Philox(key=[world_key, episode], counter=[0, 0, 0, purpose])
+    return np.random.Generator(bits)

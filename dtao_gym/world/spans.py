@@ -1,0 +1,426 @@
+"""One span of blocks of one world: the coinbase, then the trades in a drawn order.
+
+Each stage is a short loop over subnets that calls the rules of `protocol/`; short loops are what lets the
+compiler work on several subnets at once. Sums are taken in a loop of their own, in the order of the
+subnets, so that results do not depend on the machine's vector width. `weights` are the TAO weights of the
+pools, or None where all are 1/2: then the general pool formulas disappear from the machine code.
+"""
+
+from dtao_gym.numerics import inlined_rule, rule
+from dtao_gym.protocol.allocation import (
+    PRICE,
+    PRICE_BURN,
+    Rest,
+    emission_shares,
+)
+from dtao_gym.protocol.coinbase import (
+    CLAIMABLE,
+    SOLD,
+    coinbase_span,
+    moving_price_rate,
+    next_moving_price,
+    split_alpha_out,
+)
+from dtao_gym.protocol.issuance import SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.pool import buy, sell, spot_price, trade_to_reach
+from dtao_gym.world.state import scratch_rows, subnet_rows
+
+
+@rule
+def rest_of_market(world, allocation):
+    """The frozen subnets as the allocation rule sees them."""
+    demand, enabled = world.rest_count, world.rest_enabled_count
+    if allocation == PRICE:
+        demand, enabled = world.rest_moving_price, world.rest_enabled_moving_price
+    elif allocation == PRICE_BURN:
+        demand, enabled = world.rest_burn_weighted, world.rest_enabled_burn_weighted
+    return Rest(world.rest_moving_price, demand, world.rest_enabled_moving_price, enabled)
+
+
+@rule
+def all_root(world, learners):
+    """Root stake of everybody, TAO."""
+    total = world.root_informed + world.root_uninformed + world.root_validators
+    for learner in range(learners.size):
+        total += learners[learner].root
+    return total
+
+
+@inlined_rule
+def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, root_open, weights):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        span = coinbase_span(
+            blocks,
+            block_emission * s.emission_share[i],
+            s.alpha_emission[i],
+            s.tao_reserve[i],
+            s.alpha_reserve[i],
+            weight,
+            s.alpha_outstanding[i],
+            root_weighted_tao,
+            p.owner_cut,
+            p.injection,
+            p.root_dividend,
+            root_open,
+        )
+        s.tao_reserve[i] = span.tao_reserve
+        s.alpha_reserve[i] = span.alpha_reserve
+        s.pool_tao_weight[i] = span.pool_tao_weight
+        s.protocol_alpha[i] += span.alpha_bought
+        kept = span.root_alpha if root_open and p.root_dividend == CLAIMABLE else 0.0
+        s.alpha_outstanding[i] += span.alpha_bought + span.alpha_out - (span.root_alpha - kept)
+        t.injected[i] = span.alpha_injected
+        t.root_alpha[i] = span.root_alpha
+        t.root_tao[i] = span.root_tao
+        t.unused_tao[i] = span.tao_unused
+
+
+@inlined_rule
+def _moving_price_stage(s, blocks, block, p, weights):
+    middle = block + 0.5 * (blocks - 1.0)
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
+        rate = moving_price_rate(
+            p.moving_price_base, middle - s.start_block[i], p.moving_price_halving_blocks
+        )
+        # the decay of the day's middle, corrected for the age of this span to second order
+        drift = blocks * (rate - s.moving_rate[i]) / (1.0 - s.moving_rate[i])
+        decay = s.moving_decay[i] * (1.0 - drift + 0.5 * drift * drift)
+        s.moving_price[i] = next_moving_price(s.moving_price[i], price, decay)
+
+
+@inlined_rule
+def _distribution_stage(s, t, blocks, p, root_open, scripted_root_share):
+    claimable = root_open and p.root_dividend == CLAIMABLE
+    for i in range(s.tao_reserve.size):
+        root_alpha = t.root_alpha[i]
+        out = blocks * s.alpha_emission[i]
+        owner, miners, validators, _ = split_alpha_out(out, p.owner_cut, 0.0)
+        validators -= root_alpha
+        take = validators * p.validator_take
+        root_take = root_alpha * p.validator_take if claimable else 0.0
+        staked = s.owner_alpha[i] + s.validator_alpha[i] + s.informed_alpha[i]
+        staked += s.uninformed_alpha[i] + t.staked_by_learners[i]
+        gain = (validators - take) / staked if staked > 0.0 else 0.0
+        unstaked = 0.0 if staked > 0.0 else validators - take
+        s.owner_alpha[i] = s.owner_alpha[i] * (1.0 + gain) + owner
+        s.miner_alpha[i] += miners
+        s.validator_alpha[i] = s.validator_alpha[i] * (1.0 + gain) + take + root_take + unstaked
+        s.informed_alpha[i] *= 1.0 + gain
+        s.uninformed_alpha[i] *= 1.0 + gain
+        if claimable:
+            s.scripted_claimable[i] += (root_alpha - root_take) * scripted_root_share
+        t.gain[i] = gain
+        t.take[i] = take + root_take
+
+
+@inlined_rule
+def _mint_ledger_stage(s, t, blocks, root_open):
+    for i in range(s.tao_reserve.size):
+        s.alpha_minted[i] += t.injected[i] + blocks * s.alpha_emission[i]
+        if not root_open:
+            s.alpha_recycled[i] += t.root_alpha[i]
+        s.stake_yield[i] = t.gain[i]
+
+
+@rule
+def _learners_stake(block, scratch, at):
+    """Add up learners' alpha before dividends."""
+    t = scratch_rows(scratch)
+    for i in range(t.gain.size):
+        t.staked_by_learners[i] = 0.0
+    for learner in range(at.n_learners):
+        alpha = block[at.learner_alpha + learner]
+        for i in range(alpha.size):
+            t.staked_by_learners[i] += alpha[i]
+
+
+@rule
+def _learners_dividends(block, scratch, at, learners, root, p, root_open):
+    t = scratch_rows(scratch)
+    claimable = root_open and p.root_dividend == CLAIMABLE
+    for learner in range(at.n_learners):
+        alpha = block[at.learner_alpha + learner]
+        owed = block[at.learner_claimable + learner]
+        part = learners[learner].root / root if claimable and root > 0.0 else 0.0
+        part *= 1.0 - p.validator_take
+        for i in range(alpha.size):
+            alpha[i] *= 1.0 + t.gain[i]
+            owed[i] += part * t.root_alpha[i]
+
+
+@rule
+def _pay_root(world, learners, amount, root):
+    """Divide TAO among root stakers in proportion to stake."""
+    if not root > 0.0:
+        return
+    rate = amount / root
+    world.root_informed += world.root_informed * rate
+    world.root_uninformed += world.root_uninformed * rate
+    world.root_validators += world.root_validators * rate
+    for learner in range(learners.size):
+        learners[learner].root += learners[learner].root * rate
+
+
+@rule
+def coinbase(block, scratch, at, world, learners, p, blocks, weights):
+    """Shares, minting, injection, dividends and moving prices of a span."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    n = s.tao_reserve.size
+    if p.halving:
+        world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
+        for i in range(n):
+            s.alpha_emission[i] = emission_per_block(
+                SUPPLY_CAP - (s.alpha_reserve[i] + s.alpha_outstanding[i])
+            )
+    rest = rest_of_market(world, p.allocation)
+    rest_share = emission_shares(
+        p.allocation, s.moving_price, s.miner_burned, s.emission_enabled, rest, s.emission_share
+    )
+    moving_sum = rest.moving_price
+    share_sum = rest_share
+    for i in range(n):
+        moving_sum += s.moving_price[i]
+        share_sum += s.emission_share[i]
+    world.moving_price_sum = moving_sum
+    root_open = p.root_gate_open == 1 or moving_sum > 1.0
+    root = all_root(world, learners)
+    scripted_root = world.root_informed + world.root_uninformed + world.root_validators
+    scripted_share = scripted_root / root if root > 0.0 else 1.0
+
+    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, root_open, weights)
+    _moving_price_stage(s, blocks, world.block, p, weights)
+    _learners_stake(block, scratch, at)
+    _distribution_stage(s, t, blocks, p, root_open, scripted_share)
+    _mint_ledger_stage(s, t, blocks, root_open)
+    _learners_dividends(block, scratch, at, learners, root, p, root_open)
+
+    sold = 0.0
+    unused = 0.0
+    root_value = 0.0
+    for i in range(n):
+        sold += t.root_tao[i]
+        unused += t.unused_tao[i]
+    if not share_sum > 0.0:
+        unused = blocks * world.block_emission
+    world.minted += blocks * world.block_emission
+    world.recycled += unused
+    world.chain_issuance += blocks * world.block_emission - unused
+    world.aggregate += blocks * world.block_emission * rest_share
+
+    rest_income = blocks * world.rest_root_income if root_open else 0.0
+    rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
+    world.aggregate -= rest_income
+    take = sold * p.validator_take
+    _pay_root(world, learners, sold - take + rest_income, root)
+    world.root_validators += take
+    if root_open and p.root_dividend != SOLD:
+        for i in range(n):
+            root_value += t.root_alpha[i] * spot_price(
+                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i]
+            )
+    root_value = (root_value + sold) * (1.0 - p.validator_take) + rest_income
+    world.root_yield = root_value / root if root > 0.0 else 0.0
+
+
+@rule
+def insiders_sell(block, scratch, blocks, p, weights):
+    """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        owner, miners, _, _ = split_alpha_out(blocks * s.alpha_emission[i], p.owner_cut, 0.0)
+        owner *= p.owner_sale_fraction
+        miners *= p.miner_sale_fraction
+        validators = t.take[i] * p.validator_sale_fraction
+        wanted = owner + miners + validators
+        out, taken, fee, tao, alpha = sell(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, wanted, p.pool_fee, p.flat_fee_tao
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        done = taken / wanted if wanted > 0.0 else 0.0
+        s.owner_alpha[i] -= owner * done
+        s.miner_alpha[i] -= miners * done
+        s.validator_alpha[i] -= validators * done
+        invested = out * (owner * p.reinvest_share) / wanted if wanted > 0.0 else 0.0
+        s.treasury[i] += invested
+        s.alpha_outstanding[i] -= taken
+        t.outside_tao[i] = out - invested
+        t.insider_fee[i] = fee
+
+
+@inlined_rule
+def _claims_stage(s, t, claimed, p, weights, informed_part):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        out, taken, _, tao, alpha = sell(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i] * p.root_swap_share, 0.0, 0.0
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        s.alpha_outstanding[i] -= taken
+        # what a pool refuses stays claimable
+        part = claimed if taken > 0.0 or p.root_swap_share == 0.0 else 0.0
+        owed = s.scripted_claimable[i]
+        kept = owed * part * (1.0 - p.root_swap_share)
+        s.scripted_claimable[i] = owed * (1.0 - part)
+        s.informed_alpha[i] += kept * informed_part
+        s.uninformed_alpha[i] += kept * (1.0 - informed_part)
+        per_alpha = out / taken if taken > 0.0 else 0.0
+        t.claimed_tao[i] = owed * part * p.root_swap_share * per_alpha
+        t.claim_price[i] = per_alpha * p.root_swap_share
+        t.claimed_part[i] = part
+
+
+@rule
+def claim_root(block, scratch, at, world, learners, p, claimed, weights):
+    """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    n = s.tao_reserve.size
+    if p.root_dividend != CLAIMABLE:
+        for i in range(n):
+            t.claimed_tao[i] = 0.0
+        return
+    for i in range(n):
+        t.sold[i] = claimed * s.scripted_claimable[i]
+    for learner in range(at.n_learners):
+        owed = block[at.learner_claimable + learner]
+        for i in range(n):
+            t.sold[i] += claimed * owed[i]
+    populations = world.root_informed + world.root_uninformed
+    informed_part = world.root_informed / populations if populations > 0.0 else 0.0
+    _claims_stage(s, t, claimed, p, weights, informed_part)
+    for learner in range(at.n_learners):
+        owed = block[at.learner_claimable + learner]
+        alpha = block[at.learner_alpha + learner]
+        proceeds = 0.0
+        for i in range(n):
+            amount = owed[i] * t.claimed_part[i]
+            owed[i] -= amount
+            alpha[i] += amount * (1.0 - p.root_swap_share)
+            proceeds += amount * t.claim_price[i]
+        learners[learner].root += proceeds
+
+
+@inlined_rule
+def _wish_stage(s, t, speed, pool_limit, weights):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
+        tao_in, alpha_in = trade_to_reach(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
+        )
+        t.tao_in[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
+        wanted = min(speed * alpha_in, pool_limit * s.alpha_reserve[i])
+        t.sold[i] = min(wanted, s.informed_alpha[i] + s.uninformed_alpha[i])
+
+
+@inlined_rule
+def _scripted_stage(s, t, scale, informed_purse, p, weights):
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        tao, alpha = s.tao_reserve[i], s.alpha_reserve[i]
+        bought, paid, buy_fee, tao, alpha = buy(
+            tao, alpha, weight, t.tao_in[i] * scale, p.pool_fee, p.flat_fee_tao
+        )
+        got, sold, sell_fee, tao, alpha = sell(
+            tao, alpha, weight, t.sold[i], p.pool_fee, p.flat_fee_tao
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        s.alpha_outstanding[i] += bought - sold
+        held = s.informed_alpha[i] + s.uninformed_alpha[i]
+        informed = s.informed_alpha[i] / held if held > 0.0 else 0.0
+        s.informed_alpha[i] += bought * informed_purse - sold * informed
+        s.uninformed_alpha[i] += bought * (1.0 - informed_purse) - sold * (1.0 - informed)
+        t.informed_tao[i] = got * informed - paid * informed_purse
+        t.uninformed_tao[i] = got * (1.0 - informed) - paid * (1.0 - informed_purse)
+        t.scripted_fee[i] = buy_fee + sell_fee
+
+
+@rule
+def scripted_stakers_trade(block, scratch, world, p, speed, purse_use, pool_limit, weights):
+    """The two populations trade a part of the way to the market target, within purses and holdings."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    n = s.tao_reserve.size
+    _wish_stage(s, t, speed, pool_limit, weights)
+    wanted = 0.0
+    for i in range(n):
+        wanted += t.tao_in[i]
+    purses = world.purse_informed + world.purse_uninformed
+    limit = purse_use * purses
+    scale = min(limit / wanted, 1.0) if wanted > 0.0 else 0.0
+    informed = world.purse_informed / purses if purses > 0.0 else 0.0
+    _scripted_stage(s, t, scale, informed, p, weights)
+
+
+@rule
+def settle(scratch, world):
+    """Book the TAO that the trades of a span moved between accounts."""
+    t = scratch_rows(scratch)
+    outside = fees = claimed = informed = uninformed = 0.0
+    for i in range(t.outside_tao.size):
+        outside += t.outside_tao[i]
+        fees += t.insider_fee[i] + t.scripted_fee[i]
+        claimed += t.claimed_tao[i]
+        informed += t.informed_tao[i]
+        uninformed += t.uninformed_tao[i]
+    world.outside += outside
+    world.authors += fees
+    world.purse_informed += informed
+    world.purse_uninformed += uninformed
+    scripted = world.root_informed + world.root_uninformed + world.root_validators
+    if scripted > 0.0:
+        rate = claimed / scripted
+        world.root_informed += world.root_informed * rate
+        world.root_uninformed += world.root_uninformed * rate
+        world.root_validators += world.root_validators * rate
+    else:
+        world.root_validators += claimed
+
+
+@rule
+def learner_trades(block, alpha, world, me, orders, part, p):
+    """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
+
+    Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
+    which the chain takes one fee, on the sale.
+    """
+    s = subnet_rows(block)
+    proceeds = 0.0
+    wanted = 0.0
+    for i in range(alpha.size):
+        amount = min(max(-orders[i] * part, 0.0), alpha[i])
+        wanted += max(orders[i] * part, 0.0)
+        if amount > 0.0:
+            out, taken, fee, tao_reserve, alpha_reserve = sell(
+                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], amount, p.pool_fee, p.flat_fee_tao
+            )
+            if out < p.min_order_tao and amount < alpha[i]:
+                continue
+            s.tao_reserve[i], s.alpha_reserve[i] = tao_reserve, alpha_reserve
+            alpha[i] -= taken
+            s.alpha_outstanding[i] -= taken
+            world.authors += fee
+            proceeds += out
+    me.root += proceeds
+    me.traded += proceeds
+    if not wanted > 0.0:
+        return
+    scale = min(me.root / wanted, 1.0)
+    moved = min(proceeds / (wanted * scale), 1.0) if scale > 0.0 else 0.0
+    fee_rate = p.pool_fee * (1.0 - moved)
+    for i in range(alpha.size):
+        amount = min(max(orders[i] * part, 0.0) * scale, me.root)
+        if amount >= p.min_order_tao and amount > 0.0:
+            out, taken, fee, s.tao_reserve[i], s.alpha_reserve[i] = buy(
+                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], amount, fee_rate, p.flat_fee_tao
+            )
+            alpha[i] += out
+            s.alpha_outstanding[i] += out
+            world.authors += fee
+            me.root -= taken
+            me.traded += taken

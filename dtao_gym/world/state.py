@@ -1,0 +1,342 @@
+"""The arrays of a batch of worlds, and the ledger that must balance over them.
+
+One float64 block `[world, row, subnet]` holds everything that exists once per subnet: the named rows of
+`Subnets`, then sections of variable length whose sizes are fixed when the batch is made. What exists once
+per world is a record in `worlds`, once per learner a record in `learners`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from dtao_gym.numerics import inlined_rule
+
+Row = np.ndarray
+
+
+class Subnets(NamedTuple):
+    """Rows of one world, each `(n_subnets,)` float64."""
+
+    tao_reserve: Row
+    """TAO in the pool."""
+    alpha_reserve: Row
+    """Alpha in the pool."""
+    pool_tao_weight: Row
+    """Weight of TAO in the pool, 0.01 to 0.99; 1/2 is constant product."""
+    moving_price: Row
+    """Moving average of the spot price, TAO per alpha, clipped at 1."""
+    emission_share: Row
+    """Share of the block's TAO in the last span, 0 to 1."""
+    alpha_emission: Row
+    """Alpha minted to participants per block."""
+    alpha_outstanding: Row
+    """Alpha outside the pool: all holdings, protocol, claimable and burned."""
+    owner_alpha: Row
+    miner_alpha: Row
+    validator_alpha: Row
+    informed_alpha: Row
+    uninformed_alpha: Row
+    idle_alpha: Row
+    """Held by accounts that never trade and stake with nobody."""
+    protocol_alpha: Row
+    """Bought by the chain; belongs to nobody."""
+    burned_alpha: Row
+    scripted_claimable: Row
+    """Root dividends, in alpha, that the root holders other than learners have yet to claim."""
+    alpha_minted: Row
+    """Since genesis."""
+    alpha_recycled: Row
+    """Since genesis; recycled alpha leaves the issuance."""
+    alpha_genesis: Row
+    """Issuance (pool and outstanding) at genesis."""
+    start_block: Row
+    miner_burned: Row
+    """Part of the miners' incentive that is burned, 0 to 1."""
+    emission_enabled: Row
+    """0 or 1."""
+    moving_rate: Row
+    """Weight of one block's price in the moving price, at the middle of the day."""
+    moving_decay: Row
+    """Weight of the old moving price after one span, at the middle of the day."""
+    treasury: Row
+    """The owner's TAO."""
+    true_value: Row
+    """What users get from the subnet, TAO a day."""
+    value_anchor: Row
+    """Level that the true value reverts to, TAO a day."""
+    opinion: Row
+    """Error of opinion of uninformed stakers, in logs."""
+    target_price: Row
+    """Price that stakers trade towards today, TAO per alpha."""
+    stake_yield: Row
+    """Alpha dividends per staked alpha and day, at the last span."""
+    stream_id: Row
+    """Key of the subnet's random numbers; moves with the subnet when slots are relabelled."""
+
+
+class Scratch(NamedTuple):
+    """Rows that live for one span; each is written by one stage only."""
+
+    injected: Row
+    root_alpha: Row
+    root_tao: Row
+    unused_tao: Row
+    gain: Row
+    take: Row
+    staked_by_learners: Row
+    sold: Row
+    tao_in: Row
+    outside_tao: Row
+    insider_fee: Row
+    claimed_tao: Row
+    claimed_part: Row
+    claim_price: Row
+    scripted_fee: Row
+    informed_tao: Row
+    uninformed_tao: Row
+
+
+WORLD_DTYPE = np.dtype(
+    [
+        ("world_key", np.uint64),
+        ("episode", np.uint64),
+        ("day", np.int64),
+        ("block", np.float64),
+        ("tao_genesis", np.float64),
+        ("chain_issuance", np.float64),
+        ("block_emission", np.float64),
+        # accounts (TAO)
+        ("root_informed", np.float64),
+        ("root_uninformed", np.float64),
+        ("root_validators", np.float64),
+        ("purse_informed", np.float64),
+        ("purse_uninformed", np.float64),
+        ("outside", np.float64),
+        ("aggregate", np.float64),
+        ("authors", np.float64),
+        ("burned", np.float64),
+        ("recycled", np.float64),
+        ("minted", np.float64),
+        # the subnets that are not simulated, frozen at genesis
+        ("rest_count", np.float64),
+        ("rest_moving_price", np.float64),
+        ("rest_burn_weighted", np.float64),
+        ("rest_enabled_count", np.float64),
+        ("rest_enabled_moving_price", np.float64),
+        ("rest_enabled_burn_weighted", np.float64),
+        ("rest_root_income", np.float64),  # TAO per block while the gate is open
+        # what is known at the end of a day
+        ("informed_weight", np.float64),
+        ("moving_price_sum", np.float64),
+        ("root_yield", np.float64),  # TAO per TAO and day, at the last span
+        ("revenue_paid", np.float64),  # TAO of the day
+        ("revenue_rationed", np.float64),  # TAO of the day that `outside` could not pay
+    ]
+)
+
+LEARNER_DTYPE = np.dtype([("root", np.float64), ("wealth", np.float64), ("traded", np.float64)])
+"""Root stake (TAO), liquidation wealth (TAO), TAO exchanged with pools on the last day."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a batch: subnets, learners, and the sections of variable length."""
+
+    n_subnets: int
+    n_learners: int = 1
+    price_days: int = 20
+    signal_days: int = 8
+    pipeline_stages: int = 0
+
+    @property
+    def sections(self) -> dict[str, slice]:
+        """Rows of each section in the block, after the named ones."""
+        sizes = {
+            "learner_alpha": self.n_learners,
+            "learner_claimable": self.n_learners,
+            "price_history": self.price_days,
+            "signal_history": self.signal_days,
+            "pipeline": self.pipeline_stages,
+        }
+        first, found = len(Subnets._fields), {}
+        for name, size in sizes.items():
+            found[name] = slice(first, first + size)
+            first += size
+        return found
+
+    @property
+    def n_rows(self) -> int:
+        return self.sections["pipeline"].stop
+
+
+class Offsets(NamedTuple):
+    """The layout as the kernels read it: the first row of each section and its length."""
+
+    n_learners: int
+    learner_alpha: int
+    learner_claimable: int
+    price_history: int
+    price_days: int
+    signal_history: int
+    signal_days: int
+
+
+def offsets(layout: Layout) -> Offsets:
+    """First rows and lengths of the sections."""
+    at = {name: section.start for name, section in layout.sections.items()}
+    return Offsets(
+        layout.n_learners,
+        at["learner_alpha"],
+        at["learner_claimable"],
+        at["price_history"],
+        layout.price_days,
+        at["signal_history"],
+        layout.signal_days,
+    )
+
+
+def unpacker(cls, item: str):
+    """A compiled function that makes a NamedTuple from rows (`source[{i}]`) or record fields (`source.{name}`).
+
+    Numba builds no NamedTuple from a loop, so the text of the call is generated.
+    """
+    arguments = ", ".join(item.format(i=i, name=name) for i, name in enumerate(cls._fields))
+    namespace = {"cls": cls}
+    exec(f"def unpack(source):\n    return cls({arguments})\n", namespace)
+    return inlined_rule(namespace["unpack"])
+
+
+subnet_rows = unpacker(Subnets, "source[{i}]")
+scratch_rows = unpacker(Scratch, "source[{i}]")
+
+
+class State:
+    """The arrays of `n_worlds` worlds; plain data that copies, pickles and saves."""
+
+    ARRAYS = ("block", "worlds", "learners")
+
+    def __init__(self, layout: Layout, n_worlds: int):
+        self.layout = layout
+        self.block = np.zeros((n_worlds, layout.n_rows, layout.n_subnets))
+        self.worlds = np.zeros(n_worlds, WORLD_DTYPE)
+        self.learners = np.zeros((n_worlds, layout.n_learners), LEARNER_DTYPE)
+
+    @property
+    def n_worlds(self) -> int:
+        return self.worlds.size
+
+    def row(self, name: str) -> np.ndarray:
+        """View `(n_worlds, n_subnets)` of a row of `Subnets`."""
+        return self.block[:, Subnets._fields.index(name)]
+
+    def section(self, name: str) -> np.ndarray:
+        """View `(n_worlds, length, n_subnets)` of a section of variable length."""
+        return self.block[:, self.layout.sections[name]]
+
+    def set(self, world: int, other: "State", source: int = 0) -> None:
+        """Copy one world of another state with the same layout."""
+        for name in self.ARRAYS:
+            getattr(self, name)[world] = getattr(other, name)[source]
+
+    def copy(self) -> "State":
+        """An independent copy."""
+        twin = State(self.layout, self.n_worlds)
+        for name in self.ARRAYS:
+            getattr(twin, name)[...] = getattr(self, name)
+        return twin
+
+    def restore(self, saved: "State") -> None:
+        """Take over the content of a copy made earlier."""
+        if saved.layout != self.layout or saved.n_worlds != self.n_worlds:
+            raise ValueError(
+                f"state: got {saved.n_worlds} worlds with {saved.layout}, "
+                f"allowed is {self.n_worlds} worlds with {self.layout}"
+            )
+        for name in self.ARRAYS:
+            getattr(self, name)[...] = getattr(saved, name)
+
+    def save(self, path) -> None:
+        """Write the arrays to an `.npz` file; the layout is implied by their shapes and must be known to load."""
+        np.savez(path, **{name: getattr(self, name) for name in self.ARRAYS})
+
+    def load(self, path) -> None:
+        """Read arrays written by `save` into this state; shapes must agree. Runs no code from the file."""
+        with np.load(path, allow_pickle=False) as file:
+            found = {name: file[name] for name in self.ARRAYS}
+        for name, array in found.items():
+            mine = getattr(self, name)
+            if array.shape != mine.shape or array.dtype != mine.dtype:
+                raise ValueError(
+                    f"{path}: {name} has shape {array.shape}, allowed is {mine.shape} of this layout"
+                )
+        for name, array in found.items():
+            getattr(self, name)[...] = array
+
+
+class Audit(NamedTuple):
+    """Relative errors of the ledger, `(n_worlds,)`, and the verdict."""
+
+    tao_error: np.ndarray
+    alpha_error: np.ndarray
+    ok: bool
+
+
+ALPHA_HOLDERS = (
+    "owner_alpha",
+    "miner_alpha",
+    "validator_alpha",
+    "informed_alpha",
+    "uninformed_alpha",
+    "idle_alpha",
+    "protocol_alpha",
+    "burned_alpha",
+    "scripted_claimable",
+)
+TAO_ACCOUNTS = (
+    "root_informed",
+    "root_uninformed",
+    "root_validators",
+    "purse_informed",
+    "purse_uninformed",
+    "outside",
+    "aggregate",
+    "authors",
+    "burned",
+    "recycled",
+)
+
+
+def tao_total(state: State) -> np.ndarray:
+    """All TAO of each world: pools, treasuries, learners and every account."""
+    total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
+    total += state.learners["root"].sum(1)
+    return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
+
+
+def audit(state: State, tolerance: float = 1e-9) -> Audit:
+    """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
+
+    TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
+    outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
+    minted less recycled. No account may be negative or not finite.
+    """
+    expected = state.worlds["tao_genesis"] + state.worlds["minted"]
+    tao_error = np.abs(tao_total(state) - expected) / np.maximum(expected, 1.0)
+
+    held = sum(state.row(name) for name in ALPHA_HOLDERS)
+    held = held + state.section("learner_alpha").sum(1) + state.section("learner_claimable").sum(1)
+    outstanding = state.row("alpha_outstanding")
+    issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
+    scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
+    by_holder = np.abs(held - outstanding) / scale
+    by_issuance = np.abs(state.row("alpha_reserve") + outstanding - issued) / scale
+    alpha_error = np.maximum(by_holder, by_issuance).max(1)
+
+    never_negative = [state.row(name) for name in (*ALPHA_HOLDERS, "tao_reserve", "alpha_reserve", "treasury")]
+    never_negative += [state.section("learner_alpha"), state.section("learner_claimable")]
+    never_negative += [state.worlds[name] for name in TAO_ACCOUNTS] + [state.learners["root"]]
+    floor = -tolerance * np.maximum(expected, 1.0).max()
+    sound = all(np.isfinite(a).all() and (a >= floor).all() for a in never_negative)
+    ok = sound and bool((tao_error <= tolerance).all() and (alpha_error <= tolerance).all())
+    return Audit(tao_error, alpha_error, ok)

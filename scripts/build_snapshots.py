@@ -1,0 +1,196 @@
+"""Build the packaged mainnet snapshots from raw captures of the chain.
+
+    python scripts/build_snapshots.py SOURCE_DIR [--output FOLDER]
+
+SOURCE_DIR holds `subnet_snapshot_2026-06-14.csv` and `subnet_snapshot_2026-04-11.csv`, one row for
+each netuid, root included. Each becomes a table `mainnet-DATE.csv` and its provenance
+`mainnet-DATE.json`, which lists the cleaning: columns are renamed and their digits kept, root becomes
+a number of the provenance, columns that a capture lacks are imputed, and a row that is no market yet
+is dropped.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+from dtao_gym.world.snapshot import COLUMNS, Snapshot
+
+DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
+
+JUNE_BLOCK = 8_404_076  # 2026-06-14 09:03 UTC
+APRIL_BLOCKS = (7_940_553, 7_947_753)  # the day 2026-04-11 UTC, from JUNE_BLOCK at 12 s a block
+
+NO_BURN = "0: not in the capture"
+ENABLED = "true: not in the capture"
+COPIED = "Every number is copied digit for digit; only columns are renamed and chosen."
+NO_ROOT = "Root (netuid 0) is no row: its TAO is root_stake_tao."
+
+
+def read(path: Path) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """The row of root, and the rows of the subnets by netuid."""
+    with path.open(newline="", encoding="utf-8") as file:
+        root, *subnets = sorted(csv.DictReader(file), key=lambda row: int(row["netuid"]))
+    assert root["netuid"] == "0", f"{path}: no row for root"
+    return root, subnets
+
+
+def block_of_epochs(subnets: list[dict[str, str]], blocks: tuple[int, int]) -> int:
+    """The one block of a range at which all subnets were where they were in their epochs.
+
+    A subnet's epoch runs at the blocks where block + netuid + 2 is a multiple of tempo + 1. With
+    tempos of 360 and 99 the pattern returns every 36,100 blocks, five days: a day pins the block down.
+    """
+    fits = [
+        block
+        for block in range(*blocks)
+        if all(
+            (block + int(row["netuid"]) + 2) % (int(row["tempo"]) + 1)
+            == int(row["blocks_since_last_step"])
+            for row in subnets
+        )
+    ]
+    assert len(fits) == 1, f"the epochs of the subnets fit the blocks {fits}"
+    return fits[0]
+
+
+def june(path: Path) -> tuple[list[dict[str, str]], dict]:
+    """128 subnets; moving prices, miner burn and emission switches are unknown."""
+    root, subnets = read(path)
+    assert {row["block"] for row in subnets} == {str(JUNE_BLOCK)}
+    rows = [
+        {
+            "netuid": row["netuid"],
+            "registered_block": row["registered_at_block"],
+            "tao_reserve": row["tao_in_pool_tao"],
+            "alpha_reserve": row["alpha_in_pool"],
+            "alpha_outstanding": row["alpha_out_pool"],
+            "spot_price": row["alpha_price_tao"],
+            "moving_price": row["alpha_price_tao"],
+            "miner_burned": "0",
+            "emission_enabled": "true",
+        }
+        for row in subnets
+    ]
+    return rows, {
+        "date": "2026-06-14",
+        "block": JUNE_BLOCK,
+        "root_stake_tao": float(root["tao_in_pool_tao"]),
+        "chain_issuance_tao": 11.014e6,
+        "chain_issuance_derivation": (
+            "11,158,336.9 TAO at block 8692916 (2026-07-24), less 0.5 TAO for each of the 288,840 "
+            "blocks between, is 11.0139 M; recycling is left out. Used for halving only."
+        ),
+        "source": (
+            "Storage of the Bittensor mainnet at block 8404076 (2026-06-14 09:03 UTC), as published "
+            "in JSONbored/metagraphed, registry/native/finney-subnets.json (52b6b1e16)"
+        ),
+        "licence": (
+            "Facts read from a public chain. The repository that published them is under AGPL-3.0; "
+            "none of its code or text is used."
+        ),
+        "columns_imputed": {
+            "moving_price": "spot_price: not in the capture; in 2026 it followed within hours",
+            "miner_burned": NO_BURN,
+            "emission_enabled": ENABLED,
+        },
+        "cleaning": [COPIED, NO_ROOT, "All 128 subnets are kept."],
+        "notes": [
+            "77 of 128 pools have a weight of TAO outside 0.499 to 0.501, 11 outside 0.49 to 0.51.",
+            "Netuid 40 seems to have been registered anew some days before: only 146 thousand alpha "
+            "exist, far too few for the age that registered_block gives. Its pool weight of TAO, "
+            "0.851, is the only one above 0.53. The row is kept as captured.",
+        ],
+    }
+
+
+def april(path: Path) -> tuple[list[dict[str, str]], dict]:
+    """127 subnets with moving prices; a freshly registered one is dropped."""
+    root, subnets = read(path)
+    block = block_of_epochs(subnets, APRIL_BLOCKS)
+    fresh = [row for row in subnets if float(row["alpha_out"]) == 0.0]
+    assert [row["netuid"] for row in fresh] == ["96"]
+    rows = [
+        {
+            "netuid": row["netuid"],
+            "registered_block": row["registered_at_block"],
+            "tao_reserve": row["tao_in"],
+            "alpha_reserve": row["alpha_in"],
+            "alpha_outstanding": row["alpha_out"],
+            "spot_price": row["price_tao"],
+            "moving_price": row["moving_price"],
+            "miner_burned": "0",
+            "emission_enabled": "true",
+        }
+        for row in subnets
+        if row not in fresh
+    ]
+    return rows, {
+        "date": "2026-04-11",
+        "block": block,
+        "block_derivation": (
+            "Not in the capture. The blocks since the last epoch of all 128 subnets (tempos 360 and "
+            "99) fit one block in 36,100, and 7946984 is the only one of 2026-04-11 (about 19:20 "
+            "UTC). It also puts root's last epoch at block 4919910, about 20:15 UTC on 2025-02-13, "
+            "the day on which dTAO began."
+        ),
+        "root_stake_tao": float(root["tao_in"]),
+        "chain_issuance_tao": 10.85e6,
+        "chain_issuance_derivation": (
+            "Near the straight line from 10.5 M TAO at the halving of mid-December 2025 to 11.1583 M "
+            "on 2026-07-24. Counting back 0.5 TAO a block from there without recycling gives 10.785 M, "
+            "a lower bound. Used for halving only, and far from the next threshold, 15.75 M."
+        ),
+        "source": (
+            "Storage of the Bittensor mainnet on 2026-04-11, as published in "
+            "sudoHayato/bittensor-research, data/subnets_snapshot_2026-04-11.json (d2068f46)"
+        ),
+        "licence": "Facts read from a public chain; their publisher's repository is under MIT.",
+        "columns_imputed": {"miner_burned": NO_BURN, "emission_enabled": ENABLED},
+        "cleaning": [
+            COPIED,
+            NO_ROOT,
+            "Netuid 96 is dropped, 127 subnets remain: registered but not started, 1.7 TAO and 0.6 "
+            "alpha in its pool, no alpha outside, no moving price, a price of 2.83 TAO.",
+        ],
+        "notes": [
+            "Reserves have four decimals, prices nine.",
+            "25 of 127 pools have a weight of TAO outside 0.499 to 0.501, 2 outside 0.49 to 0.51; "
+            "pools had concentrated liquidity then, of which the weight is a summary.",
+        ],
+    }
+
+
+def write(folder: Path, rows: list[dict[str, str]], facts: dict, source: Path) -> Snapshot:
+    """Write table and provenance, and read them back as a user would."""
+    name = f"mainnet-{facts['date']}"
+    facts = {"name": name, **facts}
+    facts["source_sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    table = folder / f"{name}.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(COLUMNS), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    provenance = table.with_suffix(".json")
+    provenance.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return Snapshot.from_csv(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
+    parser.add_argument("--output", type=Path, default=DATA, help="default: the package's data")
+    options = parser.parse_args()
+    for clean, file in (
+        (june, "subnet_snapshot_2026-06-14.csv"),
+        (april, "subnet_snapshot_2026-04-11.csv"),
+    ):
+        path = options.source_dir / file
+        snapshot = write(options.output, *clean(path), path)
+        low, high = snapshot.tao_weight.min(), snapshot.tao_weight.max()
+        print(f"{snapshot.name}: {snapshot.n_subnets} subnets, TAO weights {low:.4f} to {high:.4f}")
+
+
+if __name__ == "__main__":
+    main()

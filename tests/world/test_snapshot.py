@@ -1,0 +1,373 @@
+"""Snapshots: what the packaged ones say about mainnet, and how a user's own file is read or refused."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dtao_gym.world.snapshot import COLUMNS, SNAPSHOT_NAMES, Snapshot, SnapshotError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = REPOSITORY / "dtao_gym" / "data"
+JUNE, APRIL = "mainnet-2026-06-14", "mainnet-2026-04-11"
+
+CHAIN = {"block": 1000, "root_stake_tao": 500.0, "chain_issuance_tao": 10_000.0}
+TABLE = """\
+netuid,registered_block,tao_reserve,alpha_reserve,alpha_outstanding,spot_price,moving_price,miner_burned,emission_enabled
+7,100,50.0,1000,2000,0.05,0.04,0.25,true
+3,200,50.0,500,700,0.1,0.1,0,false
+12,1000,80.0,1000,0,0.02,0.03,1,true
+"""
+
+
+def write(folder: Path, table: str = TABLE, **facts: object) -> Path:
+    """A snapshot of three subnets, written as a user would."""
+    path = folder / "mine.csv"
+    path.write_text(table)
+    path.with_suffix(".json").write_text(json.dumps({**CHAIN, **facts}))
+    return path
+
+
+def without(*dropped: str) -> str:
+    """The table less some columns."""
+    rows = list(csv.DictReader(TABLE.splitlines()))
+    kept = [column for column in COLUMNS if column not in dropped]
+    return "\n".join([",".join(kept)] + [",".join(row[c] for c in kept) for row in rows])
+
+
+# --- what the packaged snapshots say about mainnet
+
+
+def test_june_is_the_chain_of_that_day():
+    june = Snapshot.named(JUNE)
+    assert (june.name, june.date, june.block) == (JUNE, "2026-06-14", 8_404_076)
+    assert june.netuid.tolist() == list(range(1, 129))
+    assert june.root_stake_tao == 5313952.355577243
+    assert june.spot_price.sum() == pytest.approx(1.309, abs=5e-4)
+    quantiles = np.quantile(june.tao_reserve, [0.05, 0.25, 0.5, 0.75, 0.95])
+    assert quantiles == pytest.approx([1392, 3948, 7658, 14747, 62756], abs=0.6)
+    assert june.tao_reserve.max() == pytest.approx(188_234, abs=0.5)
+    held = june.root_stake_tao + june.tao_reserve.sum()
+    assert june.root_stake_tao / held == pytest.approx(0.730, abs=5e-4)
+    assert june.imputed == ("moving_price", "miner_burned", "emission_enabled")
+
+
+def test_april_lacks_the_subnet_that_was_no_market_yet():
+    april = Snapshot.named(APRIL)
+    assert (april.name, april.date, april.block) == (APRIL, "2026-04-11", 7_946_984)
+    assert april.n_subnets == 127
+    assert 96 not in april.netuid
+    assert april.spot_price.max() < 0.1
+    assert april.root_stake_tao == 5025713.524
+    assert april.imputed == ("miner_burned", "emission_enabled")
+    # moving prices are real: close to the price, and not equal to it
+    lag = np.abs(np.log(april.moving_price / april.spot_price))
+    assert 0.0 < np.median(lag) < 0.01
+
+
+@pytest.mark.parametrize(("name", "off_half"), [(JUNE, 77), (APRIL, 25)])
+def test_many_mainnet_pools_are_weighted(name, off_half):
+    weight = Snapshot.named(name).tao_weight
+    assert np.count_nonzero((weight < 0.499) | (weight > 0.501)) == off_half
+    assert 0.48 < weight.min() < weight.max() < 0.86
+
+
+@pytest.mark.parametrize("name", SNAPSHOT_NAMES)
+def test_packaged_snapshot_has_its_provenance(name):
+    snapshot = Snapshot.named(name)
+    facts = json.loads((DATA / f"{name}.json").read_text())
+    assert {"source", "licence", "cleaning", "notes", "chain_issuance_derivation"} <= set(facts)
+    assert tuple(facts["columns_imputed"]) == snapshot.imputed
+    assert facts["name"] == name == f"mainnet-{facts['date']}"
+
+
+def test_every_table_of_the_package_has_a_name():
+    assert sorted(path.stem for path in DATA.glob("*.csv")) == sorted(SNAPSHOT_NAMES)
+    assert sorted(path.stem for path in DATA.glob("*.json")) == sorted(SNAPSHOT_NAMES)
+
+
+@pytest.mark.skipif("DTAO_RAW_DATA" not in os.environ, reason="DTAO_RAW_DATA: raw captures")
+def test_packaged_data_is_what_the_script_makes(tmp_path):
+    script = REPOSITORY / "scripts" / "build_snapshots.py"
+    subprocess.run(
+        [sys.executable, script, os.environ["DTAO_RAW_DATA"], "--output", tmp_path],
+        check=True,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert len(list(tmp_path.iterdir())) == 2 * len(SNAPSHOT_NAMES)
+    for made in tmp_path.iterdir():
+        assert made.read_bytes() == (DATA / made.name).read_bytes(), made.name
+
+
+def test_packaged_snapshot_is_read_once():
+    assert Snapshot.named(JUNE) is Snapshot.named(JUNE)
+
+
+def test_unknown_name_lists_the_known_ones_and_the_way_to_a_file():
+    with pytest.raises(SnapshotError, match=rf"'mainnet'; allowed are '{JUNE}', '{APRIL}'.*\.csv"):
+        Snapshot.named("mainnet")
+
+
+# --- what a snapshot is
+
+
+def test_file_is_read_as_written(tmp_path):
+    mine = Snapshot.from_csv(write(tmp_path, name="toy", date="2026-01-01"))
+    assert (mine.name, mine.date, mine.block) == ("toy", "2026-01-01", 1000)
+    assert (mine.root_stake_tao, mine.chain_issuance_tao) == (500.0, 10_000.0)
+    assert mine.netuid.tolist() == [7, 3, 12]
+    assert mine.miner_burned.tolist() == [0.25, 0.0, 1.0]
+    assert mine.emission_enabled.tolist() == [True, False, True]
+    assert mine.age_blocks.tolist() == [900, 800, 0]
+    assert mine.imputed == ()
+    for column, dtype in COLUMNS.items():
+        assert getattr(mine, column).dtype == dtype
+
+
+def test_every_digit_of_a_number_survives(tmp_path):
+    table = TABLE.replace("1000,2000", "1000.0000000000001,2000")
+    assert Snapshot.from_csv(write(tmp_path, table)).alpha_reserve[0] == 1000.0000000000001
+
+
+def test_order_of_columns_spaces_and_empty_lines_do_not_matter(tmp_path):
+    rows = [line.split(",") for line in TABLE.splitlines()]
+    table = "\ufeff" + "\r\n\r\n".join(" , ".join(reversed(row)) for row in rows)
+    path = write(tmp_path)
+    plain = Snapshot.from_csv(path)
+    path.write_text(table, encoding="utf-8")
+    for column in COLUMNS:
+        assert np.array_equal(getattr(Snapshot.from_csv(path), column), getattr(plain, column)), (
+            column
+        )
+
+
+def test_optional_columns_are_imputed_and_said_to_be(tmp_path):
+    table = without("moving_price", "miner_burned", "emission_enabled")
+    mine = Snapshot.from_csv(write(tmp_path, table))
+    assert np.array_equal(mine.moving_price, mine.spot_price)
+    assert not mine.miner_burned.any()
+    assert mine.emission_enabled.all()
+    assert mine.imputed == ("moving_price", "miner_burned", "emission_enabled")
+
+
+def test_columns_imputed_by_the_source_are_said_to_be(tmp_path):
+    mine = Snapshot.from_csv(
+        write(tmp_path, without("emission_enabled"), columns_imputed=["miner_burned"])
+    )
+    assert mine.imputed == ("miner_burned", "emission_enabled")
+
+
+def test_keywords_override_the_json(tmp_path):
+    path = write(tmp_path, name="theirs")
+    mine = Snapshot.from_csv(
+        path, name="mine", block=2000, root_stake_tao=1, chain_issuance_tao=9e6
+    )
+    assert (mine.name, mine.block, mine.root_stake_tao, mine.chain_issuance_tao) == (
+        "mine",
+        2000,
+        1,
+        9e6,
+    )
+    path.with_suffix(".json").unlink()
+    assert Snapshot.from_csv(path, **CHAIN).name == "mine"
+
+
+def test_weight_follows_the_price_and_snaps_to_constant_product():
+    def weight(price: float) -> float:
+        return make(spot_price=[price]).tao_weight[0]
+
+    assert weight(0.05) == 0.5  # 50 TAO, 1000 alpha
+    assert weight(0.05 * (1 + 3e-6)) == 0.5  # a weight of 0.5 - 7.5e-7
+    assert weight(0.05 * (1 + 5e-6)) == pytest.approx(0.5 - 1.25e-6, abs=1e-11)
+    assert weight(0.15) == pytest.approx(0.25, rel=1e-15)
+
+
+def make(**columns: list) -> Snapshot:
+    """One subnet, made without a file."""
+    row = {
+        "netuid": [1],
+        "registered_block": [0],
+        "tao_reserve": [50.0],
+        "alpha_reserve": [1000.0],
+        "alpha_outstanding": [2000.0],
+        "spot_price": [0.05],
+        "moving_price": [0.05],
+        "miner_burned": [0.0],
+        "emission_enabled": [True],
+    }
+    return Snapshot(name="made", date=None, **CHAIN, **{**row, **columns})
+
+
+def test_snapshot_cannot_be_changed():
+    values = [50.0]
+    made = make(tao_reserve=values)
+    with pytest.raises(FrozenInstanceError):
+        made.block = 2
+    for column in (*COLUMNS, "tao_weight", "age_blocks"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(made, column)[0] = 0
+    mutable = np.array([50.0])
+    made = make(tao_reserve=mutable)
+    mutable[0] = 1.0
+    assert made.tao_reserve[0] == 50.0
+
+
+def test_snapshot_made_without_a_file_is_checked_too():
+    with pytest.raises(
+        SnapshotError, match=r"snapshot 'made': column 'spot_price', netuid 1: got -1"
+    ):
+        make(spot_price=[-1.0])
+    with pytest.raises(SnapshotError, match="vectors of one length"):
+        make(spot_price=[0.05, 0.05])
+
+
+def test_take_keeps_the_order_asked_for(tmp_path):
+    mine = Snapshot.from_csv(write(tmp_path, columns_imputed=["miner_burned"]))
+    two = mine.take([2, 0])
+    assert two.netuid.tolist() == [12, 7]
+    assert two.tao_reserve.tolist() == [80.0, 50.0]
+    assert two.tao_weight.tolist() == mine.tao_weight[[2, 0]].tolist()
+    assert (two.block, two.root_stake_tao, two.imputed) == (1000, 500.0, ("miner_burned",))
+    assert mine.take(np.array([1])).netuid.tolist() == [3]
+    with pytest.raises(SnapshotError, match="'netuid': 7 is in 2 rows"):
+        mine.take([0, 0])
+
+
+def test_largest_is_by_tao_reserve_and_ties_go_to_the_lower_netuid(tmp_path):
+    mine = Snapshot.from_csv(write(tmp_path))
+    assert mine.largest(2).netuid.tolist() == [12, 3]
+    assert mine.largest(3).netuid.tolist() == [12, 3, 7]
+    assert Snapshot.named(JUNE).largest(3).netuid.tolist() == [64, 4, 51]
+    for n in (0, 4):
+        with pytest.raises(SnapshotError, match=f"its {n} largest subnets; allowed is 1 to 3"):
+            mine.largest(n)
+
+
+# --- what is refused: each message names the file, the place, what was got and what is allowed
+
+
+def cell(column: str, value: str) -> str:
+    """The table with another value for netuid 3."""
+    rows = [line.split(",") for line in TABLE.splitlines()]
+    rows[2][rows[0].index(column)] = value
+    return "\n".join(map(",".join, rows))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("tao_reserve", "many", r"netuid 3 \(line 3\): got 'many'; a number is needed"),
+        ("tao_reserve", "", r"netuid 3 \(line 3\): got ''; a number is needed"),
+        ("spot_price", "nan", r"netuid 3 \(line 3\): got 'nan'; a number is needed"),
+        ("registered_block", "1.5", r"netuid 3 \(line 3\): got '1.5'; a whole number"),
+        ("registered_block", "-1", r"netuid 3 \(line 3\): got '-1'; a whole number from 0"),
+        ("netuid", "x", r"netuid x \(line 3\): got 'x'; a whole number"),
+        ("emission_enabled", "yes", r"netuid 3 \(line 3\): got 'yes'; true or false is needed"),
+        ("netuid", "7", r": 7 is in 2 rows; allowed is 1 row a subnet"),
+        ("netuid", "0", r": 0 is root, which is no row; its TAO goes into root_stake_tao"),
+        ("netuid", "65536", r"netuid 65536: got 65536; allowed is 1 to 65535"),
+        ("registered_block", "1001", r"netuid 3: got 1001; allowed is 0 to 1000, the block"),
+        ("tao_reserve", "0", r"netuid 3: got 0.0; allowed is above 0"),
+        ("tao_reserve", "-50", r"netuid 3: got -50.0; allowed is above 0"),
+        ("tao_reserve", "5e10", r"netuid 3: got 5\d+.0; allowed is .* not rao"),
+        ("alpha_reserve", "0", r"netuid 3: got 0.0; allowed is above 0"),
+        ("alpha_reserve", "inf", r"netuid 3: got inf; allowed is above 0"),
+        ("alpha_outstanding", "-1", r"netuid 3: got -1.0; allowed is 0 to 21000000"),
+        (
+            "alpha_outstanding",
+            "20999900",
+            r"together with alpha_reserve, allowed is at most 21000000",
+        ),
+        ("spot_price", "0", r"netuid 3: got 0.0; allowed is above 0"),
+        ("spot_price", "-0.1", r"netuid 3: got -0.1; allowed is above 0"),
+        ("spot_price", "11", r"netuid 3: got 11.0; .*0.00901; allowed is 0.01 to 0.99"),
+        ("spot_price", "1e-9", r"netuid 3: got 1e-09; .*; allowed is 0.01 to 0.99"),
+        ("moving_price", "-0.1", r"netuid 3: got -0.1; allowed is 0 to"),
+        ("miner_burned", "1.01", r"netuid 3: got 1.01; allowed is 0 to 1$"),
+        ("miner_burned", "-0.01", r"netuid 3: got -0.01; allowed is 0 to 1$"),
+    ],
+)
+def test_refuses_a_cell(tmp_path, column, value, message):
+    path = write(tmp_path, cell(column, value))
+    with pytest.raises(SnapshotError, match=rf"mine\.csv: column '{column}'.*{message}"):
+        Snapshot.from_csv(path)
+
+
+HEADER, *ROWS = TABLE.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", r"columns \['netuid', 'registered_block', .* are missing"),
+        (HEADER, r"0 rows of subnets; allowed are 1 to 128"),
+        (without("tao_reserve"), r"columns \['tao_reserve'\] are missing; only \['moving_price'"),
+        (TABLE.replace("spot_price", "price"), r"unknown columns \['price'\]; allowed are"),
+        (TABLE.replace("moving", "spot"), r"columns \['spot_price'\] are there more than once"),
+        (TABLE + "13,1,2", r"line 5 has 3 values; the header has 9"),
+        (
+            "\n".join([HEADER] + [f"{k},0,1,10,10,0.1,0.1,0,true" for k in range(1, 130)]),
+            r"129 rows of subnets; allowed are 1 to 128",
+        ),
+        (
+            TABLE.replace("50.0", "5000.0").replace("0.05", "5").replace(",0.1,", ",10,"),
+            r"root_stake_tao and column 'tao_reserve' add up to 10580 TAO; .* at most .* 10000 TAO",
+        ),
+    ],
+    ids=["empty", "no rows", "missing", "unknown", "repeated", "short row", "129 rows", "totals"],
+)
+def test_refuses_a_table(tmp_path, table, message):
+    with pytest.raises(SnapshotError, match=rf"mine\.csv: {message}"):
+        Snapshot.from_csv(write(tmp_path, table))
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"block": 1000.5}, r"csv: block is 1000.5; a whole number is needed"),
+        ({"block": True}, r"csv: block is True; a whole number is needed"),
+        ({"block": -1}, r"csv: block is -1; allowed is 0 to"),
+        ({"root_stake_tao": "5"}, r"csv: root_stake_tao is '5'; a number is needed"),
+        (
+            {"root_stake_tao": 5e15},
+            r"csv: root_stake_tao is 5000000000000000.0; allowed is 0 to 21000000",
+        ),
+        ({"chain_issuance_tao": float("nan")}, r"csv: chain_issuance_tao is nan; allowed is"),
+        ({"columns_imputed": ["netuid"]}, r"json: columns_imputed is \['netuid'\]; allowed are"),
+        ({"name": 5}, r"json: name is 5; a text is needed"),
+    ],
+)
+def test_refuses_a_fact_about_the_chain(tmp_path, facts, message):
+    with pytest.raises(SnapshotError, match=rf"mine\.{message}"):
+        Snapshot.from_csv(write(tmp_path, **facts))
+
+
+@pytest.mark.parametrize("key", CHAIN)
+def test_refuses_to_guess_a_number_of_the_chain(tmp_path, key):
+    path = write(tmp_path)
+    path.with_suffix(".json").unlink()
+    given = {name: value for name, value in CHAIN.items() if name != key}
+    with pytest.raises(
+        SnapshotError, match=rf"mine\.csv: {key} is missing; write it into mine.json"
+    ):
+        Snapshot.from_csv(path, **given)
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[]", "got a list; an object")])
+def test_refuses_a_broken_json(tmp_path, text, message):
+    path = write(tmp_path)
+    path.with_suffix(".json").write_text(text)
+    with pytest.raises(SnapshotError, match=rf"mine\.json: {message}"):
+        Snapshot.from_csv(path)
+
+
+def test_refuses_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SnapshotError, match=r"nowhere\.csv: cannot be read"):
+        Snapshot.from_csv(tmp_path / "nowhere.csv")
