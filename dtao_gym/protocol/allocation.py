@@ -6,7 +6,7 @@ Source: subtensor `coinbase/subnet_emissions.rs`. Adding a rule means a name in 
 
 from typing import NamedTuple
 
-from dtao_gym.numerics import inlined_rule, rule
+from dtao_gym.numerics import inlined_rule, row_sum, rule
 
 ALLOCATIONS = {"uniform": 0, "price": 1, "price_burn": 2}
 """Rules by name. `price`: moving price over the sum of moving prices (from February 2025); `price_burn`: the
@@ -43,23 +43,17 @@ def emission_shares(allocation, moving_price, miner_burned, emission_enabled, re
     subnets with emission disabled get nothing and the others are scaled up. The shares and the
     returned number add to 1, or are all 0 if nobody is left.
     """
-    n = moving_price.size
-    total = rest.demand
-    for i in range(n):
+    for i in range(moving_price.size):
         shares[i] = demand_weight(allocation, moving_price[i], miner_burned[i])
-    for i in range(n):
-        total += shares[i]
     rest_enabled = rest.enabled_demand
-    if not total > 0.0:
+    if not rest.demand + row_sum(shares) > 0.0:
         rest_enabled = rest.enabled_moving_price
-        for i in range(n):
+        for i in range(moving_price.size):
             shares[i] = moving_price[i]
-    total = rest_enabled
-    for i in range(n):
+    for i in range(moving_price.size):
         shares[i] *= emission_enabled[i]
-    for i in range(n):
-        total += shares[i]
+    total = rest_enabled + row_sum(shares)
     scale = 1.0 / total if total > 0.0 else 0.0
-    for i in range(n):
+    for i in range(moving_price.size):
         shares[i] *= scale
     return rest_enabled * scale

@@ -13,7 +13,6 @@ from dtao_gym.protocol.pool import (
     WEIGHT_MIN,
     alpha_for_tao,
     spot_price,
-    tao_for_alpha,
     weight_after_injection,
 )
 
@@ -38,11 +37,8 @@ class Span(NamedTuple):
     alpha_injected: float
     alpha_bought: float
     """Bought by the chain with the TAO above the cap; becomes protocol alpha."""
-    alpha_out: float
-    """Minted to participants: owner, miners, validators and root together."""
     root_alpha: float
-    root_tao: float
-    """Proceeds of root's alpha where it is sold at once, else 0."""
+    """Root's part of the alpha minted to participants."""
     tao_unused: float
     """Emission of an injection that was skipped or of a pool without a price; not issued."""
 
@@ -108,10 +104,8 @@ def coinbase_span(
     root_weighted_tao,
     owner_cut,
     injection,
-    root_dividend,
-    root_sell_open,
 ):
-    """Coinbase of `blocks` blocks for one subnet; emissions are per block, `root_weighted_tao` is w R."""
+    """Minting, injection and chain buy of `blocks` blocks; emissions are per block, `root_weighted_tao` is w R."""
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
     share = root_proportion(1.0, root_weighted_tao, issuance)
@@ -119,16 +113,19 @@ def coinbase_span(
 
     # price and issuance of the middle block, predicted from the terms of the first
     tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
-    share_mid = root_proportion(1.0, root_weighted_tao, issuance + half_span * (alpha_in + alpha_emission))
+    growth = alpha_in + alpha_emission
+    share = root_proportion(1.0, root_weighted_tao, issuance + half_span * growth)
     if injection == ROOT_PROPORTION_CAP and tao_reserve > 0.0:
         price *= 1.0 + half_span * excess / (tao_reserve * (1.0 - pool_tao_weight))
-    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share_mid)
+    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
+    growth = alpha_in + alpha_emission
 
     tao_in, alpha_in, excess = blocks * tao_in, blocks * alpha_in, blocks * excess
     unused = 0.0 if price > 0.0 else excess  # nothing can be bought in a pool without a price
     excess -= unused
     weight = pool_tao_weight
-    if injection == ROOT_PROPORTION_CAP:
+    # at weight 1/2 an injection at the pool's own price leaves the weight where it is
+    if injection == ROOT_PROPORTION_CAP and pool_tao_weight != 0.5:
         weight = weight_after_injection(
             tao_reserve, alpha_reserve, pool_tao_weight, tao_in, alpha_in, price
         )
@@ -142,27 +139,14 @@ def coinbase_span(
     bought = alpha_for_tao(
         tao_reserve + early * tao_in, alpha_reserve + early * alpha_in, weight, excess
     )
-    tao_reserve += tao_in + excess
-    alpha_reserve += alpha_in - bought
-
-    alpha_out = blocks * alpha_emission
     # root's part is measured after the block's own minting
-    minted_by_then = (half_span + 1.0) * (alpha_in / blocks + alpha_emission)
-    share_after = root_proportion(1.0, root_weighted_tao, issuance + minted_by_then)
-    root_alpha = split_alpha_out(alpha_out, owner_cut, share_after)[3]
-    root_tao = 0.0
-    if root_dividend == SOLD and root_sell_open:
-        root_tao = tao_for_alpha(tao_reserve, alpha_reserve, weight, root_alpha)
-        tao_reserve -= root_tao
-        alpha_reserve += root_alpha
+    share = root_proportion(1.0, root_weighted_tao, issuance + (half_span + 1.0) * growth)
     return Span(
-        tao_reserve,
-        alpha_reserve,
+        tao_reserve + tao_in + excess,
+        alpha_reserve + alpha_in - bought,
         weight,
         alpha_in,
         bought,
-        alpha_out,
-        root_alpha,
-        root_tao,
+        split_alpha_out(blocks * alpha_emission, owner_cut, share)[3],
         unused,
     )

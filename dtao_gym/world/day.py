@@ -16,7 +16,7 @@ import numpy as np
 
 from dtao_gym.economy.valuation import market_target, uninformed_tilt
 from dtao_gym.economy.value import next_opinion, next_value, public_signal
-from dtao_gym.numerics import compile_kernel, composed, expm1, inlined_rule, log1p, rule, source_fingerprint
+from dtao_gym.numerics import borrowed, compile_kernel, composed, expm1, inlined_rule, log1p, row_sum, rule, source_fingerprint
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import buy, spot_price, tao_for_alpha
@@ -76,15 +76,14 @@ def population_wealth(block, world):
 
 
 @rule
-def decide(block, at, world, p, blocks):
+def decide(block, at, world, parameters, blocks):
     """Scripted decisions of the day, from the state at the end of the day before."""
+    p = parameters_of(parameters)
     s = subnet_rows(block)
     n = s.tao_reserve.size
     mean_yield = 0.0
     if p.yield_sensitivity > 0.0:
-        for i in range(n):
-            mean_yield += s.stake_yield[i]
-        mean_yield *= DAYS_PER_YEAR / n
+        mean_yield = DAYS_PER_YEAR / n * row_sum(s.stake_yield)
     informed = world.informed_weight
     if p.wealth_weights:
         mine, theirs = population_wealth(block, world)
@@ -96,17 +95,16 @@ def decide(block, at, world, p, blocks):
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
         past_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
-    spent = 0.0
+    before = row_sum(s.treasury)
     for i in range(n):
-        spent += s.treasury[i] * p.spend_rate
         s.treasury[i] -= s.treasury[i] * p.spend_rate
-    world.outside += spent
+    world.outside += before - row_sum(s.treasury)
 
 
 @composed
-def span(block, scratch, at, world, learners, orders, p, blocks, index, trading, rates, weights):
+def span(block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights):
     """One span: coinbase, then the four groups of trades in their drawn order."""
-    spans.coinbase(block, scratch, at, world, learners, p, blocks, weights)
+    spans.coinbase(block, scratch, at, world, learners, parameters, blocks, weights)
     speed, purse_use, pool_limit, claimed = rates
     words = philox(world.world_key, world.episode, index, world.day, 0, ORDER)
     for group in permutation_of_four(words[0], words[1], words[2]):
@@ -116,14 +114,16 @@ def span(block, scratch, at, world, learners, orders, p, blocks, index, trading,
                 for k in range(at.n_learners):
                     me = (first + k) % at.n_learners
                     alpha = block[at.learner_alpha + me]
-                    spans.learner_trades(block, alpha, world, learners[me], orders[me], trading, p)
+                    spans.learner_trades(
+                        block, alpha, world, learners[me], orders[me], trading, parameters
+                    )
         elif group == INSIDERS:
-            spans.insiders_sell(block, scratch, blocks, p, weights)
+            spans.insiders_sell(block, scratch, blocks, parameters, weights)
         elif group == CLAIMS:
-            spans.claim_root(block, scratch, at, world, learners, p, claimed, weights)
+            spans.claim_root(block, scratch, at, world, learners, parameters, claimed, weights)
         else:
             spans.scripted_stakers_trade(
-                block, scratch, world, p, speed, purse_use, pool_limit, weights
+                block, scratch, world, parameters, speed, purse_use, pool_limit, weights
             )
     spans.settle(scratch, world)
     world.block += blocks
@@ -142,8 +142,9 @@ def _value_stage(s, t, signal, p):
 
 
 @rule
-def produce(block, scratch, at, world, p):
+def produce(block, scratch, at, world, parameters):
     """True value, opinion and the public signal move by one day."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     key, episode, day = world.world_key, world.episode, world.day
     for i in range(s.tao_reserve.size):
@@ -173,27 +174,24 @@ def _revenue_stage(s, t, paid_part, p, weights):
 
 
 @rule
-def users_pay(block, scratch, world, p, weights):
+def users_pay(block, scratch, world, parameters, weights):
     """Users buy alpha for a part of the value they get, from `outside`; what they buy is recycled."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
-    due = 0.0
-    for i in range(s.tao_reserve.size):
-        due += p.revenue_share * s.true_value[i]
+    due = p.revenue_share * row_sum(s.true_value)
     part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
     _revenue_stage(s, t, part, p, weights)
-    paid = fees = 0.0
-    for i in range(s.tao_reserve.size):
-        paid += t.tao_in[i]
-        fees += t.insider_fee[i]
+    paid = row_sum(t.tao_in)
     world.outside -= paid
-    world.authors += fees
+    world.authors += row_sum(t.insider_fee)
     world.revenue_paid = paid
     world.revenue_rationed = due * (1.0 - part)
 
 
 @rule
-def return_money(block, world, p):
+def return_money(block, world, parameters):
     """Part of `outside` returns to purses by wealth; each population restores its liquid share."""
+    p = parameters_of(parameters)
     informed, uninformed = population_wealth(block, world)
     total = informed + uninformed
     if total > 0.0:
@@ -219,25 +217,24 @@ def _quote_stage(s, t, alpha, owed, p, weights):
 
 
 @rule
-def value_learners(block, scratch, at, learners, p, weights):
+def value_learners(block, scratch, at, learners, parameters, weights):
     """Liquidation wealth of each learner: root, and what its alpha and claims would fetch, fees and impact included."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     for learner in range(at.n_learners):
         alpha = block[at.learner_alpha + learner]
         owed = block[at.learner_claimable + learner]
         _quote_stage(s, t, alpha, owed, p, weights)
-        wealth = learners[learner].root
-        for i in range(alpha.size):
-            wealth += t.tao_in[i]
-        learners[learner].wealth = wealth
+        learners[learner].wealth = learners[learner].root + row_sum(t.tao_in)
 
 
 @composed
-def day(block, scratch, at, world, learners, orders, p, trading, weights):
+def day(block, scratch, at, world, learners, orders, parameters, trading, weights):
     """One day of one world; `trading` says whether learners' orders are executed today."""
+    p = parameters_of(parameters)
     spans_per_day = p.spans_per_day
     blocks = BLOCKS_PER_DAY / spans_per_day
-    decide(block, at, world, p, blocks)
+    decide(block, at, world, parameters, blocks)
     rates = (
         part_of_day(p.trade_speed, spans_per_day),
         part_of_day(p.max_purse_use, spans_per_day),
@@ -248,15 +245,18 @@ def day(block, scratch, at, world, learners, orders, p, trading, weights):
         part = 0.0
         if trading:
             part = 1.0 / spans_per_day if p.twap else (1.0 if index == 0 else 0.0)
-        span(block, scratch, at, world, learners, orders, p, blocks, index, part, rates, weights)
+        span(
+            block, scratch, at, world, learners, orders, parameters, blocks, index, part, rates, weights
+        )
     stake_yield = subnet_rows(block).stake_yield
     for i in range(stake_yield.size):
         stake_yield[i] *= spans_per_day
-    world.root_yield *= spans_per_day
-    produce(block, scratch, at, world, p)
-    users_pay(block, scratch, world, p, weights)
-    return_money(block, world, p)
-    value_learners(block, scratch, at, learners, p, weights)
+    accrued = spans.accrued_root_yield(block, scratch, world, learners, parameters)
+    world.root_yield = (world.root_yield + accrued) * spans_per_day
+    produce(block, scratch, at, world, parameters)
+    users_pay(block, scratch, world, parameters, weights)
+    return_money(block, world, parameters)
+    value_learners(block, scratch, at, learners, parameters, weights)
     world.day += 1
 
 
@@ -264,7 +264,6 @@ def day(block, scratch, at, world, learners, orders, p, trading, weights):
 def advance_world(block, world, learners, parameters, orders, days, at, scratch):
     """Advance one world by `days` days; learners' orders are executed on the first."""
     s = subnet_rows(block)
-    p = parameters_of(parameters)
     equal_weights = True
     for i in range(s.tao_reserve.size):
         equal_weights = equal_weights and s.pool_tao_weight[i] == 0.5
@@ -272,18 +271,20 @@ def advance_world(block, world, learners, parameters, orders, days, at, scratch)
         learners[learner].traded = 0.0
     for k in range(days):
         if equal_weights:
-            day(block, scratch, at, world, learners, orders, p, k == 0, None)
+            day(block, scratch, at, world, learners, orders, parameters, k == 0, None)
         else:
-            day(block, scratch, at, world, learners, orders, p, k == 0, s.pool_tao_weight)
+            weights = s.pool_tao_weight
+            day(block, scratch, at, world, learners, orders, parameters, k == 0, weights)
 
 
 def _build(fingerprint):
     def advance(block, worlds, learners, parameters, orders, days, at, first, last):
         fingerprint  # noqa: B018  part of the cache's key
-        scratch = np.empty((N_SCRATCH, block.shape[2]))
+        scratch = np.zeros((N_SCRATCH, block.shape[2]))
+        rows = borrowed(scratch)
         for w in range(first, last):
             advance_world(
-                block[w], worlds[w], learners[w], parameters[w], orders[w], days, at, scratch
+                borrowed(block[w]), worlds[w], learners[w], parameters[w], orders[w], days, at, rows
             )
 
     return compile_kernel(advance)

@@ -6,7 +6,7 @@ subnets, so that results do not depend on the machine's vector width. `weights` 
 pools, or None where all are 1/2: then the general pool formulas disappear from the machine code.
 """
 
-from dtao_gym.numerics import inlined_rule, rule
+from dtao_gym.numerics import inlined_rule, row_sum, rule
 from dtao_gym.protocol.allocation import (
     PRICE,
     PRICE_BURN,
@@ -23,6 +23,7 @@ from dtao_gym.protocol.coinbase import (
 )
 from dtao_gym.protocol.issuance import SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade_to_reach
+from dtao_gym.world.config import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
 
@@ -47,7 +48,7 @@ def all_root(world, learners):
 
 
 @inlined_rule
-def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, root_open, weights):
+def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         span = coinbase_span(
@@ -61,19 +62,30 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, root_open, w
             root_weighted_tao,
             p.owner_cut,
             p.injection,
-            p.root_dividend,
-            root_open,
         )
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
-        s.pool_tao_weight[i] = span.pool_tao_weight
+        if weights is not None:
+            weights[i] = span.pool_tao_weight
         s.protocol_alpha[i] += span.alpha_bought
-        kept = span.root_alpha if root_open and p.root_dividend == CLAIMABLE else 0.0
-        s.alpha_outstanding[i] += span.alpha_bought + span.alpha_out - (span.root_alpha - kept)
+        s.alpha_outstanding[i] += span.alpha_bought + blocks * s.alpha_emission[i]
         t.injected[i] = span.alpha_injected
         t.root_alpha[i] = span.root_alpha
-        t.root_tao[i] = span.root_tao
         t.unused_tao[i] = span.tao_unused
+
+
+@inlined_rule
+def _root_sale_stage(s, t, weights):
+    """Root's alpha of the span is sold to its pool at once, without fee."""
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        out, taken, _, tao, alpha = sell(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.root_alpha[i], 0.0, 0.0
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        t.root_tao[i] = out
+        t.sold[i] = taken
 
 
 @inlined_rule
@@ -92,36 +104,41 @@ def _moving_price_stage(s, blocks, block, p, weights):
 
 
 @inlined_rule
-def _distribution_stage(s, t, blocks, p, root_open, scripted_root_share):
-    claimable = root_open and p.root_dividend == CLAIMABLE
+def _insiders_share_stage(s, t, blocks, p, kept_part):
     for i in range(s.tao_reserve.size):
-        root_alpha = t.root_alpha[i]
         out = blocks * s.alpha_emission[i]
         owner, miners, validators, _ = split_alpha_out(out, p.owner_cut, 0.0)
-        validators -= root_alpha
+        validators -= t.root_alpha[i]
         take = validators * p.validator_take
-        root_take = root_alpha * p.validator_take if claimable else 0.0
+        dividend = validators - take
         staked = s.owner_alpha[i] + s.validator_alpha[i] + s.informed_alpha[i]
         staked += s.uninformed_alpha[i] + t.staked_by_learners[i]
-        gain = (validators - take) / staked if staked > 0.0 else 0.0
-        unstaked = 0.0 if staked > 0.0 else validators - take
+        gain = dividend / staked if staked > 0.0 else 0.0
+        take += kept_part * t.root_alpha[i] * p.validator_take
+        unclaimed = 0.0 if staked > 0.0 else dividend
         s.owner_alpha[i] = s.owner_alpha[i] * (1.0 + gain) + owner
         s.miner_alpha[i] += miners
-        s.validator_alpha[i] = s.validator_alpha[i] * (1.0 + gain) + take + root_take + unstaked
-        s.informed_alpha[i] *= 1.0 + gain
-        s.uninformed_alpha[i] *= 1.0 + gain
-        if claimable:
-            s.scripted_claimable[i] += (root_alpha - root_take) * scripted_root_share
+        s.validator_alpha[i] = s.validator_alpha[i] * (1.0 + gain) + take + unclaimed
         t.gain[i] = gain
-        t.take[i] = take + root_take
+        t.take[i] = take
 
 
 @inlined_rule
-def _mint_ledger_stage(s, t, blocks, root_open):
+def _stakers_share_stage(s, t, root_part):
+    for i in range(s.tao_reserve.size):
+        s.informed_alpha[i] *= 1.0 + t.gain[i]
+        s.uninformed_alpha[i] *= 1.0 + t.gain[i]
+        s.scripted_claimable[i] += root_part * t.root_alpha[i]
+
+
+@inlined_rule
+def _mint_ledger_stage(s, t, blocks, kept_part, sold_part):
+    """Root's alpha is kept as claims, or has been sold; the rest of it is recycled."""
     for i in range(s.tao_reserve.size):
         s.alpha_minted[i] += t.injected[i] + blocks * s.alpha_emission[i]
-        if not root_open:
-            s.alpha_recycled[i] += t.root_alpha[i]
+        left = t.root_alpha[i] * (1.0 - kept_part)
+        s.alpha_outstanding[i] -= left
+        s.alpha_recycled[i] += left - t.sold[i] * sold_part
         s.stake_yield[i] = t.gain[i]
 
 
@@ -138,14 +155,14 @@ def _learners_stake(block, scratch, at):
 
 
 @rule
-def _learners_dividends(block, scratch, at, learners, root, p, root_open):
+def _learners_dividends(block, scratch, at, learners, root, parameters, kept_part):
+    p = parameters_of(parameters)
     t = scratch_rows(scratch)
-    claimable = root_open and p.root_dividend == CLAIMABLE
     for learner in range(at.n_learners):
         alpha = block[at.learner_alpha + learner]
         owed = block[at.learner_claimable + learner]
-        part = learners[learner].root / root if claimable and root > 0.0 else 0.0
-        part *= 1.0 - p.validator_take
+        part = kept_part * (1.0 - p.validator_take)
+        part *= learners[learner].root / root if root > 0.0 else 0.0
         for i in range(alpha.size):
             alpha[i] *= 1.0 + t.gain[i]
             owed[i] += part * t.root_alpha[i]
@@ -165,69 +182,84 @@ def _pay_root(world, learners, amount, root):
 
 
 @rule
-def coinbase(block, scratch, at, world, learners, p, blocks, weights):
-    """Shares, minting, injection, dividends and moving prices of a span."""
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    n = s.tao_reserve.size
+def _share_out(block, world, parameters):
+    """Emission shares from the stored moving prices; returns the share of the frozen subnets."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
     if p.halving:
         world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
-        for i in range(n):
-            s.alpha_emission[i] = emission_per_block(
-                SUPPLY_CAP - (s.alpha_reserve[i] + s.alpha_outstanding[i])
-            )
+        for i in range(s.tao_reserve.size):
+            issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+            s.alpha_emission[i] = emission_per_block(SUPPLY_CAP - issuance)
     rest = rest_of_market(world, p.allocation)
-    rest_share = emission_shares(
+    world.moving_price_sum = rest.moving_price + row_sum(s.moving_price)
+    return emission_shares(
         p.allocation, s.moving_price, s.miner_burned, s.emission_enabled, rest, s.emission_share
     )
-    moving_sum = rest.moving_price
-    share_sum = rest_share
-    for i in range(n):
-        moving_sum += s.moving_price[i]
-        share_sum += s.emission_share[i]
-    world.moving_price_sum = moving_sum
-    root_open = p.root_gate_open == 1 or moving_sum > 1.0
+
+
+@rule
+def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
+    """Shares, minting, injection, dividends and moving prices of a span."""
+    p = parameters_of(parameters)
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    rest_share = _share_out(block, world, parameters)
+    root_open = p.root_gate_open == 1 or world.moving_price_sum > 1.0
+    sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
+    keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
     root = all_root(world, learners)
     scripted_root = world.root_informed + world.root_uninformed + world.root_validators
     scripted_share = scripted_root / root if root > 0.0 else 1.0
 
-    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, root_open, weights)
+    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, weights)
+    if sells > 0.0:
+        _root_sale_stage(s, t, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
-    _distribution_stage(s, t, blocks, p, root_open, scripted_share)
-    _mint_ledger_stage(s, t, blocks, root_open)
-    _learners_dividends(block, scratch, at, learners, root, p, root_open)
+    _insiders_share_stage(s, t, blocks, p, keeps)
+    _stakers_share_stage(s, t, keeps * (1.0 - p.validator_take) * scripted_share)
+    _mint_ledger_stage(s, t, blocks, keeps, sells)
+    _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
 
-    sold = 0.0
-    unused = 0.0
-    root_value = 0.0
-    for i in range(n):
-        sold += t.root_tao[i]
-        unused += t.unused_tao[i]
-    if not share_sum > 0.0:
-        unused = blocks * world.block_emission
-    world.minted += blocks * world.block_emission
+    proceeds = row_sum(t.root_tao) if sells > 0.0 else 0.0
+    minted = blocks * world.block_emission
+    unused = row_sum(t.unused_tao)
+    if not row_sum(s.emission_share) + rest_share > 0.0:
+        unused = minted
+    world.minted += minted
     world.recycled += unused
-    world.chain_issuance += blocks * world.block_emission - unused
-    world.aggregate += blocks * world.block_emission * rest_share
+    world.chain_issuance += minted - unused
+    world.aggregate += minted * rest_share
 
     rest_income = blocks * world.rest_root_income if root_open else 0.0
     rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
     world.aggregate -= rest_income
-    take = sold * p.validator_take
-    _pay_root(world, learners, sold - take + rest_income, root)
+    take = proceeds * p.validator_take
+    _pay_root(world, learners, proceeds - take + rest_income, root)
     world.root_validators += take
-    if root_open and p.root_dividend != SOLD:
-        for i in range(n):
-            root_value += t.root_alpha[i] * spot_price(
-                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i]
-            )
-    root_value = (root_value + sold) * (1.0 - p.validator_take) + rest_income
-    world.root_yield = root_value / root if root > 0.0 else 0.0
+    world.root_yield = (proceeds - take + rest_income) / root if root > 0.0 else 0.0
 
 
 @rule
-def insiders_sell(block, scratch, blocks, p, weights):
+def accrued_root_yield(block, scratch, world, learners, parameters):
+    """Root dividends of the last span that are kept as claims, at spot, per TAO of root."""
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    p = parameters_of(parameters)
+    root_open = p.root_gate_open == 1 or world.moving_price_sum > 1.0
+    root = all_root(world, learners)
+    if p.root_dividend != CLAIMABLE or not root_open or not root > 0.0:
+        return 0.0
+    value = 0.0
+    for i in range(t.root_alpha.size):
+        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+        value += t.root_alpha[i] * price
+    return value * (1.0 - p.validator_take) / root
+
+
+@rule
+def insiders_sell(block, scratch, blocks, parameters, weights):
     """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
@@ -276,8 +308,9 @@ def _claims_stage(s, t, claimed, p, weights, informed_part):
 
 
 @rule
-def claim_root(block, scratch, at, world, learners, p, claimed, weights):
+def claim_root(block, scratch, at, world, learners, parameters, claimed, weights):
     """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     n = s.tao_reserve.size
     if p.root_dividend != CLAIMABLE:
@@ -296,13 +329,12 @@ def claim_root(block, scratch, at, world, learners, p, claimed, weights):
     for learner in range(at.n_learners):
         owed = block[at.learner_claimable + learner]
         alpha = block[at.learner_alpha + learner]
-        proceeds = 0.0
         for i in range(n):
             amount = owed[i] * t.claimed_part[i]
             owed[i] -= amount
             alpha[i] += amount * (1.0 - p.root_swap_share)
-            proceeds += amount * t.claim_price[i]
-        learners[learner].root += proceeds
+            t.sold[i] = amount * t.claim_price[i]
+        learners[learner].root += row_sum(t.sold)
 
 
 @inlined_rule
@@ -342,14 +374,12 @@ def _scripted_stage(s, t, scale, informed_purse, p, weights):
 
 
 @rule
-def scripted_stakers_trade(block, scratch, world, p, speed, purse_use, pool_limit, weights):
+def scripted_stakers_trade(block, scratch, world, parameters, speed, purse_use, pool_limit, weights):
     """The two populations trade a part of the way to the market target, within purses and holdings."""
+    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
-    n = s.tao_reserve.size
     _wish_stage(s, t, speed, pool_limit, weights)
-    wanted = 0.0
-    for i in range(n):
-        wanted += t.tao_in[i]
+    wanted = row_sum(t.tao_in)
     purses = world.purse_informed + world.purse_uninformed
     limit = purse_use * purses
     scale = min(limit / wanted, 1.0) if wanted > 0.0 else 0.0
@@ -383,12 +413,13 @@ def settle(scratch, world):
 
 
 @rule
-def learner_trades(block, alpha, world, me, orders, part, p):
+def learner_trades(block, alpha, world, me, orders, part, parameters):
     """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
 
     Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
     which the chain takes one fee, on the sale.
     """
+    p = parameters_of(parameters)
     s = subnet_rows(block)
     proceeds = 0.0
     wanted = 0.0
