@@ -24,7 +24,14 @@ class Episodes:
     one the next number. So the k-th episode of a seed is the same however it is reached.
     """
 
-    def __init__(self, config: Config, n_worlds: int, role: str, threads: int = 1, max_episode_steps: int | None = None):
+    def __init__(
+        self,
+        config: Config,
+        n_worlds: int,
+        role: str,
+        threads: int = 1,
+        max_episode_steps: int | None = None,
+    ):
         if role not in ROLES:
             raise ConfigError(f"role: got {role!r}, allowed are {', '.join(ROLES)}")
         self.config = config
@@ -93,7 +100,11 @@ class Episodes:
         per subnet true_value, spot_price, emission_share.
         """
         state = self.batch.state
-        share, price, value = state.row("emission_share"), self.batch.spot_price(), state.row("true_value")
+        share, price, value = (
+            state.row("emission_share"),
+            self.batch.spot_price(),
+            state.row("true_value"),
+        )
         return {
             "day": state.worlds["day"].copy(),
             "wealth": state.learners["wealth"][:, 0].copy(),

@@ -58,7 +58,9 @@ def _quote(s, i, past_price, signal, p):
     price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
     issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
     diluted = issuance / s.alpha_genesis[i] if p.dilution else 1.0
-    growth = s.alpha_emission[i] * BLOCKS_PER_DAY * DAYS_PER_YEAR / issuance if issuance > 0.0 else 0.0
+    growth = (
+        s.alpha_emission[i] * BLOCKS_PER_DAY * DAYS_PER_YEAR / issuance if issuance > 0.0 else 0.0
+    )
     return Quote(
         price,
         _log_ratio(p.price_per_value * signal[i] / diluted, price),

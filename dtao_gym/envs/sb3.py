@@ -30,9 +30,13 @@ class MarketVecEnv(VecEnv):
         threads: int = 1,
         **overrides: Any,
     ):
-        self.episodes = Episodes(checked_config(config, overrides), num_envs, role, threads, max_episode_steps)
+        self.episodes = Episodes(
+            checked_config(config, overrides), num_envs, role, threads, max_episode_steps
+        )
         self.render_mode = None
-        super().__init__(num_envs, self.episodes.role.observation_space, self.episodes.role.action_space)
+        super().__init__(
+            num_envs, self.episodes.role.observation_space, self.episodes.role.action_space
+        )
         self._actions: np.ndarray | None = None
         self._returns = np.zeros(num_envs)
 
@@ -76,12 +80,19 @@ class MarketVecEnv(VecEnv):
         """Nothing to close."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self.episodes, attr_name, getattr(self, attr_name, None)) for _ in self._get_indices(indices)]
+        return [
+            getattr(self.episodes, attr_name, getattr(self, attr_name, None))
+            for _ in self._get_indices(indices)
+        ]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        raise NotImplementedError(f"{attr_name}: worlds share their attributes; use episodes.batch.set_parameters")
+        raise NotImplementedError(
+            f"{attr_name}: worlds share their attributes; use episodes.batch.set_parameters"
+        )
 
-    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+    def env_method(
+        self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
+    ) -> list[Any]:
         """Call a method of the shared batch once for each index, with the world's number first."""
         method = getattr(self.episodes, method_name)
         return [method(world, *args, **kwargs) for world in self._get_indices(indices)]

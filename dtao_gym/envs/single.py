@@ -35,7 +35,9 @@ class SingleEnv(gym.Env):
         **overrides: Any,
     ):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None")
+            raise ValueError(
+                f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None"
+            )
         self.render_mode = render_mode
         self.episodes = Episodes(checked_config(config, overrides), 1, role, 1, max_episode_steps)
         self.observation_space = self.episodes.role.observation_space
@@ -67,6 +69,8 @@ class SingleEnv(gym.Env):
 
     def render(self):
         if self._picture is None:
-            gym.logger.warn("render() was called without a render_mode: pass render_mode to gym.make.")
+            gym.logger.warn(
+                "render() was called without a render_mode: pass render_mode to gym.make."
+            )
             return None
         return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()

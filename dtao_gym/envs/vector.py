@@ -40,12 +40,18 @@ class MarketVectorEnv(VectorEnv):
         try:
             self.autoreset_mode = AutoresetMode(autoreset_mode)
         except ValueError:
-            raise ValueError(f"autoreset_mode: got {autoreset_mode!r}, allowed are {', '.join(MODES)}") from None
+            raise ValueError(
+                f"autoreset_mode: got {autoreset_mode!r}, allowed are {', '.join(MODES)}"
+            ) from None
         if render_mode is not None:
-            raise ValueError(f"render_mode: got {render_mode!r}, allowed is None; render a single environment")
+            raise ValueError(
+                f"render_mode: got {render_mode!r}, allowed is None; render a single environment"
+            )
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
-        self.episodes = Episodes(checked_config(config, overrides), num_envs, role, threads, max_episode_steps)
+        self.episodes = Episodes(
+            checked_config(config, overrides), num_envs, role, threads, max_episode_steps
+        )
         self.single_observation_space = self.episodes.role.observation_space
         self.single_action_space = self.episodes.role.action_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -59,7 +65,9 @@ class MarketVectorEnv(VectorEnv):
         else:
             seeds = list(seed)
         if len(seeds) != self.num_envs:
-            raise ValueError(f"seed: got {len(seeds)} seeds, allowed are {self.num_envs}, one per world")
+            raise ValueError(
+                f"seed: got {len(seeds)} seeds, allowed are {self.num_envs}, one per world"
+            )
         for world in np.flatnonzero(mask):
             self.episodes.reset(int(world), seeds[world])
         self.episodes.reset_done()
@@ -72,7 +80,11 @@ class MarketVectorEnv(VectorEnv):
             raise ValueError(
                 f"world {world} has finished its episode: reset it with options={{'reset_mask': mask}} first"
             )
-        restarted = self._done if self.autoreset_mode == AutoresetMode.NEXT_STEP else np.zeros_like(self._done)
+        restarted = (
+            self._done
+            if self.autoreset_mode == AutoresetMode.NEXT_STEP
+            else np.zeros_like(self._done)
+        )
         reward, terminated, truncated = self.episodes.step(actions)
         for ended in (terminated, truncated):
             ended[restarted] = False

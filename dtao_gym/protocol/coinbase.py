@@ -76,7 +76,11 @@ def split_alpha_out(alpha_out, owner_cut, root_share):
 @inlined_rule
 def moving_price_rate(base, blocks_since_start, halving_blocks):
     """Weight of today's price in the moving price of one block: base b / (b + h), or base where h = 0."""
-    return base * blocks_since_start / (blocks_since_start + halving_blocks) if halving_blocks > 0.0 else base
+    return (
+        base * blocks_since_start / (blocks_since_start + halving_blocks)
+        if halving_blocks > 0.0
+        else base
+    )
 
 
 @inlined_rule

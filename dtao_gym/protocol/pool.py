@@ -6,13 +6,16 @@ branch that keeps exact halves exact. All functions are without fee unless they 
 changes anything: they return what would be exchanged.
 """
 
-from dtao_gym.numerics import expm1, inlined_rule, log, log1p
+from dtao_gym.numerics import expm1, inlined_rule, log, log1p, log1p_small
 
 WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99
 """Range of the TAO weight (balancer.rs); an injection that would leave it is skipped."""
 
 MIN_RESERVE = 1e-3
 """Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
+
+MAX_FEE = 0.01
+"""Largest proportional fee; the chain allows 10000/65535, which no subnet is known to use."""
 
 MAX_INPUT_RATIO = 1000.0
 """Largest input of a swap, as a multiple of the reserve it enters (swap pallet)."""
@@ -90,17 +93,29 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
     Returns (tao_out, alpha_taken, fee_tao, tao_reserve, alpha_reserve). The proportional fee is kept back in
     alpha and then sold to TAO for the block author, so that all of `alpha_in` enters the pool; the flat fee
     of the launch pool is taken from the proceeds and stays in the pool. Orders that the chain would reject
-    take nothing.
+    take nothing. `fee_rate` is at most `MAX_FEE`.
     """
-    total = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in)
-    out = total
-    if fee_rate > 0.0:
-        out = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in * (1.0 - fee_rate))
+    out, total = _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate)
     ok = _swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
     fee = total - out if ok else 0.0
     out = max(out - flat_fee_tao, 0.0) if ok else 0.0
     taken = alpha_in if ok else 0.0
     return out, taken, fee, tao_reserve - (out + fee), alpha_reserve + taken
+
+
+@inlined_rule
+def _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate):
+    """Proceeds of `alpha_in` less its fee, and of all of it; one logarithm serves both."""
+    net = alpha_in * (1.0 - fee_rate)
+    if tao_weight == 0.5:
+        gross = _swap(alpha_reserve, tao_reserve, 1.0, alpha_in)
+        return _swap(alpha_reserve, tao_reserve, 1.0, net), gross
+    exponent = -1.0 / weight_ratio(tao_weight)
+    step = log1p(net / alpha_reserve) if alpha_reserve > 0.0 else 0.0
+    fee = alpha_in - net
+    after = alpha_reserve + net
+    step_gross = step + (log1p_small(fee / after) if after > 0.0 else 0.0)
+    return -tao_reserve * expm1(exponent * step), -tao_reserve * expm1(exponent * step_gross)
 
 
 @inlined_rule

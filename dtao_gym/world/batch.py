@@ -43,10 +43,14 @@ class Batch:
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters(c) for c in self.configs], PARAMETERS_DTYPE)
         self.offsets = offsets(self.layout)
-        self._no_orders = np.zeros((self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets))
+        self._no_orders = np.zeros(
+            (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
+        )
         seeds = [c.world_seed + k for k, c in enumerate(self.configs)] if seeds is None else seeds
         if len(seeds) != self.n_worlds:
-            raise ConfigError(f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world")
+            raise ConfigError(
+                f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world"
+            )
         for world, seed in enumerate(seeds):
             self.reset(world, int(seed), 0)
 
@@ -125,4 +129,8 @@ class Batch:
     def spot_price(self) -> np.ndarray:
         """`(n_worlds, n_subnets)` TAO per alpha."""
         weight = self.state.row("pool_tao_weight")
-        return (1.0 - weight) * self.state.row("tao_reserve") / (weight * self.state.row("alpha_reserve"))
+        return (
+            (1.0 - weight)
+            * self.state.row("tao_reserve")
+            / (weight * self.state.row("alpha_reserve"))
+        )

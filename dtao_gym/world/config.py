@@ -12,6 +12,7 @@ from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import ERAS, Era
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
+from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.world.state import unpacker
 
 CUT_OF_65535 = 11796 / 65535
@@ -36,72 +37,177 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # the world
-    genesis: str = Field("mainnet-2026-06-14", description="Snapshot to start from: a packaged name or a path to a CSV.")
-    n_subnets: int | None = Field(None, ge=1, le=128, description="Subnets that are simulated; the others are a frozen aggregate. None: all.")
-    selection: Literal["largest", "sample"] = Field("largest", description="Which subnets: the deepest pools, or a sample drawn anew each episode.")
+    genesis: str = Field(
+        "mainnet-2026-06-14",
+        description="Snapshot to start from: a packaged name or a path to a CSV.",
+    )
+    n_subnets: int | None = Field(
+        None,
+        ge=1,
+        le=128,
+        description="Subnets that are simulated; the others are a frozen aggregate. None: all.",
+    )
+    selection: Literal["largest", "sample"] = Field(
+        "largest",
+        description="Which subnets: the deepest pools, or a sample drawn anew each episode.",
+    )
     world_seed: int = Field(0, ge=0, lt=2**63, description="Key of all randomness.")
-    split: Literal["train", "evaluation"] = Field("train", description="Evaluation worlds share no random number with training worlds.")
-    spans_per_day: int = Field(4, ge=1, le=BLOCKS_PER_DAY, description="Spans a day is cut into; a divisor of 7200, which is the chain's clock.")
+    split: Literal["train", "evaluation"] = Field(
+        "train", description="Evaluation worlds share no random number with training worlds."
+    )
+    spans_per_day: int = Field(
+        4,
+        ge=1,
+        le=BLOCKS_PER_DAY,
+        description="Spans a day is cut into; a divisor of 7200, which is the chain's clock.",
+    )
     horizon_days: int = Field(365, ge=1, le=8000, description="Days until an episode is truncated.")
-    days_per_step: int = Field(1, ge=1, le=28, description="Days between two decisions of a learner.")
+    days_per_step: int = Field(
+        1, ge=1, le=28, description="Days between two decisions of a learner."
+    )
     n_learners: int = Field(1, ge=0, le=64, description="Learners per world.")
-    wealth_tao: float = Field(1000.0, ge=1.0, le=100_000.0, description="TAO of each learner at the start, all in root.")
-    ruin_fraction: float = Field(0.01, gt=0.0, lt=1.0, description="A learner below this part of its first wealth is ruined and its episode terminates.")
-    execution: Literal["first_span", "twap"] = Field("first_span", description="Learners' orders: all in the day's first span, or spread over the spans.")
+    wealth_tao: float = Field(
+        1000.0, ge=1.0, le=100_000.0, description="TAO of each learner at the start, all in root."
+    )
+    ruin_fraction: float = Field(
+        0.01,
+        gt=0.0,
+        lt=1.0,
+        description="A learner below this part of its first wealth is ruined and its episode terminates.",
+    )
+    execution: Literal["first_span", "twap"] = Field(
+        "first_span",
+        description="Learners' orders: all in the day's first span, or spread over the spans.",
+    )
 
     # the institution: None takes the era's
-    era: str = Field("price_burn", description="Rules of the chain: " + ", ".join(sorted(ERAS)) + ".")
-    allocation: str | None = Field(None, description="Emission shares: " + ", ".join(ALLOCATIONS) + ".")
-    injection: str | None = Field(None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + ".")
-    root_dividend: str | None = Field(None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + ".")
-    root_gate: Literal["chain", "open"] | None = Field(None, description="Root is paid only while moving prices sum to more than 1 (chain), or always.")
-    pool_fee: float | None = Field(None, ge=0.0, le=0.01, description="Fee on the input of a swap.")
-    flat_fee_tao: float | None = Field(None, ge=0.0, le=0.01, description="Fee of an operation, kept in the pool.")
-    min_order_tao: float | None = Field(None, ge=0.0, le=1.0, description="Smallest order of a learner, unless it sells a whole position.")
-    moving_price_variant: Literal["fast", "slow"] = Field("fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6.")
-    moving_price_base: float | None = Field(None, ge=3e-6, le=1e-3, description="Weight of one block at full age; overrides the variant.")
-    moving_price_halving_blocks: float = Field(201_600.0, ge=0.0, le=400_000.0, description="Age at which a subnet's moving price has half its full speed; 0: no age factor.")
+    era: str = Field(
+        "price_burn", description="Rules of the chain: " + ", ".join(sorted(ERAS)) + "."
+    )
+    allocation: str | None = Field(
+        None, description="Emission shares: " + ", ".join(ALLOCATIONS) + "."
+    )
+    injection: str | None = Field(
+        None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + "."
+    )
+    root_dividend: str | None = Field(
+        None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + "."
+    )
+    root_gate: Literal["chain", "open"] | None = Field(
+        None,
+        description="Root is paid only while moving prices sum to more than 1 (chain), or always.",
+    )
+    pool_fee: float | None = Field(
+        None, ge=0.0, le=MAX_FEE, description="Fee on the input of a swap."
+    )
+    flat_fee_tao: float | None = Field(
+        None, ge=0.0, le=0.01, description="Fee of an operation, kept in the pool."
+    )
+    min_order_tao: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Smallest order of a learner, unless it sells a whole position.",
+    )
+    moving_price_variant: Literal["fast", "slow"] = Field(
+        "fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6."
+    )
+    moving_price_base: float | None = Field(
+        None,
+        ge=3e-6,
+        le=1e-3,
+        description="Weight of one block at full age; overrides the variant.",
+    )
+    moving_price_halving_blocks: float = Field(
+        201_600.0,
+        ge=0.0,
+        le=400_000.0,
+        description="Age at which a subnet's moving price has half its full speed; 0: no age factor.",
+    )
     tao_weight: float = _rate(0.18, "Weight of root TAO against alpha.")
     owner_cut: float = _rate(CUT_OF_65535, "Owner's part of the alpha minted to participants.")
     validator_take: float = _rate(CUT_OF_65535, "Validators' part of dividends.", le=CUT_OF_65535)
-    halving: bool = Field(True, description="Emission halves with issuance; off: it keeps the rate of genesis.")
+    halving: bool = Field(
+        True, description="Emission halves with issuance; off: it keeps the rate of genesis."
+    )
 
     # money
-    revenue_share: float = _rate(0.2, "Users pay this part of the value they get, buying alpha that is recycled.", le=0.6)
+    revenue_share: float = _rate(
+        0.2, "Users pay this part of the value they get, buying alpha that is recycled.", le=0.6
+    )
     owner_sale_fraction: float = _rate(1.0, "Part of the owner's daily alpha that is sold.")
     miner_sale_fraction: float = _rate(0.57, "Part of the miners' daily alpha that is sold.")
     validator_sale_fraction: float = _rate(0.3, "Part of the validators' daily take that is sold.")
-    root_claim_hazard: float = _rate(0.14, "Part of claimable root dividends that is claimed in a day.")
-    root_swap_share: float = _rate(1.0, "Part of claims that is sold for TAO; the rest is kept as alpha.")
+    root_claim_hazard: float = _rate(
+        0.14, "Part of claimable root dividends that is claimed in a day."
+    )
+    root_swap_share: float = _rate(
+        1.0, "Part of claims that is sold for TAO; the rest is kept as alpha."
+    )
     outside_return: float = _rate(1 / 30, "Part of the outside account that returns to purses.")
-    outside_initial_tao: float | None = Field(None, ge=0.0, description="Outside account at genesis; None: the balance that would be stationary.")
+    outside_initial_tao: float | None = Field(
+        None,
+        ge=0.0,
+        description="Outside account at genesis; None: the balance that would be stationary.",
+    )
     purse_share: float = _rate(0.10, "Liquid part of a population's TAO.", ge=0.02, le=0.5)
-    purse_rebalance: float = _rate(1 / 30, "Part of the gap to that share that is closed, purse against root.")
+    purse_rebalance: float = _rate(
+        1 / 30, "Part of the gap to that share that is closed, purse against root."
+    )
     max_purse_use: float = _rate(0.2, "Largest part of purses spent in a day.")
-    max_trade_of_pool: float = _rate(0.25, "Largest trade of scripted stakers in a day, as part of the reserve.")
+    max_trade_of_pool: float = _rate(
+        0.25, "Largest trade of scripted stakers in a day, as part of the reserve."
+    )
     spend_rate: float = _rate(1 / 30, "Part of a treasury spent.", le=0.2)
-    reinvest_share: float = _rate(0.7, "Part of the owner's income that enters the treasury; the rest is consumed.")
-    initial_treasury_tao: float = Field(150.0, ge=0.0, le=3000.0, description="Treasury of each subnet at genesis.")
-    staker_share_of_alpha_out: float = Field(0.6, ge=0.3, le=0.9, description="Stakers' part of alpha outstanding at genesis.")
+    reinvest_share: float = _rate(
+        0.7, "Part of the owner's income that enters the treasury; the rest is consumed."
+    )
+    initial_treasury_tao: float = Field(
+        150.0, ge=0.0, le=3000.0, description="Treasury of each subnet at genesis."
+    )
+    staker_share_of_alpha_out: float = Field(
+        0.6, ge=0.3, le=0.9, description="Stakers' part of alpha outstanding at genesis."
+    )
 
     # stakers
     informed_share_stakers: float = _rate(0.3, "Informed part of purses and holdings at genesis.")
-    opinion_weights: Literal["fixed", "wealth"] = Field("fixed", description="Weights of opinions: purse shares of genesis, or of today.")
-    pooled_capitalisation: float = Field(502.69, gt=0.0, le=10_000.0, description="Days of value that a stake is worth.")
-    genesis_multiple: float = Field(141.6, gt=0.0, le=10_000.0, description="Price over capitalised payments of users, at genesis.")
+    opinion_weights: Literal["fixed", "wealth"] = Field(
+        "fixed", description="Weights of opinions: purse shares of genesis, or of today."
+    )
+    pooled_capitalisation: float = Field(
+        502.69, gt=0.0, le=10_000.0, description="Days of value that a stake is worth."
+    )
+    genesis_multiple: float = Field(
+        141.6,
+        gt=0.0,
+        le=10_000.0,
+        description="Price over capitalised payments of users, at genesis.",
+    )
     signal_noise_sd: float = _rate(0.1, "Noise of the public signal, sd of log.", le=0.5)
-    signal_lag_days: int = Field(7, ge=0, le=90, description="Age of the public signal when it is read.")
+    signal_lag_days: int = Field(
+        7, ge=0, le=90, description="Age of the public signal when it is read."
+    )
     opinion_noise_sd: float = _rate(0.3, "Error of opinion of the uninformed, sd of log.")
-    opinion_noise_half_life_days: float = Field(20.0, ge=1.0, le=365.0, description="Half-life of that error.")
+    opinion_noise_half_life_days: float = Field(
+        20.0, ge=1.0, le=365.0, description="Half-life of that error."
+    )
     momentum: float = _rate(0.1, "Exponent of past price change in the uninformed target.")
-    momentum_lag_days: int = Field(20, ge=1, le=60, description="Days over which that change is taken.")
-    yield_sensitivity: float = _rate(0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0)
+    momentum_lag_days: int = Field(
+        20, ge=1, le=60, description="Days over which that change is taken."
+    )
+    yield_sensitivity: float = _rate(
+        0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
+    )
     trade_speed: float = _rate(0.05, "Part of the way to the target that stakers trade.")
     dilution: bool = Field(True, description="Targets fall as alpha issuance grows.")
 
     # true value, a mean-reverting walk
-    value_log_sd: float = Field(0.6, ge=0.0, le=3.0, description="Long-run sd of the log of true value.")
-    value_half_life_days: float = Field(180.0, ge=1.0, le=10_000.0, description="Half-life of its deviations.")
+    value_log_sd: float = Field(
+        0.6, ge=0.0, le=3.0, description="Long-run sd of the log of true value."
+    )
+    value_half_life_days: float = Field(
+        180.0, ge=1.0, le=10_000.0, description="Half-life of its deviations."
+    )
 
     @model_validator(mode="after")
     def _names_and_divisors(self) -> Self:
@@ -114,7 +220,9 @@ class Config(BaseModel):
         for name, allowed in choices:
             value = getattr(self, name)
             if value is not None and value not in allowed:
-                raise ConfigError(f"{name}: got {value!r}, allowed are {', '.join(sorted(allowed))}")
+                raise ConfigError(
+                    f"{name}: got {value!r}, allowed are {', '.join(sorted(allowed))}"
+                )
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(
                 f"spans_per_day: got {self.spans_per_day}, allowed are divisors of {BLOCKS_PER_DAY}"
@@ -122,7 +230,9 @@ class Config(BaseModel):
         return self
 
     @classmethod
-    def make(cls, config: "Config | dict | str | Path | None" = None, /, **overrides: Any) -> "Config":
+    def make(
+        cls, config: "Config | dict | str | Path | None" = None, /, **overrides: Any
+    ) -> "Config":
         """A configuration from defaults, a mapping, a YAML file or another one, with fields overridden.
 
         Raises `ConfigError` naming the field, what was got and what is allowed.
@@ -140,7 +250,9 @@ class Config(BaseModel):
         try:
             return cls.model_validate(fields | overrides)
         except ValidationError as error:
-            raise ConfigError("; ".join(_line(problem, cls) for problem in error.errors())) from None
+            raise ConfigError(
+                "; ".join(_line(problem, cls) for problem in error.errors())
+            ) from None
 
     def era_part(self, name: str) -> Any:
         """A part of the institution: this configuration's, or the era's where it says None."""
@@ -155,7 +267,9 @@ def _read_yaml(path: Path) -> dict:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of parameters")
+        raise ConfigError(
+            f"{path}: got {type(content).__name__}, allowed is a mapping of parameters"
+        )
     return content
 
 
@@ -216,7 +330,10 @@ class Parameters(NamedTuple):
 
 
 PARAMETERS_DTYPE = np.dtype(
-    [(name, np.int64 if kind is int else np.float64) for name, kind in Parameters.__annotations__.items()]
+    [
+        (name, np.int64 if kind is int else np.float64)
+        for name, kind in Parameters.__annotations__.items()
+    ]
 )
 parameters_of = unpacker(Parameters, "source.{name}")
 
@@ -235,7 +352,8 @@ def parameters(config: Config) -> np.void:
         "root_gate_open": config.era_part("root_gate") == "open",
         "twap": config.execution == "twap",
         "wealth_weights": config.opinion_weights == "wealth",
-        "moving_price_base": config.moving_price_base or MOVING_PRICE_BASE[config.moving_price_variant],
+        "moving_price_base": config.moving_price_base
+        or MOVING_PRICE_BASE[config.moving_price_variant],
         "pool_fee": config.era_part("pool_fee"),
         "flat_fee_tao": config.era_part("flat_fee_tao"),
         "min_order_tao": config.era_part("min_order_tao"),

@@ -16,10 +16,20 @@ import numpy as np
 
 from dtao_gym.economy.valuation import market_target, uninformed_tilt
 from dtao_gym.economy.value import next_opinion, next_value, public_signal
-from dtao_gym.numerics import borrowed, compile_kernel, composed, expm1, inlined_rule, log1p, row_sum, rule, source_fingerprint
+from dtao_gym.numerics import (
+    borrowed,
+    compile_kernel,
+    composed,
+    expm1,
+    inlined_rule,
+    log1p,
+    row_sum,
+    rule,
+    source_fingerprint,
+)
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.protocol.pool import buy, spot_price, tao_for_alpha
+from dtao_gym.protocol.pool import spot_price, tao_for_alpha
 from dtao_gym.world import spans
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
@@ -102,7 +112,9 @@ def decide(block, at, world, parameters, blocks):
 
 
 @composed
-def span(block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights):
+def span(
+    block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights
+):
     """One span: coinbase, then the four groups of trades in their drawn order."""
     spans.coinbase(block, scratch, at, world, learners, parameters, blocks, weights)
     speed, purse_use, pool_limit, claimed = rates
@@ -118,14 +130,13 @@ def span(block, scratch, at, world, learners, orders, parameters, blocks, index,
                         block, alpha, world, learners[me], orders[me], trading, parameters
                     )
         elif group == INSIDERS:
-            spans.insiders_sell(block, scratch, blocks, parameters, weights)
+            spans.insiders_sell(block, scratch, world, blocks, parameters, weights)
         elif group == CLAIMS:
             spans.claim_root(block, scratch, at, world, learners, parameters, claimed, weights)
         else:
             spans.scripted_stakers_trade(
                 block, scratch, world, parameters, speed, purse_use, pool_limit, weights
             )
-    spans.settle(scratch, world)
     world.block += blocks
 
 
@@ -133,7 +144,11 @@ def span(block, scratch, at, world, learners, orders, parameters, blocks, index,
 def _value_stage(s, t, signal, p):
     for i in range(s.tao_reserve.size):
         s.true_value[i] = next_value(
-            s.true_value[i], s.value_anchor[i], p.value_persistence, p.value_innovation_sd, t.gain[i]
+            s.true_value[i],
+            s.value_anchor[i],
+            p.value_persistence,
+            p.value_innovation_sd,
+            t.gain[i],
         )
         s.opinion[i] = next_opinion(
             s.opinion[i], p.opinion_persistence, p.opinion_innovation_sd, t.take[i]
@@ -154,38 +169,22 @@ def produce(block, scratch, at, world, parameters):
     _value_stage(s, t, signal, p)
 
 
-@inlined_rule
-def _revenue_stage(s, t, paid_part, p, weights):
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        bought, taken, fee, tao, alpha = buy(
-            s.tao_reserve[i],
-            s.alpha_reserve[i],
-            weight,
-            paid_part * p.revenue_share * s.true_value[i],
-            p.pool_fee,
-            p.flat_fee_tao,
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        s.alpha_recycled[i] += bought
-        t.tao_in[i] = taken
-        t.insider_fee[i] = fee
-
-
 @rule
 def users_pay(block, scratch, world, parameters, weights):
     """Users buy alpha for a part of the value they get, from `outside`; what they buy is recycled."""
-    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
+    p = parameters_of(parameters)
     due = p.revenue_share * row_sum(s.true_value)
     part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
-    _revenue_stage(s, t, part, p, weights)
-    paid = row_sum(t.tao_in)
-    world.outside -= paid
-    world.authors += row_sum(t.insider_fee)
-    world.revenue_paid = paid
+    for i in range(t.spent.size):
+        t.spent[i] = part * p.revenue_share * s.true_value[i]
+    spans.buy_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    for i in range(t.bought.size):
+        s.alpha_recycled[i] += t.bought[i]
+    world.revenue_paid = row_sum(t.spent)
     world.revenue_rationed = due * (1.0 - part)
+    world.outside -= world.revenue_paid
+    world.authors += row_sum(t.fee)
 
 
 @rule
@@ -213,7 +212,7 @@ def _quote_stage(s, t, alpha, owed, p, weights):
         weight = 0.5 if weights is None else weights[i]
         net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
         out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
-        t.tao_in[i] = max(out - p.flat_fee_tao, 0.0) if net > 0.0 else 0.0
+        t.proceeds[i] = max(out - p.flat_fee_tao, 0.0) if net > 0.0 else 0.0
 
 
 @rule
@@ -225,7 +224,7 @@ def value_learners(block, scratch, at, learners, parameters, weights):
         alpha = block[at.learner_alpha + learner]
         owed = block[at.learner_claimable + learner]
         _quote_stage(s, t, alpha, owed, p, weights)
-        learners[learner].wealth = learners[learner].root + row_sum(t.tao_in)
+        learners[learner].wealth = learners[learner].root + row_sum(t.proceeds)
 
 
 @composed
@@ -246,7 +245,18 @@ def day(block, scratch, at, world, learners, orders, parameters, trading, weight
         if trading:
             part = 1.0 / spans_per_day if p.twap else (1.0 if index == 0 else 0.0)
         span(
-            block, scratch, at, world, learners, orders, parameters, blocks, index, part, rates, weights
+            block,
+            scratch,
+            at,
+            world,
+            learners,
+            orders,
+            parameters,
+            blocks,
+            index,
+            part,
+            rates,
+            weights,
         )
     stake_yield = subnet_rows(block).stake_yield
     for i in range(stake_yield.size):
@@ -310,9 +320,7 @@ def run_over_worlds(n_worlds: int, threads: int, task) -> None:
     if key not in _pools:
         _pools[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="dtao_gym")
     edges = [round(k * n_worlds / threads) for k in range(threads + 1)]
-    waiting = [
-        _pools[key].submit(task, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)
-    ]
+    waiting = [_pools[key].submit(task, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)]
     task(edges[0], edges[1])
     for future in waiting:
         future.result()

@@ -8,10 +8,15 @@ from dtao_gym.protocol.coinbase import root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.world.config import Config, ConfigError, parameters
 from dtao_gym.world.shocks import GENESIS, generator
-from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
+from dtao_gym.world.snapshot import Snapshot
 from dtao_gym.world.state import Layout, State, tao_total
 
-REST_OF_ALPHA = {"miner_alpha": 3 / 8, "owner_alpha": 3 / 8, "validator_alpha": 1 / 8, "idle_alpha": 1 / 8}
+REST_OF_ALPHA = {
+    "miner_alpha": 3 / 8,
+    "owner_alpha": 3 / 8,
+    "validator_alpha": 1 / 8,
+    "idle_alpha": 1 / 8,
+}
 """How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
 
 
@@ -147,7 +152,9 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world["informed_weight"] = informed
     world["moving_price_sum"] = state.row("moving_price").sum() + world["rest_moving_price"]
     world["outside"] = (
-        _stationary_outside(state, config) if config.outside_initial_tao is None else config.outside_initial_tao
+        _stationary_outside(state, config)
+        if config.outside_initial_tao is None
+        else config.outside_initial_tao
     )
     state.learners["root"] = config.wealth_tao
     state.learners["wealth"] = config.wealth_tao

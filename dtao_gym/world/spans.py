@@ -75,17 +75,33 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, weights):
 
 
 @inlined_rule
-def _root_sale_stage(s, t, weights):
-    """Root's alpha of the span is sold to its pool at once, without fee."""
+def sell_rows(s, t, weights, fee_rate, flat_fee_tao):
+    """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid."""
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
-        out, taken, _, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.root_alpha[i], 0.0, 0.0
+        out, taken, fee, tao, alpha = sell(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, flat_fee_tao
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
-        t.root_tao[i] = out
         t.sold[i] = taken
+        t.proceeds[i] = out
+        t.fee[i] = fee
+
+
+@inlined_rule
+def buy_rows(s, t, weights, fee_rate, flat_fee_tao):
+    """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        out, taken, fee, tao, alpha = buy(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, flat_fee_tao
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        t.spent[i] = taken
+        t.bought[i] = out
+        t.fee[i] = fee
 
 
 @inlined_rule
@@ -212,8 +228,12 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     scripted_share = scripted_root / root if root > 0.0 else 1.0
 
     _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, weights)
+    root_tao = 0.0
     if sells > 0.0:
-        _root_sale_stage(s, t, weights)
+        for i in range(t.sold.size):
+            t.sold[i] = t.root_alpha[i]
+        sell_rows(s, t, weights, 0.0, 0.0)
+        root_tao = row_sum(t.proceeds)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
     _insiders_share_stage(s, t, blocks, p, keeps)
@@ -221,7 +241,6 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     _mint_ledger_stage(s, t, blocks, keeps, sells)
     _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
 
-    proceeds = row_sum(t.root_tao) if sells > 0.0 else 0.0
     minted = blocks * world.block_emission
     unused = row_sum(t.unused_tao)
     if not row_sum(s.emission_share) + rest_share > 0.0:
@@ -234,10 +253,10 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     rest_income = blocks * world.rest_root_income if root_open else 0.0
     rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
     world.aggregate -= rest_income
-    take = proceeds * p.validator_take
-    _pay_root(world, learners, proceeds - take + rest_income, root)
+    take = root_tao * p.validator_take
+    _pay_root(world, learners, root_tao - take + rest_income, root)
     world.root_validators += take
-    world.root_yield = (proceeds - take + rest_income) / root if root > 0.0 else 0.0
+    world.root_yield = (root_tao - take + rest_income) / root if root > 0.0 else 0.0
 
 
 @rule
@@ -257,84 +276,87 @@ def accrued_root_yield(block, scratch, world, learners, parameters):
 
 
 @rule
-def insiders_sell(block, scratch, blocks, parameters, weights):
+def insiders_sell(block, scratch, world, blocks, parameters, weights):
     """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
-    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        owner, miners, _, _ = split_alpha_out(blocks * s.alpha_emission[i], p.owner_cut, 0.0)
-        owner *= p.owner_sale_fraction
-        miners *= p.miner_sale_fraction
-        validators = t.take[i] * p.validator_sale_fraction
-        wanted = owner + miners + validators
-        out, taken, fee, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, wanted, p.pool_fee, p.flat_fee_tao
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        done = taken / wanted if wanted > 0.0 else 0.0
-        s.owner_alpha[i] -= owner * done
-        s.miner_alpha[i] -= miners * done
-        s.validator_alpha[i] -= validators * done
-        invested = out * (owner * p.reinvest_share) / wanted if wanted > 0.0 else 0.0
-        s.treasury[i] += invested
-        s.alpha_outstanding[i] -= taken
-        t.outside_tao[i] = out - invested
-        t.insider_fee[i] = fee
+    p = parameters_of(parameters)
+    owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
+    owner_part *= p.owner_sale_fraction
+    miner_part *= p.miner_sale_fraction
+    for i in range(t.sold.size):
+        t.sold[i] = s.alpha_emission[i] * (owner_part + miner_part)
+        t.sold[i] += t.take[i] * p.validator_sale_fraction
+    sell_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    _insiders_ledger(s, t, p, owner_part, miner_part)
+    world.outside += row_sum(t.proceeds)
+    world.authors += row_sum(t.fee)
 
 
 @inlined_rule
-def _claims_stage(s, t, claimed, p, weights, informed_part):
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        out, taken, _, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i] * p.root_swap_share, 0.0, 0.0
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        s.alpha_outstanding[i] -= taken
-        # what a pool refuses stays claimable
-        part = claimed if taken > 0.0 or p.root_swap_share == 0.0 else 0.0
-        owed = s.scripted_claimable[i]
-        kept = owed * part * (1.0 - p.root_swap_share)
-        s.scripted_claimable[i] = owed * (1.0 - part)
-        s.informed_alpha[i] += kept * informed_part
-        s.uninformed_alpha[i] += kept * (1.0 - informed_part)
-        per_alpha = out / taken if taken > 0.0 else 0.0
-        t.claimed_tao[i] = owed * part * p.root_swap_share * per_alpha
-        t.claim_price[i] = per_alpha * p.root_swap_share
-        t.claimed_part[i] = part
+def _insiders_ledger(s, t, p, owner_part, miner_part):
+    """Book a sale; the owner's reinvested part of the proceeds goes to the treasury, the rest is left to `outside`."""
+    for i in range(t.sold.size):
+        done = 1.0 if t.sold[i] > 0.0 else 0.0
+        owner = s.alpha_emission[i] * owner_part * done
+        s.owner_alpha[i] -= owner
+        s.miner_alpha[i] -= s.alpha_emission[i] * miner_part * done
+        s.validator_alpha[i] -= t.take[i] * p.validator_sale_fraction * done
+        s.alpha_outstanding[i] -= t.sold[i]
+        invested = t.proceeds[i] * (owner * p.reinvest_share) / max(t.sold[i], 1e-300)
+        s.treasury[i] += invested
+        t.proceeds[i] -= invested
 
 
 @rule
 def claim_root(block, scratch, at, world, learners, parameters, claimed, weights):
     """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    n = s.tao_reserve.size
     if p.root_dividend != CLAIMABLE:
-        for i in range(n):
-            t.claimed_tao[i] = 0.0
         return
-    for i in range(n):
-        t.sold[i] = claimed * s.scripted_claimable[i]
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    swap = claimed * p.root_swap_share
+    for i in range(t.sold.size):
+        t.sold[i] = swap * s.scripted_claimable[i]
     for learner in range(at.n_learners):
         owed = block[at.learner_claimable + learner]
-        for i in range(n):
-            t.sold[i] += claimed * owed[i]
+        for i in range(t.sold.size):
+            t.sold[i] += swap * owed[i]
+    sell_rows(s, t, weights, 0.0, 0.0)
+    for i in range(t.sold.size):
+        s.alpha_outstanding[i] -= t.sold[i]
+        # what a pool refuses stays claimable
+        t.claimed[i] = claimed if t.sold[i] > 0.0 or swap == 0.0 else 0.0
+        t.proceeds[i] = t.proceeds[i] * p.root_swap_share / max(t.sold[i], 1e-300)
+
     populations = world.root_informed + world.root_uninformed
-    informed_part = world.root_informed / populations if populations > 0.0 else 0.0
-    _claims_stage(s, t, claimed, p, weights, informed_part)
+    informed = world.root_informed / populations if populations > 0.0 else 0.0
+    keep = 1.0 - p.root_swap_share
+    for i in range(t.sold.size):
+        amount = s.scripted_claimable[i] * t.claimed[i]
+        s.scripted_claimable[i] -= amount
+        s.informed_alpha[i] += amount * keep * informed
+        s.uninformed_alpha[i] += amount * keep * (1.0 - informed)
+        t.sold[i] = amount * t.proceeds[i]
+    _pay_scripted_root(world, row_sum(t.sold))
     for learner in range(at.n_learners):
         owed = block[at.learner_claimable + learner]
         alpha = block[at.learner_alpha + learner]
-        for i in range(n):
-            amount = owed[i] * t.claimed_part[i]
+        for i in range(t.sold.size):
+            amount = owed[i] * t.claimed[i]
             owed[i] -= amount
-            alpha[i] += amount * (1.0 - p.root_swap_share)
-            t.sold[i] = amount * t.claim_price[i]
+            alpha[i] += amount * keep
+            t.sold[i] = amount * t.proceeds[i]
         learners[learner].root += row_sum(t.sold)
+
+
+@rule
+def _pay_scripted_root(world, amount):
+    """Divide TAO among root stakers other than learners, in proportion to stake."""
+    scripted = world.root_informed + world.root_uninformed + world.root_validators
+    rate = amount / scripted if scripted > 0.0 else 0.0
+    world.root_informed += world.root_informed * rate
+    world.root_uninformed += world.root_uninformed * rate
+    world.root_validators += world.root_validators * rate if scripted > 0.0 else amount
 
 
 @inlined_rule
@@ -345,71 +367,55 @@ def _wish_stage(s, t, speed, pool_limit, weights):
         tao_in, alpha_in = trade_to_reach(
             s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
         )
-        t.tao_in[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
+        t.spent[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
         wanted = min(speed * alpha_in, pool_limit * s.alpha_reserve[i])
         t.sold[i] = min(wanted, s.informed_alpha[i] + s.uninformed_alpha[i])
 
 
 @inlined_rule
-def _scripted_stage(s, t, scale, informed_purse, p, weights):
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        tao, alpha = s.tao_reserve[i], s.alpha_reserve[i]
-        bought, paid, buy_fee, tao, alpha = buy(
-            tao, alpha, weight, t.tao_in[i] * scale, p.pool_fee, p.flat_fee_tao
-        )
-        got, sold, sell_fee, tao, alpha = sell(
-            tao, alpha, weight, t.sold[i], p.pool_fee, p.flat_fee_tao
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        s.alpha_outstanding[i] += bought - sold
+def _populations_buy(s, t, informed):
+    for i in range(t.bought.size):
+        s.informed_alpha[i] += t.bought[i] * informed
+        s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed)
+        s.alpha_outstanding[i] += t.bought[i]
+
+
+@inlined_rule
+def _populations_sell(s, t):
+    """Sales are borne in proportion to holdings; leaves the informed part of the proceeds in `t.spent`."""
+    for i in range(t.sold.size):
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
-        informed = s.informed_alpha[i] / held if held > 0.0 else 0.0
-        s.informed_alpha[i] += bought * informed_purse - sold * informed
-        s.uninformed_alpha[i] += bought * (1.0 - informed_purse) - sold * (1.0 - informed)
-        t.informed_tao[i] = got * informed - paid * informed_purse
-        t.uninformed_tao[i] = got * (1.0 - informed) - paid * (1.0 - informed_purse)
-        t.scripted_fee[i] = buy_fee + sell_fee
+        informed = s.informed_alpha[i] / max(held, 1e-300)
+        s.informed_alpha[i] -= t.sold[i] * informed
+        s.uninformed_alpha[i] -= t.sold[i] * (1.0 - informed)
+        s.alpha_outstanding[i] -= t.sold[i]
+        t.spent[i] = t.proceeds[i] * informed
 
 
 @rule
-def scripted_stakers_trade(block, scratch, world, parameters, speed, purse_use, pool_limit, weights):
+def scripted_stakers_trade(
+    block, scratch, world, parameters, speed, purse_use, pool_limit, weights
+):
     """The two populations trade a part of the way to the market target, within purses and holdings."""
-    p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
+    p = parameters_of(parameters)
     _wish_stage(s, t, speed, pool_limit, weights)
-    wanted = row_sum(t.tao_in)
+    wanted = row_sum(t.spent)
     purses = world.purse_informed + world.purse_uninformed
-    limit = purse_use * purses
-    scale = min(limit / wanted, 1.0) if wanted > 0.0 else 0.0
+    scale = min(purse_use * purses / wanted, 1.0) if wanted > 0.0 else 0.0
+    for i in range(t.spent.size):
+        t.spent[i] *= scale
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
-    _scripted_stage(s, t, scale, informed, p, weights)
-
-
-@rule
-def settle(scratch, world):
-    """Book the TAO that the trades of a span moved between accounts."""
-    t = scratch_rows(scratch)
-    outside = fees = claimed = informed = uninformed = 0.0
-    for i in range(t.outside_tao.size):
-        outside += t.outside_tao[i]
-        fees += t.insider_fee[i] + t.scripted_fee[i]
-        claimed += t.claimed_tao[i]
-        informed += t.informed_tao[i]
-        uninformed += t.uninformed_tao[i]
-    world.outside += outside
-    world.authors += fees
-    world.purse_informed += informed
-    world.purse_uninformed += uninformed
-    scripted = world.root_informed + world.root_uninformed + world.root_validators
-    if scripted > 0.0:
-        rate = claimed / scripted
-        world.root_informed += world.root_informed * rate
-        world.root_uninformed += world.root_uninformed * rate
-        world.root_validators += world.root_validators * rate
-    else:
-        world.root_validators += claimed
+    buy_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    _populations_buy(s, t, informed)
+    paid = row_sum(t.spent)
+    fees = row_sum(t.fee)
+    sell_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    _populations_sell(s, t)
+    got, got_informed = row_sum(t.proceeds), row_sum(t.spent)
+    world.authors += fees + row_sum(t.fee)
+    world.purse_informed += got_informed - paid * informed
+    world.purse_uninformed += got - got_informed - paid * (1.0 - informed)
 
 
 @rule
@@ -428,7 +434,12 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
         wanted += max(orders[i] * part, 0.0)
         if amount > 0.0:
             out, taken, fee, tao_reserve, alpha_reserve = sell(
-                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], amount, p.pool_fee, p.flat_fee_tao
+                s.tao_reserve[i],
+                s.alpha_reserve[i],
+                s.pool_tao_weight[i],
+                amount,
+                p.pool_fee,
+                p.flat_fee_tao,
             )
             if out < p.min_order_tao and amount < alpha[i]:
                 continue
@@ -448,7 +459,12 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
         amount = min(max(orders[i] * part, 0.0) * scale, me.root)
         if amount >= p.min_order_tao and amount > 0.0:
             out, taken, fee, s.tao_reserve[i], s.alpha_reserve[i] = buy(
-                s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], amount, fee_rate, p.flat_fee_tao
+                s.tao_reserve[i],
+                s.alpha_reserve[i],
+                s.pool_tao_weight[i],
+                amount,
+                fee_rate,
+                p.flat_fee_tao,
             )
             alpha[i] += out
             s.alpha_outstanding[i] += out

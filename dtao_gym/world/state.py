@@ -76,25 +76,22 @@ class Subnets(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Rows that live for one span; each is written by one stage only."""
+    """Rows that live for a stage or two within a span."""
 
     injected: Row
     root_alpha: Row
-    root_tao: Row
     unused_tao: Row
     gain: Row
+    """Alpha dividends per staked alpha."""
     take: Row
     staked_by_learners: Row
+    claimed: Row
+    """Part of what root is owed that is claimed."""
     sold: Row
-    tao_in: Row
-    outside_tao: Row
-    insider_fee: Row
-    claimed_tao: Row
-    claimed_part: Row
-    claim_price: Row
-    scripted_fee: Row
-    informed_tao: Row
-    uninformed_tao: Row
+    proceeds: Row
+    spent: Row
+    bought: Row
+    fee: Row
 
 
 WORLD_DTYPE = np.dtype(
@@ -333,7 +330,9 @@ def audit(state: State, tolerance: float = 1e-9) -> Audit:
     by_issuance = np.abs(state.row("alpha_reserve") + outstanding - issued) / scale
     alpha_error = np.maximum(by_holder, by_issuance).max(1)
 
-    never_negative = [state.row(name) for name in (*ALPHA_HOLDERS, "tao_reserve", "alpha_reserve", "treasury")]
+    never_negative = [
+        state.row(name) for name in (*ALPHA_HOLDERS, "tao_reserve", "alpha_reserve", "treasury")
+    ]
     never_negative += [state.section("learner_alpha"), state.section("learner_claimable")]
     never_negative += [state.worlds[name] for name in TAO_ACCOUNTS] + [state.learners["root"]]
     floor = -tolerance * np.maximum(expected, 1.0).max()
