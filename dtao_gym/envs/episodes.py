@@ -60,25 +60,15 @@ class Episodes:
         """Call after one or more resets: rewards count from the wealth of the new start."""
         self._standing = self.role.standing(self.batch)
 
-    def checked(self, actions: Any) -> np.ndarray:
-        """Actions as `(n_worlds, size)` float32, or a ValueError that names the world and the value."""
-        actions = np.asarray(actions, np.float32)
-        expected = (self.n_worlds, *self.role.action_space.shape)
-        if actions.shape != expected:
-            raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")
-        if not np.abs(actions).max() <= 1.0:  # also true of NaN
-            where = tuple(int(i) for i in np.argwhere(~(np.abs(actions) <= 1.0))[0])
-            raise ValueError(
-                f"action: got {actions[where]} at world {where[0]}, entry {where[1]}, allowed are -1 to 1"
-            )
-        return actions
-
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance all worlds: (reward float64, terminated, truncated), each `(n_worlds,)`.
 
         Raises ValueError for actions of the wrong shape, NaN or outside [-1, 1]; nothing has changed then.
         """
-        actions = self.checked(actions)
+        actions = np.asarray(actions, np.float32)
+        expected = (self.n_worlds, *self.role.action_space.shape)
+        if actions.shape != expected:
+            raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")
         self.batch.advance(self.role.orders(self.batch, actions), self.config.days_per_step)
         self.steps += 1
         standing = self.role.standing(self.batch)
@@ -95,25 +85,13 @@ class Episodes:
     def info(self) -> dict[str, np.ndarray]:
         """What a researcher logs, one row per world.
 
-        day; wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools on the step's last day);
+        day; wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step);
         welfare (sum of true values, TAO a day); emission_hhi and price_sum over the simulated subnets; and
         per subnet true_value, spot_price, emission_share.
         """
         state = self.batch.state
-        share, price, value = (
-            state.row("emission_share"),
-            self.batch.spot_price(),
-            state.row("true_value"),
-        )
-        return {
-            "day": state.worlds["day"].copy(),
-            "wealth": state.learners["wealth"][:, 0].copy(),
-            "root_tao": state.learners["root"][:, 0].copy(),
-            "traded_tao": state.learners["traded"][:, 0].copy(),
-            "welfare": value.sum(1),
-            "emission_hhi": np.einsum("wn,wn->w", share, share),
-            "price_sum": price.sum(1),
-            "true_value": value.copy(),
-            "spot_price": price,
-            "emission_share": share.copy(),
-        }
+        worlds, mine = state.worlds, state.learners[:, 0]
+        info = {"wealth": mine["wealth"], "root_tao": mine["root"], "traded_tao": mine["traded"]}
+        info |= {name: worlds[name] for name in ("day", "welfare", "emission_hhi", "price_sum")}
+        info |= {name: state.row(name) for name in ("true_value", "spot_price", "emission_share")}
+        return {name: rows.copy() for name, rows in info.items()}

@@ -1,13 +1,21 @@
 """Roles: how a learner observes, how its action becomes orders, what it is rewarded for."""
 
-from typing import NamedTuple
-
 import numpy as np
 from gymnasium import spaces
 
-from dtao_gym.numerics import compile_kernel, exp, inlined_rule, log, rule, source_fingerprint, tanh
+from dtao_gym.numerics import (
+    borrowed,
+    compile_kernel,
+    exp,
+    inlined_rule,
+    log,
+    row_sum,
+    rule,
+    source_fingerprint,
+    tanh,
+)
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.protocol.pool import spot_price, tao_for_alpha
+from dtao_gym.protocol.pool import tao_for_alpha
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.day import DAYS_PER_YEAR, run_over_worlds
@@ -38,14 +46,7 @@ GLOBAL_FEATURES = (
 )
 
 
-class Quote(NamedTuple):
-    """One subnet as a staker sees it."""
-
-    price: float
-    signal_value: float
-    momentum_long: float
-    momentum_short: float
-    dilution: float
+N_SUBNET, N_GLOBAL = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
 
 
 @inlined_rule
@@ -54,103 +55,131 @@ def _log_ratio(a, b):
 
 
 @inlined_rule
-def _quote(s, i, past_price, signal, p):
-    price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
-    issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-    diluted = issuance / s.alpha_genesis[i] if p.dilution else 1.0
-    growth = (
-        s.alpha_emission[i] * BLOCKS_PER_DAY * DAYS_PER_YEAR / issuance if issuance > 0.0 else 0.0
-    )
-    return Quote(
-        price,
-        _log_ratio(p.price_per_value * signal[i] / diluted, price),
-        _log_ratio(price, past_price[i]),
-        _log_ratio(price, s.moving_price[i]),
-        growth,
-    )
+def _market_features(s, raw, past_price, signal, wealth, root, p):
+    """The features that need no sum over subnets, before any tanh; rows of `raw` are features."""
+    for i in range(s.spot_price.size):
+        price = s.spot_price[i]
+        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+        diluted = issuance / s.alpha_genesis[i] if p.dilution else 1.0
+        raw[1, i] = _log_ratio(p.price_per_value * signal[i] / diluted, price)
+        raw[2, i] = _log_ratio(price, past_price[i])
+        raw[3, i] = _log_ratio(price, s.moving_price[i])
+        raw[4, i] = s.stake_yield[i] * DAYS_PER_YEAR
+        raw[5, i] = s.alpha_emission[i] * (BLOCKS_PER_DAY * DAYS_PER_YEAR) / max(issuance, 1.0)
+        raw[7, i] = log(max(price, 1e-12))
+        raw[8, i] = _log_ratio(s.tao_reserve[i], wealth)
+        raw[9, i] = root / max(root + issuance, 1.0)
+
+
+@inlined_rule
+def _own_features(s, raw, alpha, owed, wealth, p):
+    for i in range(s.spot_price.size):
+        net = alpha[i] * (1.0 - p.pool_fee)
+        held = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], net)
+        raw[0, i] = min(held / wealth, 1.0)
+        raw[6, i] = owed[i] * s.spot_price[i]
+
+
+@inlined_rule
+def _squash(raw, scale, shift, row):
+    for i in range(row.shape[1]):
+        row[raw, i] = tanh(scale * (row[raw, i] - shift))
 
 
 @rule
-def _observe_staker(block, world, me, learner, parameters, at, first_wealth, obs):
+def _observe_staker(block, world, me, learner, parameters, at, first_wealth, raw, obs):
     s = subnet_rows(block)
     p = parameters_of(parameters)
-    n = s.tao_reserve.size
-    width = 10
-    # what stakers will read at the next decision, no younger
+    n = s.spot_price.size
+    # what scripted stakers will read at the next decision, no younger
     past_price = block[at.price_history + world.day % at.price_days]
     signal = block[at.signal_history + world.day % at.signal_days]
-    alpha = block[at.learner_alpha + learner]
-    owed = block[at.learner_claimable + learner]
     root = p.tao_weight * (
         world.root_informed + world.root_uninformed + world.root_validators + me.root
     )
     wealth = max(me.wealth, 1e-9)
-    mean_price = mean_signal = mean_share = claimable = 0.0
+    _market_features(s, raw, past_price, signal, wealth, root, p)
+    _own_features(
+        s, raw, block[at.learner_alpha + learner], block[at.learner_claimable + learner], wealth, p
+    )
+    claimable = row_sum(raw[6])
+    mean_signal = row_sum(raw[1]) / n
+    mean_share = row_sum(s.emission_share) / n
     for i in range(n):
-        q = _quote(s, i, past_price, signal, p)
-        mean_price += (log(q.price) if q.price > 0.0 else 0.0) / n
-        mean_signal += q.signal_value / n
-        mean_share += s.emission_share[i] / n
-        claimable += owed[i] * q.price
+        raw[6, i] = s.emission_share[i] / mean_share if mean_share > 0.0 else 1.0
+    _squash(1, 2.0, 0.0, raw)
+    _squash(2, 4.0, 0.0, raw)
+    _squash(3, 10.0, 0.0, raw)
+    _squash(4, 1.0, 0.0, raw)
+    _squash(5, 1.0, 0.0, raw)
+    _squash(6, 1.0, 1.0, raw)
+    _squash(7, 0.5, row_sum(raw[7]) / n, raw)
+    _squash(8, 0.25, 0.0, raw)
     for i in range(n):
-        q = _quote(s, i, past_price, signal, p)
-        net = alpha[i] * (1.0 - p.pool_fee)
-        held = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], net)
-        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        row = obs[i * width : (i + 1) * width]
-        row[0] = 2.0 * min(held / wealth, 1.0) - 1.0
-        row[1] = tanh(2.0 * q.signal_value)
-        row[2] = tanh(4.0 * q.momentum_long)
-        row[3] = tanh(10.0 * q.momentum_short)
-        row[4] = tanh(s.stake_yield[i] * DAYS_PER_YEAR)
-        row[5] = tanh(q.dilution)
-        row[6] = tanh(s.emission_share[i] / mean_share - 1.0) if mean_share > 0.0 else 0.0
-        row[7] = tanh(0.5 * ((log(q.price) if q.price > 0.0 else -20.0) - mean_price))
-        row[8] = tanh(0.25 * _log_ratio(s.tao_reserve[i], wealth))
-        row[9] = 2.0 * root / (root + issuance) - 1.0 if root + issuance > 0.0 else 0.0
-    tail = obs[n * width :]
-    tail[0] = 2.0 * min(me.root / wealth, 1.0) - 1.0
-    tail[1] = tanh(_log_ratio(wealth, first_wealth))
-    tail[2] = tanh(100.0 * claimable / wealth)
-    tail[3] = tanh(2.0 * (world.moving_price_sum - 1.0))
-    tail[4] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
-    tail[5] = tanh(2.0 * mean_signal)
+        raw[0, i] = 2.0 * raw[0, i] - 1.0
+        raw[9, i] = 2.0 * raw[9, i] - 1.0
+    for i in range(n):
+        for k in range(N_SUBNET):
+            obs[i * N_SUBNET + k] = raw[k, i]
+    tail = n * N_SUBNET
+    obs[tail] = 2.0 * min(me.root / wealth, 1.0) - 1.0
+    obs[tail + 1] = tanh(_log_ratio(wealth, first_wealth))
+    obs[tail + 2] = tanh(100.0 * claimable / wealth)
+    obs[tail + 3] = tanh(2.0 * (world.moving_price_sum - 1.0))
+    obs[tail + 4] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
+    obs[tail + 5] = tanh(2.0 * mean_signal)
+
+
+@inlined_rule
+def _first_bad(action):
+    """Index of the first entry that is not in [-1, 1], or -1."""
+    for k in range(action.size):
+        if not abs(action[k]) <= 1.0:
+            return k
+    return -1
 
 
 @rule
 def _decode_staker(block, me, learner, at, action, orders):
     """Orders towards softmax(10 a): positive TAO to stake, negative alpha to unstake."""
     s = subnet_rows(block)
-    n = s.tao_reserve.size
+    n = s.spot_price.size
     alpha = block[at.learner_alpha + learner]
     go = 0.5 * (action[n + 1] + 1.0)
     top = action[0]
     for i in range(n):
         top = max(top, action[i + 1])
-    weights = exp(LOGIT_SCALE * (action[0] - top))
+    for i in range(n):
+        orders[i] = exp(LOGIT_SCALE * (action[i + 1] - top))
+    weights = exp(LOGIT_SCALE * (action[0] - top)) + row_sum(orders)
     total = me.root
     for i in range(n):
-        weights += exp(LOGIT_SCALE * (action[i + 1] - top))
-        total += alpha[i] * spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+        total += alpha[i] * s.spot_price[i]
     for i in range(n):
-        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
-        target = exp(LOGIT_SCALE * (action[i + 1] - top)) / weights * total
-        gap = go * (target - alpha[i] * price)
-        orders[i] = gap if gap >= 0.0 else (gap / price if price > 0.0 else 0.0)
+        gap = go * (orders[i] / weights * total - alpha[i] * s.spot_price[i])
+        orders[i] = gap if gap >= 0.0 or s.spot_price[i] <= 0.0 else gap / s.spot_price[i]
 
 
 def _build(fingerprint):
     def observe(block, worlds, learners, parameters, at, first_wealth, obs, first, last):
         fingerprint  # noqa: B018  part of the cache's key
+        scratch = np.empty((N_SUBNET, block.shape[2]))
+        raw = borrowed(scratch)
         for w in range(first, last):
-            _observe_staker(
-                block[w], worlds[w], learners[w, 0], 0, parameters[w], at, first_wealth[w], obs[w]
-            )
+            rows = borrowed(block[w])
+            me = learners[w, 0]
+            _observe_staker(rows, worlds[w], me, 0, parameters[w], at, first_wealth[w], raw, obs[w])
 
-    def decode(block, learners, at, actions, orders, first, last):
+    def decode(block, learners, at, actions, orders):
+        """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""
         fingerprint  # noqa: B018
-        for w in range(first, last):
-            _decode_staker(block[w], learners[w, 0], 0, at, actions[w], orders[w, 0])
+        for w in range(actions.shape[0]):
+            bad = _first_bad(actions[w])
+            if bad >= 0:
+                return w * actions.shape[1] + bad
+        for w in range(actions.shape[0]):
+            _decode_staker(borrowed(block[w]), learners[w, 0], 0, at, actions[w], orders[w, 0])
+        return -1
 
     return compile_kernel(observe), compile_kernel(decode)
 
@@ -178,9 +207,8 @@ class Staker:
     def __init__(self, batch: Batch):
         n = batch.layout.n_subnets
         self.first_wealth = np.array([c.wealth_tao for c in batch.configs])
-        self.observation_space = spaces.Box(
-            -1.0, 1.0, (n * len(SUBNET_FEATURES) + len(GLOBAL_FEATURES),), np.float32
-        )
+        self._ruin = np.array([c.wealth_tao * c.ruin_fraction for c in batch.configs])
+        self.observation_space = spaces.Box(-1.0, 1.0, (n * N_SUBNET + N_GLOBAL,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (n + 2,), np.float32)
 
     def observe(self, batch: Batch) -> np.ndarray:
@@ -205,27 +233,28 @@ class Staker:
         return obs
 
     def orders(self, batch: Batch, actions: np.ndarray) -> np.ndarray:
-        """Orders `(n_worlds, 1, n_subnets)` for checked actions `(n_worlds, n_subnets + 2)`."""
+        """Orders `(n_worlds, 1, n_subnets)` for float32 actions `(n_worlds, n_subnets + 2)`.
+
+        Raises ValueError naming world, entry and value for an action that is NaN or outside [-1, 1].
+        """
+        state = batch.state
         orders = np.empty((batch.n_worlds, 1, batch.layout.n_subnets))
-        _decode_kernel(
-            batch.state.block,
-            batch.state.learners,
-            batch.offsets,
-            actions,
-            orders,
-            0,
-            batch.n_worlds,
-        )
+        bad = _decode_kernel(state.block, state.learners, batch.offsets, actions, orders)
+        if bad >= 0:
+            world, entry = divmod(bad, actions.shape[1])
+            raise ValueError(
+                f"action: got {actions[world, entry]} at world {world}, entry {entry}, "
+                "allowed are numbers from -1 to 1"
+            )
         return orders
 
     def standing(self, batch: Batch) -> np.ndarray:
         """`(n_worlds,)` log of liquidation wealth; rewards are its differences."""
-        return np.log(np.maximum(batch.state.learners["wealth"][:, 0], 1e-12))
+        return batch.state.learners["log_wealth"][:, 0].copy()
 
     def ruined(self, batch: Batch) -> np.ndarray:
         """`(n_worlds,)` whether the learner has lost nearly everything."""
-        floor = self.first_wealth * np.array([c.ruin_fraction for c in batch.configs])
-        return batch.state.learners["wealth"][:, 0] < floor
+        return batch.state.learners["wealth"][:, 0] < self._ruin
 
 
 ROLES = {Staker.name: Staker}

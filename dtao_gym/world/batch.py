@@ -125,12 +125,3 @@ class Batch:
     def audit(self, tolerance: float = 1e-9) -> Audit:
         """Whether TAO and alpha are conserved; see `state.audit`."""
         return audit(self.state, tolerance)
-
-    def spot_price(self) -> np.ndarray:
-        """`(n_worlds, n_subnets)` TAO per alpha."""
-        weight = self.state.row("pool_tao_weight")
-        return (
-            (1.0 - weight)
-            * self.state.row("tao_reserve")
-            / (weight * self.state.row("alpha_reserve"))
-        )

@@ -22,6 +22,7 @@ from dtao_gym.numerics import (
     composed,
     expm1,
     inlined_rule,
+    log,
     log1p,
     row_sum,
     rule,
@@ -49,10 +50,14 @@ def part_of_day(rate, spans_per_day):
 @inlined_rule
 def _target_stage(s, past_price, signal, p, informed, mean_yield):
     for i in range(s.tao_reserve.size):
-        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
         excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
         tilt = uninformed_tilt(
-            s.opinion[i], price, past_price[i], p.momentum, excess_yield, p.yield_sensitivity
+            s.opinion[i],
+            s.spot_price[i],
+            past_price[i],
+            p.momentum,
+            excess_yield,
+            p.yield_sensitivity,
         )
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
         dilution = issuance / s.alpha_genesis[i] if p.dilution else 1.0
@@ -78,10 +83,9 @@ def population_wealth(block, world):
     s = subnet_rows(block)
     informed = world.purse_informed + world.root_informed
     uninformed = world.purse_uninformed + world.root_uninformed
-    for i in range(s.tao_reserve.size):
-        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
-        informed += price * s.informed_alpha[i]
-        uninformed += price * s.uninformed_alpha[i]
+    for i in range(s.spot_price.size):
+        informed += s.spot_price[i] * s.informed_alpha[i]
+        uninformed += s.spot_price[i] * s.uninformed_alpha[i]
     return informed, uninformed
 
 
@@ -104,7 +108,7 @@ def decide(block, at, world, parameters, blocks):
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
-        past_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+        past_price[i] = s.spot_price[i]
     before = row_sum(s.treasury)
     for i in range(n):
         s.treasury[i] -= s.treasury[i] * p.spend_rate
@@ -188,6 +192,20 @@ def users_pay(block, scratch, world, parameters, weights):
 
 
 @rule
+def note_prices(block, world):
+    """Spot prices at the end of the day, and what is logged of the market."""
+    s = subnet_rows(block)
+    for i in range(s.spot_price.size):
+        s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+    hhi = 0.0
+    for i in range(s.emission_share.size):
+        hhi += s.emission_share[i] * s.emission_share[i]
+    world.price_sum = row_sum(s.spot_price)
+    world.emission_hhi = hhi
+    world.welfare = row_sum(s.true_value)
+
+
+@rule
 def return_money(block, world, parameters):
     """Part of `outside` returns to purses by wealth; each population restores its liquid share."""
     p = parameters_of(parameters)
@@ -224,7 +242,9 @@ def value_learners(block, scratch, at, learners, parameters, weights):
         alpha = block[at.learner_alpha + learner]
         owed = block[at.learner_claimable + learner]
         _quote_stage(s, t, alpha, owed, p, weights)
-        learners[learner].wealth = learners[learner].root + row_sum(t.proceeds)
+        wealth = learners[learner].root + row_sum(t.proceeds)
+        learners[learner].wealth = wealth
+        learners[learner].log_wealth = log(max(wealth, 1e-12))
 
 
 @composed
@@ -265,6 +285,7 @@ def day(block, scratch, at, world, learners, orders, parameters, trading, weight
     world.root_yield = (world.root_yield + accrued) * spans_per_day
     produce(block, scratch, at, world, parameters)
     users_pay(block, scratch, world, parameters, weights)
+    note_prices(block, world)
     return_money(block, world, parameters)
     value_learners(block, scratch, at, learners, parameters, weights)
     world.day += 1

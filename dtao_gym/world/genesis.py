@@ -4,11 +4,13 @@ import functools
 
 import numpy as np
 
+from dtao_gym.protocol.allocation import emission_shares
 from dtao_gym.protocol.coinbase import root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.world.config import Config, ConfigError, parameters
 from dtao_gym.world.shocks import GENESIS, generator
 from dtao_gym.world.snapshot import Snapshot
+from dtao_gym.world.spans import rest_of_market
 from dtao_gym.world.state import Layout, State, tao_total
 
 REST_OF_ALPHA = {
@@ -77,6 +79,7 @@ def _unkeyed(config: Config, key: int, episode: int) -> State:
     _place_subnets(state, snapshot, chosen, config)
     _place_rest(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
+    _place_rates(state, config)
     state.worlds["tao_genesis"] = tao_total(state)
     return state
 
@@ -84,13 +87,17 @@ def _unkeyed(config: Config, key: int, episode: int) -> State:
 def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
     outstanding = snapshot.alpha_outstanding[chosen]
     price = snapshot.spot_price[chosen]
+    weight = snapshot.tao_weight[chosen]
     issuance = snapshot.alpha_reserve[chosen] + outstanding
     value = price / float(parameters(config)["price_per_value"])
     stakers = config.staker_share_of_alpha_out * outstanding
     rows = {
         "tao_reserve": snapshot.tao_reserve[chosen],
         "alpha_reserve": snapshot.alpha_reserve[chosen],
-        "pool_tao_weight": snapshot.tao_weight[chosen],
+        "pool_tao_weight": weight,
+        "spot_price": (1.0 - weight)
+        * snapshot.tao_reserve[chosen]
+        / (weight * snapshot.alpha_reserve[chosen]),
         "moving_price": np.minimum(snapshot.moving_price[chosen], 1.0),
         "alpha_emission": [emission_per_block(SUPPLY_CAP - i) for i in issuance],
         "alpha_outstanding": outstanding,
@@ -158,15 +165,42 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     )
     state.learners["root"] = config.wealth_tao
     state.learners["wealth"] = config.wealth_tao
+    state.learners["log_wealth"] = np.log(config.wealth_tao)
+    world["price_sum"] = state.row("spot_price").sum()
+    world["welfare"] = state.row("true_value").sum()
+
+
+def _place_rates(state: State, config: Config) -> None:
+    """Shares and yields as the first span will find them, so that the first observation is not blank."""
+    world = state.worlds[0]
+    record = parameters(config)
+    rest = rest_of_market(world, record["allocation"])
+    rows = [state.row(name)[0] for name in ("moving_price", "miner_burned", "emission_enabled")]
+    share = state.row("emission_share")[0]
+    emission_shares(record["allocation"], *rows, rest, share)
+    world["emission_hhi"] = (share**2).sum()
+
+    emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]
+    validators = 0.5 * (1.0 - config.owner_cut) * emission
+    root = world["root_informed"] + world["root_uninformed"] + state.learners["root"].sum()
+    issuance = state.row("alpha_genesis")[0]
+    root_share = np.array([root_proportion(config.tao_weight, root, i) for i in issuance])
+    kept = 1.0 - config.validator_take
+    staking = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
+    staked = sum(state.row(name)[0] for name in staking)
+    dividends = validators * (1.0 - root_share) * kept
+    state.row("stake_yield")[0] = np.divide(
+        dividends, staked, out=np.zeros_like(staked), where=staked > 0
+    )
+    if config.era_part("root_gate") == "open" or world["moving_price_sum"] > 1.0:
+        income = (validators * root_share * state.row("spot_price")[0]).sum()
+        income += BLOCKS_PER_DAY * world["rest_root_income"]
+        world["root_yield"] = income * kept / root
 
 
 def _stationary_outside(state: State, config: Config) -> float:
     """Balance at which what `outside` takes in on the first day is what it returns."""
-    price = (
-        (1.0 - state.row("pool_tao_weight")[0])
-        * state.row("tao_reserve")[0]
-        / (state.row("pool_tao_weight")[0] * state.row("alpha_reserve")[0])
-    )
+    price = state.row("spot_price")[0]
     minted = float((BLOCKS_PER_DAY * state.row("alpha_emission")[0] * price).sum())
     owners = config.owner_cut * minted * config.owner_sale_fraction
     miners = 0.5 * (1.0 - config.owner_cut) * minted

@@ -24,6 +24,8 @@ class Subnets(NamedTuple):
     """Alpha in the pool."""
     pool_tao_weight: Row
     """Weight of TAO in the pool, 0.01 to 0.99; 1/2 is constant product."""
+    spot_price: Row
+    """TAO per alpha at the end of the day."""
     moving_price: Row
     """Moving average of the spot price, TAO per alpha, clipped at 1."""
     emission_share: Row
@@ -126,14 +128,23 @@ WORLD_DTYPE = np.dtype(
         # what is known at the end of a day
         ("informed_weight", np.float64),
         ("moving_price_sum", np.float64),
+        ("price_sum", np.float64),  # spot prices of the simulated subnets
+        ("emission_hhi", np.float64),  # sum of squared emission shares of the simulated subnets
+        ("welfare", np.float64),  # sum of true values, TAO a day
         ("root_yield", np.float64),  # TAO per TAO and day, at the last span
         ("revenue_paid", np.float64),  # TAO of the day
         ("revenue_rationed", np.float64),  # TAO of the day that `outside` could not pay
     ]
 )
 
-LEARNER_DTYPE = np.dtype([("root", np.float64), ("wealth", np.float64), ("traded", np.float64)])
-"""Root stake (TAO), liquidation wealth (TAO), TAO exchanged with pools on the last day."""
+LEARNER_DTYPE = np.dtype(
+    [
+        ("root", np.float64),  # root stake, TAO
+        ("wealth", np.float64),  # what the whole position would fetch, TAO
+        ("log_wealth", np.float64),
+        ("traded", np.float64),  # TAO exchanged with pools since the last decision
+    ]
+)
 
 
 @dataclass(frozen=True)
