@@ -1,3 +1,4 @@
+# pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 """Elementary functions for the compiled engine, and how the engine is compiled.
 
 The hot loops call no C library: logarithm and exponential are short polynomials written here, free of
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 rule = njit(error_model="numpy")
 """Decorator of a pure function of scalars that the engine and plain Python both call."""

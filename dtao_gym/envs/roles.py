@@ -162,7 +162,7 @@ def _decode_staker(block, me, learner, at, action, orders):
 
 def _build(fingerprint):
     def observe(block, worlds, learners, parameters, at, first_wealth, obs, first, last):
-        fingerprint  # noqa: B018  part of the cache's key
+        _ = fingerprint  # part of the cache's key
         scratch = np.empty((N_SUBNET, block.shape[2]))
         raw = borrowed(scratch)
         for w in range(first, last):
@@ -172,7 +172,7 @@ def _build(fingerprint):
 
     def decode(block, learners, at, actions, orders):
         """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""
-        fingerprint  # noqa: B018
+        _ = fingerprint
         for w in range(actions.shape[0]):
             bad = _first_bad(actions[w])
             if bad >= 0:

@@ -1,6 +1,6 @@
 """One learner of any role in one world, as a Gymnasium environment."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +24,7 @@ class SingleEnv(gym.Env):
     Raises ConfigError for bad parameters, ValueError for bad actions.
     """
 
-    metadata = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Many worlds as one Gymnasium vector environment: one compiled call for all of them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -24,7 +24,7 @@ class MarketVectorEnv(VectorEnv):
         threads: threads that share the worlds.
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,

@@ -26,9 +26,8 @@ class ConfigError(ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it, what was got and what is allowed."""
 
 
-def _rate(default: float, description: str, **bounds: float) -> Any:
-    limits = {"ge": 0.0, "le": 1.0} | bounds
-    return Field(default, description=description, **limits)
+def _rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
+    return Field(default, description=description, ge=ge, le=le)
 
 
 class Config(BaseModel):
@@ -338,7 +337,7 @@ PARAMETERS_DTYPE = np.dtype(
 parameters_of = unpacker(Parameters, "source.{name}")
 
 
-def parameters(config: Config) -> np.void:
+def parameters(config: Config) -> np.ndarray:
     """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else."""
     opinion = 2.0 ** (-1.0 / config.opinion_noise_half_life_days)
     value = 2.0 ** (-1.0 / config.value_half_life_days)

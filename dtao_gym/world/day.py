@@ -310,7 +310,7 @@ def advance_world(block, world, learners, parameters, orders, days, at, scratch)
 
 def _build(fingerprint):
     def advance(block, worlds, learners, parameters, orders, days, at, first, last):
-        fingerprint  # noqa: B018  part of the cache's key
+        _ = fingerprint  # part of the cache's key
         scratch = np.zeros((N_SCRATCH, block.shape[2]))
         rows = borrowed(scratch)
         for w in range(first, last):

@@ -65,7 +65,7 @@ def genesis(config: Config, seed: int, episode: int) -> State:
     key = world_key(config, seed)
     # only a sample of subnets depends on the key
     sample = (key, episode) if config.selection == "sample" else (0, 0)
-    state = _unkeyed(config, *sample).copy()
+    state = _unkeyed(config, *sample).copy()  # pyright: ignore[reportArgumentType]
     state.worlds["world_key"] = key
     state.worlds["episode"] = episode
     return state
@@ -175,9 +175,15 @@ def _place_rates(state: State, config: Config) -> None:
     world = state.worlds[0]
     record = parameters(config)
     rest = rest_of_market(world, record["allocation"])
-    rows = [state.row(name)[0] for name in ("moving_price", "miner_burned", "emission_enabled")]
     share = state.row("emission_share")[0]
-    emission_shares(record["allocation"], *rows, rest, share)
+    emission_shares(
+        record["allocation"],
+        state.row("moving_price")[0],
+        state.row("miner_burned")[0],
+        state.row("emission_enabled")[0],
+        rest,
+        share,
+    )
     world["emission_hhi"] = (share**2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]

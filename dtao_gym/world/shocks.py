@@ -1,3 +1,4 @@
+# pyright: reportCallIssue=false
 """All randomness of a world, drawn by key.
 
 A draw is a function of (world_key, episode, day, stream, purpose, counter) and of nothing else: not of the

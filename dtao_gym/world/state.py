@@ -5,14 +5,16 @@ One float64 block `[world, row, subnet]` holds everything that exists once per s
 per world is a record in `worlds`, once per learner a record in `learners`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from dtao_gym.numerics import inlined_rule
 
 Row = np.ndarray
+T = TypeVar("T")
 
 
 class Subnets(NamedTuple):
@@ -204,13 +206,14 @@ def offsets(layout: Layout) -> Offsets:
     )
 
 
-def unpacker(cls, item: str):
+def unpacker(cls: type[T], item: str) -> Callable[[Any], T]:
     """A compiled function that makes a NamedTuple from rows (`source[{i}]`) or record fields (`source.{name}`).
 
     Numba builds no NamedTuple from a loop, so the text of the call is generated.
     """
-    arguments = ", ".join(item.format(i=i, name=name) for i, name in enumerate(cls._fields))
-    namespace = {"cls": cls}
+    names = cls._fields  # type: ignore[attr-defined]
+    arguments = ", ".join(item.format(i=i, name=name) for i, name in enumerate(names))
+    namespace: dict[str, Any] = {"cls": cls}
     exec(f"def unpack(source):\n    return cls({arguments})\n", namespace)
     return inlined_rule(namespace["unpack"])
 
