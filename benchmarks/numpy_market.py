@@ -204,6 +204,10 @@ class NumpyMarket:
         g.root_yield = p.spans_per_day * (g.root_yield + divide(accrued, self._all_root()))
         self._produce()
         self._users_pay()
+        s.spot_price = self._pools().price
+        g.price_sum = s.spot_price.sum(1)
+        g.emission_hhi = (s.emission_share**2).sum(1)
+        g.welfare = s.true_value.sum(1)
         self._return_money()
         self._value_learners()
         g.day += 1
@@ -400,12 +404,12 @@ class NumpyMarket:
         from_rest = np.minimum(gate * n * g.rest_root_income * (1 - p.validator_take), g.aggregate)
         g.aggregate -= from_rest
         sold_tao = sold_tao.sum(1)
-        growth = 1 + divide((1 - p.validator_take) * sold_tao + from_rest, root)
+        rate = divide((1 - p.validator_take) * sold_tao + from_rest, root)
         for name in ROOT_CLASSES:
-            setattr(g, name, getattr(g, name) * growth)
-        self.me.root *= growth[:, None]
+            setattr(g, name, getattr(g, name) * (1 + rate))
+        self.me.root *= 1 + rate[:, None]
         g.root_validators += p.validator_take * sold_tao
-        g.root_yield = growth - 1
+        g.root_yield = rate
         self.net_claims = net_claims
 
     # 2d. trades, for the worlds whose turn it is
@@ -550,3 +554,4 @@ class NumpyMarket:
             net = (1 - p.pool_fee) * self.learner_alpha[:, k] + self.learner_claimable[:, k]
             quote = np.maximum(pools.tao_for(net) - p.flat_fee_tao, 0)
             self.me.wealth[:, k] += (quote * (net > 0)).sum(1)
+        self.me.log_wealth = np.log(np.maximum(self.me.wealth, 1e-12))

@@ -55,7 +55,7 @@ def last_prices(era: str, spans: int, days: int, worlds: int, **settings) -> np.
     config = Config.make(era=era, spans_per_day=spans, n_learners=0, flat_fee_tao=0.0, **settings)
     batch = Batch(config, worlds, threads=2)
     batch.step(days=days)
-    return np.stack([batch.spot_price(), batch.state.row("moving_price")])
+    return np.stack([batch.state.row("spot_price"), batch.state.row("moving_price")])
 
 
 def measured(days: int, worlds: int) -> list[tuple[str, ...]]:

@@ -1,13 +1,297 @@
 """Pictures of an episode: a table for the terminal, a figure for the eye."""
 
+from collections import deque
+from typing import Any
+
+import numpy as np
+from gymnasium.error import DependencyNotInstalled, ResetNeeded
+
+from dtao_gym.envs.episodes import Episodes
+
+MAX_POINTS = 2000
+"""The history is thinned to half when it reaches this many points."""
+TABLE_ROWS = 16
+CHANGE_DAYS = 20
+COLOURS = (
+    "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500"
+)  # fmt: skip
+ROOT_COLOUR, REST_COLOUR, OUTSIDE_COLOUR = "#2f3e4e", "#c3c9cf", "#f1f3f4"
+_PANEL_POINTS = 500
+"""A panel is some 350 pixels wide; more points cost time and show nothing."""
+
 
 class MarketPicture:
-    def start(self, episodes): ...
-    def add(self, episodes): ...
-    def ansi(self):
-        return "table"
+    """One world of an episode as a table or a figure, with what is needed to draw its past.
 
-    def rgb_array(self):
-        import numpy as np
+    The history is plain numbers of bounded size, so that an environment with a picture copies and pickles.
 
-        return np.zeros((600, 800, 3), np.uint8)
+    Args:
+        world: which world of the episodes is shown.
+    """
+
+    def __init__(self, world: int = 0):
+        self.world = world
+        self._points: list[np.ndarray] = []
+
+    def start(self, episodes: Episodes) -> None:
+        """Forget the past and note the first day; call after a reset."""
+        state = episodes.batch.state
+        self._facts = {
+            "seed": episodes.seeds[self.world],
+            "episode": episodes.numbers[self.world],
+            "horizon": episodes.config.horizon_days,
+        }
+        self._netuid = state.row("stream_id")[self.world].astype(int)
+        self._points, self._every, self._seen = [], 1, 0
+        self._recent: deque[tuple[float, np.ndarray]] = deque()
+        self._last = np.empty(0)
+        self.add(episodes)
+
+    def add(self, episodes: Episodes) -> None:
+        """Note the present; call after every step."""
+        before, self._last = self._last, _point(episodes, self.world)
+        if before.size:  # a TAO left in root all the time, at each day's yield
+            days = self._last[0] - before[0]
+            self._last[2] = before[2] * (1.0 + self._last[2]) ** days
+        else:
+            self._last[2] = 1.0
+        if self._seen % self._every == 0:
+            self._points.append(self._last)
+        self._seen += 1
+        if len(self._points) >= MAX_POINTS:
+            self._points = self._points[::2]
+            self._every *= 2
+        day, price = self._last[0], self._split(self._last)[4]
+        self._recent.append((float(day), price.copy()))
+        while len(self._recent) > 1 and self._recent[1][0] <= day - CHANGE_DAYS:
+            self._recent.popleft()
+
+    def ansi(self) -> str:
+        """A table of at most 100 columns: the day, the position, the subnets that matter most.
+
+        Shown are the 16 subnets with the largest sum of emission share and own weight, the others in one
+        line. The change of the price is over 20 days, or since the start of a younger episode.
+        """
+        self._check_started()
+        day, wealth, _, claimed, price, share, value = self._split(self._last)
+        weight = value / max(wealth, 1e-300)
+        first_day, first_price = self._recent[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            change = price / first_price - 1.0
+        growth = wealth / self._points[0][1] - 1.0
+        order = np.argsort(-(share + weight[1:]), kind="stable")
+        shown, rest = order[:TABLE_ROWS], order[TABLE_ROWS:]
+        lines = [
+            f"day {day:.0f} of {self._facts['horizon']}   wealth {wealth:,.2f} TAO ({growth:+.2%})   "
+            f"root {weight[0]:.1%}   unclaimed {claimed:,.4f} TAO",
+            f"seed {self._facts['seed']}, episode {self._facts['episode']}",
+            "",
+            f"subnet    price TAO  {f'{day - first_day:.0f} days':>9}   emission   own weight",
+        ]
+
+        def parts(share: float, weight: float) -> str:
+            bar = "█" * round(40 * min(weight, 1.0))
+            return f"  {share:>9.2%}  {weight:>11.2%}  {bar}".rstrip()
+
+        for i in shown:
+            name = f"{self._netuid[i]:>6}  {price[i]:>11.6f}  {_percent(change[i]):>9}"
+            lines.append(name + parts(share[i], weight[i + 1]))
+        if rest.size:
+            name = f"{rest.size:>6} others{'':17}"
+            lines.append(name + parts(share[rest].sum(), weight[rest + 1].sum()))
+        return "\n".join(lines)
+
+    def rgb_array(self) -> np.ndarray:
+        """A figure as fresh `(600, 800, 3)` uint8: prices, emission, own portfolio, wealth.
+
+        Needs matplotlib, the extra `plot`.
+        """
+        self._check_started()
+        try:
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise DependencyNotInstalled(
+                "render_mode 'rgb_array' needs matplotlib: pip install 'dtao-gym[plot]'"
+            ) from error
+
+        figure = Figure(figsize=(8, 6), dpi=100, facecolor="white")
+        canvas = FigureCanvasAgg(figure)
+        self._draw(figure)
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())[..., :3].copy()
+
+    def _check_started(self) -> None:
+        if not self._points:
+            raise ResetNeeded("render: no episode has begun; call reset first")
+
+    def _split(self, points: np.ndarray) -> tuple:
+        """(day, wealth, yield of root, claimable, prices, shares, values with root first) of points."""
+        n = self._netuid.size
+        edges = np.cumsum([4, n, n])
+        numbers, price, share, value = np.split(points, edges, axis=-1)
+        return *np.moveaxis(numbers, -1, 0), price, share, value
+
+    def _history(self) -> np.ndarray:
+        """`(points, numbers)`, ending with the present, few enough to draw."""
+        points = self._points
+        if points[-1] is not self._last:
+            points = [*points, self._last]
+        chosen = (
+            np.linspace(0, len(points) - 1, min(len(points), _PANEL_POINTS)).round().astype(int)
+        )
+        return np.stack([points[k] for k in chosen])
+
+    def _draw(self, figure: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        day, wealth, root_index, _, price, share, value = self._split(self._history())
+        weight = value / np.maximum(wealth, 1e-300)[:, None]
+        top = np.argsort(-(share + weight[:, 1:]).mean(0), kind="stable")[: len(COLOURS)]
+        rest = np.setdiff1d(np.arange(price.shape[1]), top)
+        colours = [*COLOURS[: top.size], REST_COLOUR]
+
+        panels = figure.subplots(2, 2)
+        figure.subplots_adjust(
+            left=0.075, right=0.97, top=0.86, bottom=0.065, hspace=0.27, wspace=0.19
+        )
+        titles = (
+            "Price, relative to the start",
+            "Share of emission",
+            "Own portfolio",
+            "Wealth, TAO",
+        )
+        for panel, title in zip(panels.flat, titles, strict=True):
+            panel.set_title(title, fontsize=10, loc="left", color="#222222")
+            panel.set_xlim(day[0], max(day[-1], day[0] + 1))
+            panel.tick_params(labelsize=8, color="#888888", labelcolor="#444444")
+            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            panel.set_axisbelow(True)
+            panel.grid(color="#e8eaec", linewidth=0.8)
+            for side in ("top", "right"):
+                panel.spines[side].set_visible(False)
+            for side in ("left", "bottom"):
+                panel.spines[side].set_color("#bbbbbb")
+        self._draw_prices(panels[0, 0], day, price, top, rest)
+
+        layers = [*share[:, top].T, share[:, rest].sum(1), 1.0 - share.sum(1)]
+        _stack(panels[0, 1], day, layers, [*colours, OUTSIDE_COLOUR])
+        outside = 1.0 - share[-1].sum() > 1e-3
+        layers = [weight[:, 0], *weight[:, top + 1].T, weight[:, rest + 1].sum(1)]
+        _stack(panels[1, 0], day, layers, [ROOT_COLOUR, *colours])
+
+        panel = panels[1, 1]
+        panel.axhline(
+            wealth[0], color="#999999", linewidth=1, linestyle="--", label="start, all in root"
+        )
+        panel.plot(
+            day, wealth[0] * root_index, color="#999999", linewidth=1.2, label="left in root"
+        )
+        panel.plot(day, wealth, color=COLOURS[0], linewidth=1.8, label="own")
+        panel.yaxis.set_major_formatter(lambda y, _: f"{y:,.6g}")
+        panel.margins(y=0.12)
+        panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
+
+        facts = self._facts
+        figure.text(
+            0.015, 0.965,
+            f"day {day[-1]:.0f} of {facts['horizon']}     wealth {wealth[-1]:,.2f} TAO  "
+            f"({wealth[-1] / wealth[0] - 1.0:+.2%})",
+            fontsize=12, weight="bold", color="#222222", va="center",
+        )  # fmt: skip
+        figure.text(
+            0.985, 0.965, f"seed {facts['seed']}, episode {facts['episode']}",
+            fontsize=9, color="#888888", va="center", ha="right",
+        )  # fmt: skip
+        self._draw_legend(figure, top, rest, outside)
+
+    def _draw_prices(self, panel: Any, day, price, top, rest) -> None:
+        from matplotlib.collections import LineCollection
+        from matplotlib.ticker import FixedLocator, NullLocator
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = price / price[0]
+        relative[~(np.isfinite(relative) & (relative > 0.0))] = np.nan
+        panel.set_yscale("log")
+        paths = [np.column_stack([day, relative[:, i]]) for i in rest]
+        panel.add_collection(LineCollection(paths, colors=REST_COLOUR, linewidths=0.6, zorder=1))
+        for i, colour in reversed(list(zip(top, COLOURS, strict=False))):
+            panel.plot(day, relative[:, i], color=colour, linewidth=1.3)
+        seen = relative[np.isfinite(relative)]
+        low, high = (seen.min(), seen.max()) if seen.size else (1.0, 1.0)
+        low, high = min(low, 0.9) / 1.05, max(high, 1.1) * 1.05
+        panel.set_ylim(low, high)
+        panel.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high).tolist()))
+        panel.yaxis.set_minor_locator(NullLocator())
+        panel.yaxis.set_major_formatter(lambda y, _: f"×{y:.4g}")
+
+    def _draw_legend(self, figure: Any, top, rest, outside: bool) -> None:
+        from matplotlib.patches import Patch
+
+        names = [("root", ROOT_COLOUR)]
+        names += [(f"SN {self._netuid[i]}", c) for i, c in zip(top, COLOURS, strict=False)]
+        if rest.size:
+            names.append((f"{rest.size} others", REST_COLOUR))
+        if outside:
+            names.append(("not simulated", OUTSIDE_COLOUR))
+        figure.legend(
+            handles=[Patch(color=colour, label=name) for name, colour in names],
+            loc="upper center", bbox_to_anchor=(0.5, 0.95), ncols=len(names), fontsize=8,
+            frameon=False, handlelength=0.9, handleheight=0.9, handletextpad=0.35,
+            columnspacing=0.8, labelcolor="#222222",
+        )  # fmt: skip
+
+
+def _point(episodes: Episodes, world: int) -> np.ndarray:
+    """Day, liquidation wealth, daily yield of root, unclaimed dividends at spot; prices, shares, values.
+
+    The values are root and what each position with its claims would fetch, so that they add up to the wealth.
+    """
+    batch = episodes.batch
+    state = batch.state
+    record, me = batch.parameters[world], state.learners[world, 0]
+    alpha, owed = (
+        state.section("learner_alpha")[world, 0],
+        state.section("learner_claimable")[world, 0],
+    )
+    tao, pool_alpha = state.row("tao_reserve")[world], state.row("alpha_reserve")[world]
+    tao_weight = state.row("pool_tao_weight")[world]
+    price = state.row("spot_price")[world]
+    net = alpha * (1.0 - record["pool_fee"]) + owed
+    # what `protocol.pool.tao_for_alpha` says of one pool
+    fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / pool_alpha))
+    fetched = np.maximum(fetched - record["flat_fee_tao"], 0.0)
+    return np.concatenate(
+        [
+            [state.worlds["day"][world], me["wealth"], state.worlds["root_yield"][world]],
+            [(owed * price).sum()],
+            price,
+            state.row("emission_share")[world],
+            [me["root"]],
+            fetched,
+        ]
+    )
+
+
+def _percent(x: float) -> str:
+    return f"{x:+.1%}" if abs(x) < 100.0 else "-"
+
+
+def _stack(panel: Any, day: np.ndarray, layers: list[np.ndarray], colours: list[str]) -> None:
+    panel.stackplot(day, *layers, colors=colours, linewidth=0.3, edgecolor="white")
+    panel.set_ylim(0.0, 1.0)
+    panel.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
+
+
+def _log_ticks(low: float, high: float) -> np.ndarray:
+    """Round numbers between two positive ones: a handful, and 1 among them if it is in range."""
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
+    grids = [np.outer(decades, steps) for steps in ([1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7])]
+    ticks = np.empty(0)
+    for grid in (*grids, 0.1 * np.arange(1, 100), 0.05 * np.arange(1, 200)):
+        ticks = np.unique(grid)
+        ticks = ticks[(low <= ticks) & (ticks <= high)]
+        if ticks.size >= 4:
+            break
+    stride = -(-ticks.size // 9)
+    return ticks[int(np.searchsorted(ticks, 1.0 - 1e-9)) % stride :: stride] if stride else ticks

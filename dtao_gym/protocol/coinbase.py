@@ -108,8 +108,13 @@ def coinbase_span(
     root_weighted_tao,
     owner_cut,
     injection,
+    sold_part,
 ):
-    """Minting, injection and chain buy of `blocks` blocks; emissions are per block, `root_weighted_tao` is w R."""
+    """Minting, injection and chain buy of `blocks` blocks.
+
+    Emissions are per block, `root_weighted_tao` is w R, `sold_part` is 1 where root's alpha is about to be
+    sold and else 0. Returns a `Span`.
+    """
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
     share = root_proportion(1.0, root_weighted_tao, issuance)
@@ -119,8 +124,14 @@ def coinbase_span(
     tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
     growth = alpha_in + alpha_emission
     share = root_proportion(1.0, root_weighted_tao, issuance + half_span * growth)
-    if injection == ROOT_PROPORTION_CAP and tao_reserve > 0.0:
-        price *= 1.0 + half_span * excess / (tao_reserve * (1.0 - pool_tao_weight))
+    if tao_reserve > 0.0 and alpha_reserve > 0.0:
+        rise = excess / (tao_reserve * (1.0 - pool_tao_weight))
+        fall = sold_part * split_alpha_out(alpha_emission, owner_cut, share)[3]
+        fall /= alpha_reserve * pool_tao_weight
+        if injection == ALPHA_EMISSION_CAP:  # injects at other than the pool's price
+            rise += tao_in / tao_reserve
+            fall += alpha_in / alpha_reserve
+        price *= (1.0 + half_span * rise) / (1.0 + half_span * fall)
     tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
     growth = alpha_in + alpha_emission
 

@@ -48,7 +48,7 @@ def all_root(world, learners):
 
 
 @inlined_rule
-def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, weights):
+def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         span = coinbase_span(
@@ -62,6 +62,7 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, weights):
             root_weighted_tao,
             p.owner_cut,
             p.injection,
+            sells,
         )
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
@@ -70,6 +71,7 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, weights):
         s.protocol_alpha[i] += span.alpha_bought
         s.alpha_outstanding[i] += span.alpha_bought + blocks * s.alpha_emission[i]
         t.injected[i] = span.alpha_injected
+        t.bought[i] = span.alpha_bought
         t.root_alpha[i] = span.root_alpha
         t.unused_tao[i] = span.tao_unused
 
@@ -102,6 +104,23 @@ def buy_rows(s, t, weights, fee_rate, flat_fee_tao):
         t.spent[i] = taken
         t.bought[i] = out
         t.fee[i] = fee
+
+
+@inlined_rule
+def _sell_root(s, t, blocks, block_emission, weights):
+    """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
+    late = 0.5 * (blocks - 1.0) / blocks
+    for i in range(t.sold.size):
+        t.sold[i] = t.root_alpha[i]
+        t.spent[i] = late * (blocks * block_emission * s.emission_share[i] - t.unused_tao[i])
+        t.bought[i] = late * (t.injected[i] - t.bought[i])
+        s.tao_reserve[i] -= t.spent[i]
+        s.alpha_reserve[i] -= t.bought[i]
+    sell_rows(s, t, weights, 0.0, 0.0)
+    for i in range(t.sold.size):
+        s.tao_reserve[i] += t.spent[i]
+        s.alpha_reserve[i] += t.bought[i]
+    return row_sum(t.proceeds)
 
 
 @inlined_rule
@@ -227,13 +246,10 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     scripted_root = world.root_informed + world.root_uninformed + world.root_validators
     scripted_share = scripted_root / root if root > 0.0 else 1.0
 
-    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, weights)
+    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, sells, weights)
     root_tao = 0.0
     if sells > 0.0:
-        for i in range(t.sold.size):
-            t.sold[i] = t.root_alpha[i]
-        sell_rows(s, t, weights, 0.0, 0.0)
-        root_tao = row_sum(t.proceeds)
+        root_tao = _sell_root(s, t, blocks, world.block_emission, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
     _insiders_share_stage(s, t, blocks, p, keeps)

@@ -53,6 +53,9 @@ def run_both(
     batch = Batch(config, worlds)
     if prepare is not None:
         prepare(batch.state)
+        weight = batch.state.row("pool_tao_weight")
+        price = batch.state.row("tao_reserve") / batch.state.row("alpha_reserve")
+        batch.state.row("spot_price")[...] = price * (1.0 - weight) / weight
     market = NumpyMarket(config, batch.state)
     rng = np.random.default_rng(1)
     shape = (worlds, config.n_learners, batch.layout.n_subnets)
@@ -127,7 +130,7 @@ def test_they_agree_where_all_weights_are_one_half(era):
 @pytest.mark.parametrize("era", ERAS)
 def test_they_agree_when_emission_halves_inside_a_day(era):
     def bring_close(state):
-        state.worlds["chain_issuance"] = 15.75e6 - 9_000.0  # halves on the third day
+        state.worlds["chain_issuance"] = 15.75e6 - 8_000.0  # halves within a span of the third day
         missing = 10.5e6 - 20_000.0 - state.row("alpha_genesis")
         few = missing * (np.arange(state.layout.n_subnets) % 2)
         for name in ("idle_alpha", "alpha_outstanding", "alpha_genesis"):

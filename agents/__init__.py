@@ -1,0 +1,1 @@
+"""What plays in the environment: scripted and learned policies, training, judgement. Used from a checkout."""

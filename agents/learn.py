@@ -1,0 +1,224 @@
+"""Training: PPO of Stable-Baselines3 over a batch of worlds."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
+
+from agents.checkpoints import latest_checkpoint, read_checkpoint, restore, write_checkpoint
+from agents.networks import Architecture
+from agents.policies import Card, config_hash, save_policy
+from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
+from agents.settings import TrainConfig
+from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.world.day import DAYS_PER_YEAR
+
+POLICY_STATISTICS = {
+    "policy_loss": "train/policy_gradient_loss",
+    "value_loss": "train/value_loss",
+    "approx_kl": "train/approx_kl",
+    "clip_fraction": "train/clip_fraction",
+    "explained_variance": "train/explained_variance",
+    "exploration_std": "train/std",
+}
+"""Columns of the metrics, and their names in Stable-Baselines3's logger."""
+
+
+class TrainingEnv(MarketVecEnv):
+    """Worlds for training: rewards times a factor, first episodes of staggered length.
+
+    Staggering makes worlds end at different steps; otherwise a batch would see all worlds on the same day.
+    """
+
+    def __init__(self, settings: TrainConfig):
+        super().__init__(settings.num_envs, config=settings.env, threads=settings.threads)
+        self.reward_scale = settings.reward_scale
+        self.growth = 0.0  # sum over steps of the mean reward, since it was last read
+        self.seed(settings.first_world_seed())
+
+    def reset(self) -> np.ndarray:
+        observation = super().reset()
+        self.episodes.steps[:] = np.arange(self.num_envs) * self.episodes.max_steps // self.num_envs
+        return observation
+
+    def step_wait(self):
+        observation, reward, done, infos = super().step_wait()
+        self.growth += float(reward.mean(dtype=np.float64))
+        return observation, reward * np.float32(self.reward_scale), done, infos
+
+
+class _Networks(nn.Module):
+    """Actor and critic under the names that Stable-Baselines3 calls."""
+
+    def __init__(self, architecture: Architecture):
+        super().__init__()
+        self.latent_dim_pi, self.latent_dim_vf = architecture.action_size, 1
+        self.forward_actor, self.forward_critic = architecture.actor(), architecture.critic()
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.forward_actor(features), self.forward_critic(features)
+
+
+class StakerActorCritic(ActorCriticPolicy):
+    """Gaussian actions around the actor's output; networks of `agents.networks`."""
+
+    def __init__(self, *args: Any, settings: TrainConfig, n_subnets: int, **kwargs: Any):
+        self.architecture = Architecture(settings.network, n_subnets, settings.hidden)
+        self.settings = settings
+        super().__init__(*args, **kwargs)
+
+    def _build(self, lr_schedule: Any) -> None:
+        self.mlp_extractor = _Networks(self.architecture)
+        self.action_net = self.value_net = nn.Identity()
+        self.log_std = nn.Parameter(torch.full((self.architecture.action_size,), self.settings.log_std_init))
+        self._initialise()
+        self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
+
+    def _initialise(self) -> None:
+        """Orthogonal layers; the first actions are nearly equal weights, approached slowly."""
+        for module in self.mlp_extractor.modules():
+            self.init_weights(module, gain=np.sqrt(2))
+        actor = self.mlp_extractor.forward_actor
+        heads = [actor.logit, actor.overall] if self.settings.network == "shared" else [actor[-1]]
+        for head in heads:
+            self.init_weights(head, gain=0.01)
+        days = self.settings.env.days_per_step
+        share = 1.0 - (1.0 - self.settings.daily_share_init) ** days
+        with torch.no_grad():
+            heads[-1].bias[-1] = 2.0 * share - 1.0
+
+    @property
+    def actor(self) -> nn.Module:
+        """The network that a policy's file holds."""
+        return self.mlp_extractor.forward_actor
+
+
+class Recorder(BaseCallback):
+    """After every update: metrics, progress, and now and then a checkpoint."""
+
+    def __init__(self, settings: TrainConfig, log: RunLog, seconds_before: float):
+        super().__init__()
+        self.settings, self.log = settings, log
+        self.seconds_before, self.started = seconds_before, time.perf_counter()
+        self.recorded = -1
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, of the resumed run too."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def _on_training_start(self) -> None:
+        self.recorded = self.model.num_timesteps
+        self.started = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        # the update of the rollout before has just ended: the only moment without half-used buffers
+        self._after_update()
+
+    def _on_training_end(self) -> None:
+        self._after_update()
+
+    def _after_update(self) -> None:
+        done = self.model.num_timesteps
+        if done == self.recorded:
+            return
+        row = self._row(done)
+        self.recorded = done
+        self.log.add(row)
+        rollout = self.settings.num_envs * self.settings.rollout_steps
+        if (done // rollout) % self.settings.checkpoint_every == 0 or done >= self.settings.total_timesteps:
+            self.log.flush()
+            write_checkpoint(self.log.checkpoints, self.model, {"seconds": self.seconds})
+
+    def _row(self, done: int) -> dict[str, float]:
+        env = self.training_env
+        per_year = DAYS_PER_YEAR / self.settings.env.days_per_step
+        ended = self.model.ep_info_buffer
+        steps = sum(info["l"] for info in ended)
+        values = self.model.logger.name_to_value
+        row = {
+            "timesteps": done,
+            "seconds": self.seconds,
+            "steps_per_second": done / self.seconds,
+            "growth_per_year": env.growth / self.settings.rollout_steps * per_year,
+            "episodes": sum(env.episodes.numbers),
+            "episode_growth_per_year": sum(info["r"] for info in ended) / steps * per_year if steps else np.nan,
+            "learning_rate": self.model.policy.optimizer.param_groups[0]["lr"],
+        }
+        env.growth = 0.0
+        row |= {column: float(values[name]) for column, name in POLICY_STATISTICS.items()}
+        assert tuple(row) == METRICS
+        return row
+
+
+def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
+    """An untrained PPO over an environment."""
+    rate = settings.learning_rate
+    schedule = (lambda left: rate * max(left, 0.0)) if settings.anneal else rate
+    model = PPO(
+        StakerActorCritic,
+        env,
+        learning_rate=schedule,
+        n_steps=settings.rollout_steps,
+        batch_size=min(settings.batch_size, settings.rollout_steps * settings.num_envs),
+        n_epochs=settings.epochs,
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        clip_range=settings.clip_range,
+        ent_coef=settings.entropy_coef,
+        vf_coef=settings.value_coef,
+        max_grad_norm=settings.max_grad_norm,
+        stats_window_size=max(100, settings.num_envs),
+        policy_kwargs={"settings": settings, "n_subnets": env.episodes.batch.layout.n_subnets},
+        device="cpu",
+        seed=settings.seed % 2**32,
+    )
+    env.seed(settings.first_world_seed())  # PPO has just seeded it with the plain training seed
+    return model
+
+
+def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
+    """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
+
+    The folder ends up with config.yaml, manifest.json, metrics.csv, policy.safetensors, policy.json,
+    learning_curve.png, checkpoints/ and tensorboard/.
+    """
+    torch.set_num_threads(settings.torch_threads)
+    torch.use_deterministic_algorithms(True)
+    started = time.perf_counter()
+    env = TrainingEnv(settings)
+    model = make_model(settings, env)
+    setup_seconds = time.perf_counter() - started  # compiling the kernels, on a fresh machine
+    facts: dict[str, Any] = {"seconds": 0.0}
+    if resume:
+        arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
+        restore(model, arrays, own)
+    write_manifest(run, settings, status="running", setup_seconds=setup_seconds)
+    with RunLog(run, settings.total_timesteps, model.num_timesteps) as log:
+        recorder = Recorder(settings, log, facts["seconds"])
+        left = settings.total_timesteps - model.num_timesteps
+        if left > 0:
+            model.learn(left, recorder, log_interval=None, reset_num_timesteps=not resume)
+    seconds = recorder.seconds if left > 0 else facts["seconds"]
+    architecture = model.policy.architecture
+    card = Card("staker", architecture, config_hash(settings.env), model.num_timesteps)
+    save_policy(run, model.policy.actor, card)
+    draw_learning_curve(run)
+    write_manifest(
+        run,
+        settings,
+        status="finished",
+        setup_seconds=setup_seconds,
+        train_seconds=seconds,
+        timesteps=model.num_timesteps,
+        steps_per_second=model.num_timesteps / seconds,
+    )

@@ -1,0 +1,242 @@
+"""The pictures: a table that fits a terminal, a figure of fixed size, a history of bounded size."""
+
+import copy
+import pickle
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dtao_gym.envs import render
+from dtao_gym.envs.render import MarketPicture
+from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.vector import MarketVectorEnv
+
+ID = "dtao_gym/Staker-v0"
+
+
+def shown(days: int = 0, render_mode: str = "ansi", weights=None, **overrides) -> SingleEnv:
+    env = SingleEnv(render_mode=render_mode, **({"n_subnets": 6} | overrides))
+    env.reset(seed=0)
+    n = env.action_space.shape[0] - 1
+    action = target_action(np.eye(n)[0] if weights is None else weights)
+    for _ in range(days):
+        env.step(action)
+    return env
+
+
+def rows(table: str) -> dict[str, list[str]]:
+    """Cells of the lines about subnets, by their first word."""
+    lines = table.split("own weight\n")[1].splitlines()
+    return {line.split()[0]: line.split()[1:] for line in lines}
+
+
+# --- the table
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 128])
+@pytest.mark.parametrize("days", [0, 1, 40])
+def test_table_is_compact(n, days):
+    table = shown(days, n_subnets=n, wealth_tao=100_000.0, horizon_days=8000).render()
+    assert max(map(len, table.splitlines())) <= 100
+    assert len(rows(table)) == min(n, 16) + (n > 16)
+
+
+def test_table_shows_the_day_and_the_position():
+    env = shown(25, weights=[1.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0])
+    obs, _, _, _, info = env.step(np.full(8, -1.0))
+    table = env.render()
+    assert table.startswith(f"day 26 of 365   wealth {info['wealth']:,.2f} TAO (")
+    assert f"root {info['root_tao'] / info['wealth']:.1%}" in table
+    netuid = env.episodes.batch.state.row("stream_id")[0].astype(int)
+    found = rows(table)
+    assert sorted(map(int, found)) == sorted(netuid)
+    for i, name in enumerate(netuid):
+        price, change, share, weight, *_ = found[str(name)]
+        assert float(price) == pytest.approx(info["spot_price"][i], abs=1e-6)
+        assert change.endswith("%")
+        assert float(share[:-1]) == pytest.approx(100 * info["emission_share"][i], abs=0.006)
+        assert float(weight[:-1]) == pytest.approx(50 * (obs[10 * i] + 1), abs=0.02)
+
+
+def test_change_is_over_twenty_days():
+    env = shown()
+    prices = [env.episodes.info()["spot_price"][0]]
+    for _ in range(45):
+        prices.append(env.step(np.full(8, -1.0))[4]["spot_price"])
+        table = env.render()
+        days = min(len(prices) - 1, 20)
+        assert f" {days} days" in table
+        change = prices[-1] / prices[-1 - days] - 1
+        for i, name in enumerate(env.episodes.batch.state.row("stream_id")[0].astype(int)):
+            assert float(rows(table)[str(name)][1][:-1]) == pytest.approx(
+                100 * change[i], abs=0.051
+            )
+
+
+def test_subnets_with_little_emission_show_when_held():
+    env = shown(2, n_subnets=128, weights=np.eye(129)[128])
+    name = str(int(env.episodes.batch.state.row("stream_id")[0, 127]))
+    assert next(iter(rows(env.render()))) == name
+
+
+def test_first_table_shows_the_emission_that_comes_first():
+    first, second = (rows(shown(days).render()) for days in (0, 1))
+    assert first.keys() == second.keys()
+    for name, cells in first.items():
+        assert float(cells[2][:-1]) == pytest.approx(float(second[name][2][:-1]), rel=0.02)
+
+
+@pytest.mark.parametrize("era", ["price_burn", "launch"])
+def test_values_of_positions_and_claims_add_up_to_wealth(era, rng, play):
+    env = shown(era=era)
+    for _ in range(20):
+        info = play(env, rng, 1)[0][4]
+        picture = env._picture
+        *_, value = picture._split(picture._last)
+        assert value.sum() == pytest.approx(info["wealth"], rel=1e-12)
+
+
+def test_line_of_root_is_what_a_learner_in_root_gets():
+    env = shown(100)
+    _, wealth, index, *_ = env._picture._split(env._picture._last)
+    assert np.log(wealth / 1000.0) == pytest.approx(np.log(index), rel=3e-3)
+
+
+def test_a_world_of_a_vector_environment_can_be_shown(rng):
+    envs = MarketVectorEnv(3, n_subnets=6)
+    envs.reset(seed=0)
+    single = shown()
+    single.reset(seed=2)
+    picture = MarketPicture(world=2)
+    picture.start(envs.episodes)
+    for _ in range(3):
+        actions = rng.uniform(-1, 1, (3, 8)).astype(np.float32)
+        envs.step(actions)
+        single.step(actions[2])
+        picture.add(envs.episodes)
+    assert picture.ansi() == single.render()
+
+
+# --- the figure
+
+
+@pytest.mark.parametrize("overrides", [{}, {"n_subnets": 1}, {"n_subnets": 128}, {"era": "launch"}])
+@pytest.mark.parametrize("days", [0, 1, 30])
+def test_figure_has_its_size_and_is_not_empty(days, overrides):
+    pytest.importorskip("matplotlib")
+    picture = shown(days, "rgb_array", **overrides).render()
+    assert (picture.shape, picture.dtype) == ((600, 800, 3), np.uint8)
+    for panel in (np.s_[:300, :400], np.s_[:300, 400:], np.s_[300:, :400], np.s_[300:, 400:]):
+        assert picture[panel].std() > 5
+
+
+def test_figures_are_fresh_equal_and_change_with_the_days():
+    pytest.importorskip("matplotlib")
+    env = shown(5, "rgb_array")
+    one, two = env.render(), env.render()
+    assert not np.shares_memory(one, two)
+    assert one.flags.owndata
+    assert np.array_equal(one, two)
+    env.step(np.full(8, -1.0))
+    assert not np.array_equal(env.render(), one)
+
+
+def test_figure_leaves_no_trace_in_matplotlib():
+    matplotlib = pytest.importorskip("matplotlib")
+    before, pyplot = dict(matplotlib.rcParams), "matplotlib.pyplot" in sys.modules
+    shown(3, "rgb_array").render()
+    assert dict(matplotlib.rcParams) == before
+    assert ("matplotlib.pyplot" in sys.modules) == pyplot
+
+
+def test_extreme_prices_can_be_drawn():
+    pytest.importorskip("matplotlib")
+    env = shown(3, "rgb_array")
+    price = env.episodes.batch.state.row("spot_price")
+    for factors in ([1e6, 1e-6, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]):
+        price *= factors
+        env._picture.add(env.episodes)
+        assert env.render().shape == (600, 800, 3)
+        assert len(env._picture.ansi().splitlines()) == 10
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.857, 1.16), (0.5, 1.3), (0.4, 1.8), (0.05, 4.0), (1e-7, 1e6), (0.9, 30.0)]
+)
+def test_ticks_are_few_and_one_is_among_them(low, high):
+    ticks = render._log_ticks(low, high)
+    assert 4 <= ticks.size <= 9
+    assert np.isclose(ticks, 1.0).any()
+    assert (np.diff(ticks) > 0).all()
+    assert low <= ticks[0] < ticks[-1] <= high
+
+
+def test_missing_matplotlib_is_named_with_the_remedy(monkeypatch):
+    env = shown(1, "rgb_array")
+    for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(gym.error.DependencyNotInstalled, match=r"pip install 'dtao-gym\[plot\]'"):
+        env.render()
+    assert shown(1).render()  # the table needs nothing
+
+
+def test_rendering_before_a_reset_is_refused():
+    with pytest.raises(gym.error.ResetNeeded, match="call reset first"):
+        SingleEnv(n_subnets=3, render_mode="ansi").render()
+
+
+def test_lists_of_frames_come_from_gymnasium():
+    pytest.importorskip("matplotlib")
+    env = gym.make(ID, n_subnets=3, render_mode="rgb_array_list")
+    env.reset(seed=0)
+    env.step(np.zeros(5, np.float32))
+    assert [frame.shape for frame in env.render()] == [(600, 800, 3)] * 2
+
+
+# --- the history
+
+
+def test_history_is_thinned_and_keeps_first_and_last(monkeypatch):
+    monkeypatch.setattr(render, "MAX_POINTS", 16)
+    env = shown(horizon_days=200)
+    for day in range(1, 101):
+        env.step(np.full(8, -1.0))
+        history = env._picture._history()
+        assert len(env._picture._points) < 16
+        assert (history[0, 0], history[-1, 0]) == (0.0, day)
+        assert (np.diff(history[:, 0]) > 0).all()
+    steps = np.diff(history[:-1, 0])
+    assert (steps == steps[0]).all()
+
+
+def test_a_new_episode_forgets_the_old_one():
+    env = shown(10)
+    env.reset(seed=0)
+    assert env.render() == shown().render()
+
+
+def test_pictures_do_not_change_the_episode(same, play):
+    plain, drawn = shown(render_mode=None), shown()
+    for _ in range(3):
+        assert same(
+            play(plain, np.random.default_rng(3), 2), play(drawn, np.random.default_rng(3), 2)
+        )
+        drawn.render()
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"]
+)
+def test_a_copy_draws_the_same(copied):
+    pytest.importorskip("matplotlib")
+    env = shown(7, "rgb_array")
+    env.render()
+    twin = copied(env)
+    for one in (env, twin):
+        one.step(np.full(8, -1.0))
+    assert np.array_equal(env.render(), twin.render())
+    assert env._picture.ansi() == twin._picture.ansi()
