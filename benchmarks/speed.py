@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -38,13 +37,12 @@ from dtao_gym.world.config import Config  # noqa: E402
 WORLDS, SUBNETS, THREADS = 256, 32, 2
 ENV_SUBNETS, ENV_SPANS = 16, 4
 BATCH_TARGETS = {
-    ("all weights 1/2", 1): 250_000,
-    ("all weights 1/2", 4): 180_000,
-    ("all weights 1/2", 24): 70_000,
-    ("weights of the snapshot", 4): 100_000,
-    ("weights of the snapshot", 24): 30_000,
+    ("weights 1/2", 1): 250_000,
+    ("weights 1/2", 4): 180_000,
+    ("weights 1/2", 24): 70_000,
+    ("snapshot", 4): 100_000,
+    ("snapshot", 24): 30_000,
 }
-PPO_DEFAULTS = {"n_steps": 64, "batch_size": 4096, "n_epochs": 4}
 QUICKSTART = HERE.parent / "configs" / "staker_quickstart.yaml"
 
 
@@ -95,7 +93,7 @@ def start_of(weights: str, spans: int) -> tuple[Config, "Batch"]:
     """A batch at its first day, with pools as the snapshot has them or all at weight 1/2."""
     config = Config.make(n_subnets=SUBNETS, spans_per_day=spans)
     batch = Batch(config, WORLDS)
-    if weights == "all weights 1/2":
+    if weights == "weights 1/2":
         batch.state.row("pool_tao_weight")[...] = 0.5
     return config, batch
 
@@ -103,7 +101,7 @@ def start_of(weights: str, spans: int) -> tuple[Config, "Batch"]:
 def engine(quick: bool) -> list[Figure]:
     """World-days per second of the batch, one thread and two."""
     found = []
-    for weights, spans in [*BATCH_TARGETS, ("weights of the snapshot", 1)]:
+    for weights, spans in [*BATCH_TARGETS, ("snapshot", 1)]:
         _, batch = start_of(weights, spans)
         saved = batch.state.copy()
         days = max(1, (10 if quick else 60) // max(spans // 4, 1))
@@ -129,9 +127,9 @@ def in_numpy(quick: bool) -> list[Figure]:
         return skipped("NumPy market", error)
     found = []
     for weights, spans in (
-        ("all weights 1/2", 4),
-        ("weights of the snapshot", 4),
-        ("weights of the snapshot", 24),
+        ("weights 1/2", 4),
+        ("snapshot", 4),
+        ("snapshot", 24),
     ):
         config, batch = start_of(weights, spans)
         market = [NumpyMarket(config, batch.state)]
@@ -155,7 +153,7 @@ def in_c(engine_figures: list[Figure]) -> list[Figure]:
         return skipped("C", "no gcc")
     one = {f.name: f for f in engine_figures}
     found = []
-    for weights, flag in (("all weights 1/2", ["-DHALF"]), ("weights of the snapshot", [])):
+    for weights, flag in (("weights 1/2", ["-DHALF"]), ("snapshot", [])):
         with tempfile.TemporaryDirectory() as folder:
             program = str(Path(folder) / "limit")
             options = ["-O3", "-march=native", "-ffast-math", "-fopenmp-simd", *flag]
@@ -232,78 +230,56 @@ def actions_for(space: gym.Space, number: int) -> list:
     return [space.sample() for _ in range(number)]
 
 
-def quickstart_settings() -> tuple[dict, dict]:
-    """(environment, PPO) settings of the published quickstart, or the defaults here while there is none."""
-    env = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS}
-    ppo = PPO_DEFAULTS | {"policy_kwargs": {"net_arch": [64, 64]}}
-    if not QUICKSTART.exists():
-        return env, ppo
-    import yaml
-
-    content = yaml.safe_load(QUICKSTART.read_text())
-    chosen = next(
-        (v for v in content.values() if isinstance(v, dict) and "batch_size" in v), content
-    )
-    known = (
-        "n_steps",
-        "batch_size",
-        "n_epochs",
-        "learning_rate",
-        "gamma",
-        "gae_lambda",
-        "clip_range",
-    )
-    ppo |= {name: chosen[name] for name in known if name in chosen}
-    if isinstance(layers := chosen.get("net_arch", chosen.get("hidden")), list):
-        ppo["policy_kwargs"] = {"net_arch": layers}
-    return env, ppo
-
-
 def ppo(quick: bool) -> list[Figure]:
-    """Steps per second of Stable-Baselines3's PPO: our worlds, and CartPole."""
+    """Steps per second of Stable-Baselines3's PPO: the published quickstart, plain networks, CartPole."""
     try:
         import torch
         from stable_baselines3 import PPO
         from stable_baselines3.common.env_util import make_vec_env
 
+        from agents.learn import TrainingEnv, make_model
+        from agents.settings import read
         from dtao_gym.envs.sb3 import MarketVecEnv
     except ImportError as error:
         return skipped("PPO", error)
     torch.set_num_threads(1)
-    env_settings, settings = quickstart_settings()
 
-    def learning(envs, rollouts: int, **given) -> list[float]:
-        found = []
-        model = PPO("MlpPolicy", envs, device="cpu", seed=0, **given)
-        steps = model.n_steps * envs.num_envs
+    def learning(model: PPO) -> list[float]:
+        steps = model.n_steps * model.n_envs
+        rollouts = max(1, 30_000 // steps)
         model.learn(steps)
+        found = []
         for _ in range(1 if quick else 5):
             start = time.perf_counter()
             model.learn(rollouts * steps, reset_num_timesteps=False)
             found.append(rollouts * steps / (time.perf_counter() - start))
-        envs.close()
         return found
 
-    # the same amount of data in each update
-    alike = settings | {"n_steps": settings["n_steps"] * WORLDS // 8}
-    market = MarketVecEnv(WORLDS, threads=THREADS, **env_settings)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # remarks of the library about batch sizes
-        return [
-            figure(
-                f"PPO, {WORLDS} native worlds", "steps/s", learning(market, 2, **settings), 40_000
-            ),
-            figure(
-                "PPO, CartPole-v1 x 8, same batches",
-                "steps/s",
-                learning(make_vec_env("CartPole-v1", 8), 1, **alike),
-            ),
-            figure(
-                "PPO, CartPole-v1 x 8, library's defaults",
-                "steps/s",
-                learning(make_vec_env("CartPole-v1", 8), 1),
-            ),
-        ]
+    settings = read(QUICKSTART)
+    plain = {"device": "cpu", "seed": 0}
+    batches = plain | {"batch_size": 4096, "n_epochs": 4, "policy_kwargs": {"net_arch": [64, 64]}}
+    world = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS, "threads": THREADS}
+    models = {  # the same amount of data in each update, but for the last
+        "quickstart": (lambda: make_model(settings, TrainingEnv(settings)), 40_000),
+        f"{WORLDS} worlds, 2 x 64": (
+            lambda: PPO("MlpPolicy", MarketVecEnv(WORLDS, **world), n_steps=64, **batches),
+            40_000,
+        ),
+        "CartPole-v1 x 8, 2 x 64": (
+            lambda: PPO("MlpPolicy", make_vec_env("CartPole-v1", 8), n_steps=2048, **batches),
+            None,
+        ),
+        "CartPole-v1 x 8, defaults": (
+            lambda: PPO("MlpPolicy", make_vec_env("CartPole-v1", 8), **plain),
+            None,
+        ),
+    }
+    found = []
+    for name, (make, target) in models.items():
+        model = make()
+        found.append(figure(f"PPO, {name}", "steps/s", learning(model), target))
+        model.get_env().close()
+    return found
 
 
 # ---------------------------------------------------------------- fresh processes
