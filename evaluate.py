@@ -14,8 +14,12 @@ from dtao_gym.world.config import ConfigError
 
 def main(
     run: tyro.conf.Positional[Path],
-    episodes: Annotated[int | None, tyro.conf.arg(help="Evaluation seeds; None: what the run's settings say.")] = None,
-    threads: Annotated[int | None, tyro.conf.arg(help="Threads that share the worlds; None: those of the run.")] = None,
+    episodes: Annotated[
+        int | None, tyro.conf.arg(help="Evaluation seeds; None: what the run's settings say.")
+    ] = None,
+    threads: Annotated[
+        int | None, tyro.conf.arg(help="Threads that share the worlds; None: those of the run.")
+    ] = None,
 ) -> None:
     """Play the learned policy and every scripted one on the same evaluation seeds and compare them.
 

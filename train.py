@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,18 +43,22 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig]:
         """Replace an earlier run in that folder."""
         resume: Path | None = None
         """Folder of an interrupted run, which goes on from its latest checkpoint."""
-        settings: Annotated[flags, tyro.conf.arg(name="")] = flags()
+        settings: Annotated[flags, tyro.conf.arg(name="")] = field(default_factory=flags)
 
     places = tyro.cli(Arguments, args=arguments)
     settings = to_settings(places.settings)
     if places.resume:
         if places.config or places.run_dir or places.overwrite:
-            raise ConfigError("--resume: got it with a config, --run-dir or --overwrite, allowed is alone")
+            raise ConfigError(
+                "--resume: got it with a config, --run-dir or --overwrite, allowed is alone"
+            )
         refused = sorted(set(changed_fields(before, settings)) - MAY_CHANGE)
         if settings.anneal and settings.total_timesteps != before.total_timesteps:
             refused.append("total_timesteps (with anneal)")
         if refused:
-            raise ConfigError(f"--resume: got changes of {', '.join(refused)}, allowed are {', '.join(sorted(MAY_CHANGE))}")
+            raise ConfigError(
+                f"--resume: got changes of {', '.join(refused)}, allowed are {', '.join(sorted(MAY_CHANGE))}"
+            )
     return places, settings
 
 
@@ -71,9 +75,13 @@ def prepare(run: Path, overwrite: bool) -> None:
     """An empty folder for a run. Raises `ConfigError` where something is in the way."""
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         if not overwrite:
-            raise ConfigError(f"{run}: is not empty; --overwrite replaces a run, --resume {run} goes on with it")
+            raise ConfigError(
+                f"{run}: is not empty; --overwrite replaces a run, --resume {run} goes on with it"
+            )
         if not (run / "config.yaml").is_file():
-            raise ConfigError(f"{run}: --overwrite replaces folders of runs only, and this has no config.yaml")
+            raise ConfigError(
+                f"{run}: --overwrite replaces folders of runs only, and this has no config.yaml"
+            )
         shutil.rmtree(run)
     run.mkdir(parents=True, exist_ok=True)
 
@@ -81,7 +89,11 @@ def prepare(run: Path, overwrite: bool) -> None:
 def main(arguments: list[str]) -> None:
     """Parse, prepare the folder, train."""
     places, settings = parse(arguments)
-    run = places.resume or places.run_dir or RUNS / (places.config.stem if places.config else "staker")
+    run = (
+        places.resume
+        or places.run_dir
+        or RUNS / (places.config.stem if places.config else "staker")
+    )
     if not places.resume:
         prepare(run, places.overwrite)
     (run / "config.yaml").write_text(settings.to_yaml())

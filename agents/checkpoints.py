@@ -49,7 +49,9 @@ def latest_checkpoint(folder: Path) -> Path:
     """The newest checkpoint. Raises `CheckpointError` where there is none."""
     found = sorted(folder.glob(PATTERN))
     if not found:
-        raise CheckpointError(f"{folder}: got no checkpoint, allowed is a folder of a run that wrote one")
+        raise CheckpointError(
+            f"{folder}: got no checkpoint, allowed is a folder of a run that wrote one"
+        )
     return found[-1]
 
 
@@ -95,7 +97,11 @@ def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """Put a newly made model where the captured one was. Raises `CheckpointError` if it does not fit."""
-    weights = {k.removeprefix("policy/"): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("policy/")}
+    weights = {
+        k.removeprefix("policy/"): torch.from_numpy(v)
+        for k, v in arrays.items()
+        if k.startswith("policy/")
+    }
     try:
         model.policy.load_state_dict(weights)
     except RuntimeError as error:
@@ -131,7 +137,9 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, arrays: dict[str, np.nd
         if key.startswith("optimizer/"):
             _, index, name = key.split("/")
             moments.setdefault(int(index), {})[name] = torch.from_numpy(value)
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
 
 
 def _restore_env(env: MarketVecEnv, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -139,7 +147,9 @@ def _restore_env(env: MarketVecEnv, arrays: dict[str, np.ndarray], facts: dict[s
     for name in State.ARRAYS:
         mine, saved = getattr(state, name), arrays[f"state/{name}"]
         if saved.nbytes != mine.nbytes:
-            raise CheckpointError(f"state {name}: got {saved.nbytes} bytes, allowed are {mine.nbytes} of the configured worlds")
+            raise CheckpointError(
+                f"state {name}: got {saved.nbytes} bytes, allowed are {mine.nbytes} of the configured worlds"
+            )
         mine[...] = np.frombuffer(saved.tobytes(), mine.dtype).reshape(mine.shape)
     episodes.seeds[:], episodes.numbers[:] = facts["seeds"], facts["numbers"]
     episodes.steps[:] = arrays["episode_steps"]

@@ -39,7 +39,9 @@ def changed_fields(before: TrainConfig, after: TrainConfig) -> list[str]:
     for name in TrainConfig.model_fields:
         old, new = getattr(before, name), getattr(after, name)
         if isinstance(old, BaseModel):
-            parts = [part for part in type(old).model_fields if getattr(old, part) != getattr(new, part)]
+            parts = [
+                part for part in type(old).model_fields if getattr(old, part) != getattr(new, part)
+            ]
             found += [f"{name}.{part}" for part in parts]
         elif old != new:
             found.append(name)

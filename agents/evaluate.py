@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -93,7 +94,8 @@ def play_in_batches(policy: Callable, config: Config, n_seeds: int, threads: int
         seeds = range(first, min(first + WORLDS_PER_BATCH, n_seeds))
         parts.append((len(seeds), play(policy, config, seeds, threads)))
     joined = {name: np.concatenate([getattr(part, name) for _, part in parts]) for name in METRICS}
-    path = sum(size * part.path for size, part in parts) / n_seeds
+    sizes = [size for size, _ in parts]
+    path = np.average([part.path for _, part in parts], axis=0, weights=sizes)
     return Outcome(**joined, path=path)
 
 
@@ -128,6 +130,7 @@ def evaluate(run: Path, episodes: int | None = None, threads: int | None = None)
         PolicyError, ConfigError: for unusable files.
     """
     settings = read(run / "config.yaml")
+    torch.set_num_threads(settings.torch_threads)
     policy = load_policy(run)
     if policy.card.config_hash != config_hash(settings.env):
         raise PolicyError(f"{run}: policy.json and config.yaml are of different worlds")
@@ -170,11 +173,13 @@ def _rows(outcomes: dict[str, Outcome]) -> str:
 def report(verdict: dict[str, Any], console: Console) -> None:
     """Print the table, 100 columns wide, and the plain answers."""
     days, (first, last) = verdict["days"], verdict["evaluation_seeds"]
-    title = f"Log growth of wealth in {days} days, evaluation seeds {first} to {last}, 95 % intervals"
-    table = Table(title=title, box=SIMPLE_HEAD)
-    table.add_column("policy")
+    title = (
+        f"Log growth of wealth in {days} days, evaluation seeds {first} to {last}, 95 % intervals"
+    )
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("policy", no_wrap=True)
     for heading in ("mean", "IQM", "wealth", "drawdown", "turnover", "learned minus"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     ranked = sorted(verdict["policies"].items(), key=lambda item: -item[1]["log_growth"]["value"])
     for name, found in ranked:
         difference = verdict["learned_minus"].get(name)
@@ -189,11 +194,15 @@ def report(verdict: dict[str, Any], console: Console) -> None:
             style="bold" if name == LEARNED else None,
         )
     console.print(table)
-    console.print("wealth: TAO at the end. turnover: TAO traded over wealth, a year. learned minus: paired by seed.")
+    console.print(
+        "wealth: TAO at the end. turnover: TAO traded over wealth, a year. learned minus: paired by seed."
+    )
     for name in TO_BEAT:
         low = verdict["learned_minus"][name]["low"]
         answer = "yes" if low > 0.0 else "NO"
-        console.print(f"learned beats {name}: {answer} (paired lower bound {low:+.3f})", highlight=False)
+        console.print(
+            f"learned beats {name}: {answer} (paired lower bound {low:+.3f})", highlight=False
+        )
     console.print(verdict["caveat"])
 
 
@@ -218,7 +227,9 @@ def draw(path: Path, outcomes: dict[str, Outcome], verdict: dict[str, Any]) -> N
         bars.plot(growth["value"], row, "o", color=color)
     bars.axvline(0.0, color="0.6", lw=1)
     bars.set_yticks(range(len(names)), names)
-    bars.set(xlabel=f"log growth in {verdict['days']} days, 95 % interval", title="Evaluation seeds")
+    bars.set(
+        xlabel=f"log growth in {verdict['days']} days, 95 % interval", title="Evaluation seeds"
+    )
     for name in reversed(names):
         path_of = outcomes[name].path
         days = np.linspace(0, verdict["days"], path_of.size)

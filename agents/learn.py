@@ -9,10 +9,11 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 from agents.checkpoints import latest_checkpoint, read_checkpoint, restore, write_checkpoint
-from agents.networks import Architecture
+from agents.networks import Actor, Architecture
 from agents.policies import Card, config_hash, save_policy
 from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
 from agents.settings import TrainConfig
@@ -28,6 +29,10 @@ POLICY_STATISTICS = {
     "exploration_std": "train/std",
 }
 """Columns of the metrics, and their names in Stable-Baselines3's logger."""
+
+
+NEVER = 2**62
+"""Rollouts between two logs of Stable-Baselines3: `Recorder` logs instead."""
 
 
 class TrainingEnv(MarketVecEnv):
@@ -65,18 +70,30 @@ class _Networks(nn.Module):
         return self.forward_actor(features), self.forward_critic(features)
 
 
+class Copy(FlattenExtractor):
+    """Observations in torch's own memory.
+
+    Where an array of numpy begins varies between processes, and a product may round differently with it.
+    """
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return super().forward(observations).clone()
+
+
 class StakerActorCritic(ActorCriticPolicy):
     """Gaussian actions around the actor's output; networks of `agents.networks`."""
 
     def __init__(self, *args: Any, settings: TrainConfig, n_subnets: int, **kwargs: Any):
         self.architecture = Architecture(settings.network, n_subnets, settings.hidden)
         self.settings = settings
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, features_extractor_class=Copy, **kwargs)
 
     def _build(self, lr_schedule: Any) -> None:
         self.mlp_extractor = _Networks(self.architecture)
         self.action_net = self.value_net = nn.Identity()
-        self.log_std = nn.Parameter(torch.full((self.architecture.action_size,), self.settings.log_std_init))
+        self.log_std = nn.Parameter(
+            torch.full((self.architecture.action_size,), self.settings.log_std_init)
+        )
         self._initialise()
         self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
 
@@ -84,17 +101,15 @@ class StakerActorCritic(ActorCriticPolicy):
         """Orthogonal layers; the first actions are nearly equal weights, approached slowly."""
         for module in self.mlp_extractor.modules():
             self.init_weights(module, gain=np.sqrt(2))
-        actor = self.mlp_extractor.forward_actor
-        heads = [actor.logit, actor.overall] if self.settings.network == "shared" else [actor[-1]]
-        for head in heads:
+        for head in self.actor.heads:
             self.init_weights(head, gain=0.01)
         days = self.settings.env.days_per_step
         share = 1.0 - (1.0 - self.settings.daily_share_init) ** days
         with torch.no_grad():
-            heads[-1].bias[-1] = 2.0 * share - 1.0
+            self.actor.heads[-1].bias[-1] = 2.0 * share - 1.0
 
     @property
-    def actor(self) -> nn.Module:
+    def actor(self) -> Actor:
         """The network that a policy's file holds."""
         return self.mlp_extractor.forward_actor
 
@@ -102,9 +117,16 @@ class StakerActorCritic(ActorCriticPolicy):
 class Recorder(BaseCallback):
     """After every update: metrics, progress, and now and then a checkpoint."""
 
-    def __init__(self, settings: TrainConfig, log: RunLog, seconds_before: float):
+    def __init__(
+        self,
+        settings: TrainConfig,
+        ppo: PPO,
+        env: TrainingEnv,
+        log: RunLog,
+        seconds_before: float,
+    ):
         super().__init__()
-        self.settings, self.log = settings, log
+        self.settings, self.ppo, self.env, self.log = settings, ppo, env, log
         self.seconds_before, self.started = seconds_before, time.perf_counter()
         self.recorded = -1
 
@@ -114,7 +136,7 @@ class Recorder(BaseCallback):
         return self.seconds_before + time.perf_counter() - self.started
 
     def _on_training_start(self) -> None:
-        self.recorded = self.model.num_timesteps
+        self.recorded = self.ppo.num_timesteps
         self.started = time.perf_counter()
 
     def _on_step(self) -> bool:
@@ -128,31 +150,35 @@ class Recorder(BaseCallback):
         self._after_update()
 
     def _after_update(self) -> None:
-        done = self.model.num_timesteps
+        done = self.ppo.num_timesteps
         if done == self.recorded:
             return
         row = self._row(done)
         self.recorded = done
         self.log.add(row)
         rollout = self.settings.num_envs * self.settings.rollout_steps
-        if (done // rollout) % self.settings.checkpoint_every == 0 or done >= self.settings.total_timesteps:
+        if (
+            done // rollout
+        ) % self.settings.checkpoint_every == 0 or done >= self.settings.total_timesteps:
             self.log.flush()
-            write_checkpoint(self.log.checkpoints, self.model, {"seconds": self.seconds})
+            write_checkpoint(self.log.checkpoints, self.ppo, {"seconds": self.seconds})
 
     def _row(self, done: int) -> dict[str, float]:
-        env = self.training_env
+        env = self.env
         per_year = DAYS_PER_YEAR / self.settings.env.days_per_step
-        ended = self.model.ep_info_buffer
+        ended = self.ppo.ep_info_buffer or ()
         steps = sum(info["l"] for info in ended)
-        values = self.model.logger.name_to_value
+        values = self.ppo.logger.name_to_value
         row = {
             "timesteps": done,
             "seconds": self.seconds,
             "steps_per_second": done / self.seconds,
             "growth_per_year": env.growth / self.settings.rollout_steps * per_year,
             "episodes": sum(env.episodes.numbers),
-            "episode_growth_per_year": sum(info["r"] for info in ended) / steps * per_year if steps else np.nan,
-            "learning_rate": self.model.policy.optimizer.param_groups[0]["lr"],
+            "episode_growth_per_year": sum(info["r"] for info in ended) / steps * per_year
+            if steps
+            else np.nan,
+            "learning_rate": self.ppo.policy.optimizer.param_groups[0]["lr"],
         }
         env.growth = 0.0
         row |= {column: float(values[name]) for column, name in POLICY_STATISTICS.items()}
@@ -204,14 +230,15 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
         restore(model, arrays, own)
     write_manifest(run, settings, status="running", setup_seconds=setup_seconds)
     with RunLog(run, settings.total_timesteps, model.num_timesteps) as log:
-        recorder = Recorder(settings, log, facts["seconds"])
+        recorder = Recorder(settings, model, env, log, facts["seconds"])
         left = settings.total_timesteps - model.num_timesteps
         if left > 0:
-            model.learn(left, recorder, log_interval=None, reset_num_timesteps=not resume)
+            model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=not resume)
     seconds = recorder.seconds if left > 0 else facts["seconds"]
-    architecture = model.policy.architecture
-    card = Card("staker", architecture, config_hash(settings.env), model.num_timesteps)
-    save_policy(run, model.policy.actor, card)
+    learned = model.policy
+    assert isinstance(learned, StakerActorCritic)
+    card = Card("staker", learned.architecture, config_hash(settings.env), model.num_timesteps)
+    save_policy(run, learned.actor, card)
     draw_learning_curve(run)
     write_manifest(
         run,

@@ -38,11 +38,11 @@ class Architecture:
     def action_size(self) -> int:
         return self.n_subnets + 2
 
-    def actor(self) -> nn.Module:
+    def actor(self) -> "Actor":
         """Module from observations `(batch, observation_size)` to mean actions `(batch, action_size)`."""
         if self.network == "shared":
             return SharedActor(self.n_subnets, self.hidden)
-        return mlp(self.observation_size, self.hidden, self.action_size)
+        return MlpActor(self.observation_size, self.hidden, self.action_size)
 
     def critic(self) -> nn.Module:
         """Module from observations to values `(batch, 1)`."""
@@ -54,8 +54,36 @@ class Architecture:
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     """Two hidden layers with tanh."""
     return nn.Sequential(
-        nn.Linear(n_in, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, n_out)
+        nn.Linear(n_in, hidden),
+        nn.Tanh(),
+        nn.Linear(hidden, hidden),
+        nn.Tanh(),
+        nn.Linear(hidden, n_out),
     )
+
+
+class Actor(nn.Module):
+    """Mean actions `(batch, n_subnets + 2)` from observations.
+
+    `heads` are the last layers; the last unit of the last one is the share of the way to go.
+    """
+
+    heads: tuple[nn.Linear, ...]
+
+
+class MlpActor(Actor):
+    """A plain network on the whole observation."""
+
+    def __init__(self, n_in: int, hidden: int, n_out: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(n_in, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()
+        )
+        self.head = nn.Linear(hidden, n_out)
+        self.heads = (self.head,)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        return self.head(self.body(observation))
 
 
 class SubnetEncoder(nn.Module):
@@ -72,12 +100,14 @@ class SubnetEncoder(nn.Module):
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         split = self.n_subnets * N_LOCAL
-        subnets = observation[:, :split].reshape(-1, self.n_subnets, N_LOCAL)
+        # two dimensions: torch multiplies matrices of three in ways that depend on whether it keeps gradients
+        local = self.local(observation[:, :split].reshape(-1, N_LOCAL))
         common = observation[:, split:]
-        return torch.relu(self.local(subnets) + self.common(common)[:, None, :]), common
+        joined = local.view(-1, self.n_subnets, local.shape[1]) + self.common(common)[:, None, :]
+        return torch.relu(joined), common
 
 
-class SharedActor(nn.Module):
+class SharedActor(Actor):
     """Logit of a subnet from its own features and the globals; root and speed from the mean over subnets."""
 
     def __init__(self, n_subnets: int, hidden: int):
@@ -86,12 +116,13 @@ class SharedActor(nn.Module):
         self.second = nn.Linear(hidden, hidden)
         self.logit = nn.Linear(hidden, 1)
         self.overall = nn.Linear(hidden + N_GLOBAL, 2)
+        self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
         first, common = self.encoder(observation)
-        second = torch.relu(self.second(first))
-        overall = self.overall(torch.cat([second.mean(1), common], 1))
-        logits = self.logit(second).squeeze(2)
+        second = torch.relu(self.second(first.flatten(0, 1)))
+        logits = self.logit(second).view(first.shape[:2])
+        overall = self.overall(torch.cat([second.view(first.shape).mean(1), common], 1))
         return torch.cat([overall[:, :1], logits, overall[:, 1:]], 1)
 
 

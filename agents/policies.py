@@ -81,9 +81,12 @@ class Policy:
         """Actions `(batch, action_size)` float32 for observations `(batch, observation_size)` float32."""
         expected = self.card.architecture.observation_size
         if observation.ndim != 2 or observation.shape[1] != expected:
-            raise ValueError(f"observation: got shape {observation.shape}, allowed is (batch, {expected})")
+            raise ValueError(
+                f"observation: got shape {observation.shape}, allowed is (batch, {expected})"
+            )
         with torch.no_grad():
-            mean = self.actor(torch.from_numpy(np.ascontiguousarray(observation, np.float32)))
+            # a copy, so that results do not depend on where in memory numpy put the array
+            mean = self.actor(torch.tensor(observation, dtype=torch.float32))
         return mean.clamp_(-1.0, 1.0).numpy()
 
     def __call__(self, observation: np.ndarray, batch: Any, rngs: Any) -> np.ndarray:
@@ -150,7 +153,9 @@ def _read_card(path: Path) -> Card:
     for name in ("observation_size", "action_size"):
         if content[name] != getattr(architecture, name):
             allowed = getattr(architecture, name)
-            raise PolicyError(f"{path}: {name}: got {content[name]}, allowed is {allowed} for its subnets")
+            raise PolicyError(
+                f"{path}: {name}: got {content[name]}, allowed is {allowed} for its subnets"
+            )
     return Card(
         content["role"],
         architecture,
@@ -172,7 +177,9 @@ def _check_card(path: Path, content: dict) -> None:
     }
     for name, values in allowed.items():
         if content[name] not in values:
-            told = f"{values[0]} to {values[-1]}" if isinstance(values, range) else f"one of {values}"
+            told = (
+                f"{values[0]} to {values[-1]}" if isinstance(values, range) else f"one of {values}"
+            )
             raise PolicyError(f"{path}: {name}: got {content[name]!r}, allowed is {told}")
 
 

@@ -20,7 +20,7 @@ from agents.files import write_atomically
 from agents.settings import TrainConfig
 from dtao_gym.numerics import source_fingerprint
 
-METRICS = (
+METRICS: tuple[str, ...] = (
     "timesteps",
     "seconds",
     "steps_per_second",
@@ -86,10 +86,15 @@ class RunLog:
         done = int(row["timesteps"])
         for name in METRICS[1:]:
             self._board.add_scalar(name, row[name], done)
-        text = f"{row['steps_per_second']:,.0f} steps/s, growth {row['growth_per_year']:+.2f} a year"
+        text = (
+            f"{row['steps_per_second']:,.0f} steps/s, growth {row['growth_per_year']:+.2f} a year"
+        )
         self._progress.update(self._task, completed=done, description=text)
         # without a terminal: a line for every tenth of the run
-        if not self._console.is_terminal and done * 10 // self.total > self._told * 10 // self.total:
+        if (
+            not self._console.is_terminal
+            and done * 10 // self.total > self._told * 10 // self.total
+        ):
             print(f"{done:>12,} steps  {row['seconds']:6.0f} s  {text}", flush=True)
         self._told = done
 
@@ -125,8 +130,14 @@ def draw_learning_curve(run: Path) -> None:
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(steps, [float(row["growth_per_year"]) for row in rows], lw=1, label="this rollout")
-    axes.plot(steps, [float(row["episode_growth_per_year"]) for row in rows], lw=2, label="last episodes")
-    axes.set(xlabel="million steps", ylabel="growth of log wealth per year", title="Learning, with exploration")
+    axes.plot(
+        steps, [float(row["episode_growth_per_year"]) for row in rows], lw=2, label="last episodes"
+    )
+    axes.set(
+        xlabel="million steps",
+        ylabel="growth of log wealth per year",
+        title="Learning, with exploration",
+    )
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     FigureCanvasAgg(figure).print_png(run / "learning_curve.png")
@@ -173,8 +184,9 @@ def git_commit() -> str | None:
         return None
     try:
         command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-

@@ -27,7 +27,7 @@ def subnet_feature(observation: np.ndarray, name: str) -> np.ndarray:
 def action_generators(batch: Batch) -> list[np.random.Generator]:
     """One generator per world, keyed by the world and its episode."""
     worlds = batch.state.worlds
-    keys = zip(worlds["world_key"].tolist(), worlds["episode"].tolist(), strict=True)
+    keys = zip(worlds["world_key"], worlds["episode"], strict=True)
     return [generator(key, episode, ACTION) for key, episode in keys]
 
 
@@ -48,10 +48,14 @@ class Follower:
     ) -> np.ndarray:
         """Actions `(n_worlds, n_subnets + 2)` float32."""
         days = batch.configs[0].days_per_step
-        return target_action(self.weights(observation, batch), 1.0 - (1.0 - self.daily_share) ** days)
+        return target_action(
+            self.weights(observation, batch), 1.0 - (1.0 - self.daily_share) ** days
+        )
 
 
-def random(observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]) -> np.ndarray:
+def random(
+    observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
+) -> np.ndarray:
     """Uniform actions: new random weights every step, on average half of the way at once."""
     size = batch.layout.n_subnets + 2
     return np.stack([rng.uniform(-1.0, 1.0, size) for rng in rngs]).astype(np.float32)
@@ -103,7 +107,9 @@ def yield_weights(observation: np.ndarray, batch: Batch) -> np.ndarray:
 STAKERS: dict[str, Callable] = {
     "all_root": Follower(all_root_weights, 0.0),  # does nothing: every staker starts in root
     "equal_weight": Follower(equal_weights, 0.1),  # in over three weeks, then back to equal parts
-    "market_weight": Follower(market_weights, 0.1),  # in over three weeks, then moves with the pools
+    "market_weight": Follower(
+        market_weights, 0.1
+    ),  # in over three weeks, then moves with the pools
     "momentum": Follower(momentum_weights, 0.1),  # the signal is a 20-day change: as slow as that
     "value": Follower(value_weights, 0.1),  # prices close a gap to value in about 20 days
     "yield_chaser": Follower(yield_weights, 0.1),  # yields change slowly

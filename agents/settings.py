@@ -17,32 +17,65 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    env: Config = Field(default_factory=Config, description="Parameters of the world.")
-    seed: int = Field(0, ge=0, lt=2**40, description="Training seed: networks, exploration, and which worlds are seen.")
-    total_timesteps: int = Field(2_000_000, ge=1, description="Steps of training, all worlds together.")
+    env: Config = Field(default_factory=Config.make, description="Parameters of the world.")
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**40,
+        description="Training seed: networks, exploration, and which worlds are seen.",
+    )
+    total_timesteps: int = Field(
+        2_000_000, ge=1, description="Steps of training, all worlds together."
+    )
     num_envs: int = Field(256, ge=1, le=65_536, description="Worlds that run together.")
     threads: int = Field(2, ge=1, le=256, description="Threads that share the worlds.")
-    torch_threads: int = Field(1, ge=1, le=256, description="Threads of torch; more wait for each other where cores are few.")
+    torch_threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Threads of torch; more wait for each other where cores are few.",
+    )
     checkpoint_every: int = Field(10, ge=1, description="Rollouts between two checkpoints.")
-    evaluation_episodes: int = Field(256, ge=2, le=65_536, description="Episodes that evaluate.py plays, on seeds that training never sees.")
+    evaluation_episodes: int = Field(
+        256,
+        ge=2,
+        le=65_536,
+        description="Episodes that evaluate.py plays, on seeds that training never sees.",
+    )
 
-    network: Literal["shared", "mlp"] = Field("shared", description="One small network for every subnet, or a plain one on the whole observation.")
-    hidden: int = Field(32, ge=1, le=1024, description="Width of the two hidden layers.")
-    daily_share_init: float = Field(0.1, gt=0.0, lt=1.0, description="Share of the way to its target that the untrained policy trades in a day.")
-    log_std_init: float = Field(-1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration.")
+    network: Literal["shared", "mlp"] = Field(
+        "shared",
+        description="One small network for every subnet, or a plain one on the whole observation.",
+    )
+    hidden: int = Field(16, ge=1, le=1024, description="Width of the two hidden layers.")
+    daily_share_init: float = Field(
+        0.1,
+        gt=0.0,
+        lt=1.0,
+        description="Share of the way to its target that the untrained policy trades in a day.",
+    )
+    log_std_init: float = Field(
+        -1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration."
+    )
 
-    rollout_steps: int = Field(64, ge=1, description="Steps of each world between two updates.")
-    batch_size: int = Field(8192, ge=2, description="Steps in a minibatch.")
-    epochs: int = Field(3, ge=1, description="Passes over a rollout.")
-    learning_rate: float = Field(1e-3, gt=0.0, le=1.0, description="Step of Adam.")
+    rollout_steps: int = Field(32, ge=1, description="Steps of each world between two updates.")
+    batch_size: int = Field(2048, ge=2, description="Steps in a minibatch.")
+    epochs: int = Field(2, ge=1, description="Passes over a rollout.")
+    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step of Adam.")
     anneal: bool = Field(True, description="Lower the learning rate to zero over the run.")
-    gamma: float = Field(0.98, gt=0.0, le=1.0, description="Discount per step.")
-    gae_lambda: float = Field(0.95, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation.")
+    gamma: float = Field(0.95, gt=0.0, le=1.0, description="Discount per step.")
+    gae_lambda: float = Field(
+        0.9, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation."
+    )
     clip_range: float = Field(0.2, gt=0.0, le=1.0, description="Clipping of the probability ratio.")
     entropy_coef: float = Field(0.0, ge=0.0, description="Weight of the entropy bonus.")
     value_coef: float = Field(0.5, ge=0.0, description="Weight of the value loss.")
     max_grad_norm: float = Field(0.5, gt=0.0, description="Largest norm of a gradient.")
-    reward_scale: float = Field(20.0, gt=0.0, description="Factor on rewards in training; a day's log growth is a few thousandths.")
+    reward_scale: float = Field(
+        20.0,
+        gt=0.0,
+        description="Factor on rewards in training; a day's log growth is a few thousandths.",
+    )
 
     @classmethod
     def make(cls, content: dict[str, Any] | None = None) -> "TrainConfig":
@@ -71,7 +104,9 @@ class TrainConfig(BaseModel):
         if self.env.n_learners != 1:
             raise ConfigError(f"env.n_learners: got {self.env.n_learners}, allowed is 1")
         if self.env.split != "train":
-            raise ConfigError(f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other")
+            raise ConfigError(
+                f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other"
+            )
         return self
 
     def first_world_seed(self) -> int:

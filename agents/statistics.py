@@ -42,7 +42,9 @@ def bootstrap(
     """
     values = np.asarray(values, float)
     if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
-        raise ValueError(f"values: got shape {values.shape}, allowed are two or more finite numbers")
+        raise ValueError(
+            f"values: got shape {values.shape}, allowed are two or more finite numbers"
+        )
     picks = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
     tail = (1.0 - COVERAGE) / 2.0
     low, high = np.quantile(statistic(values[picks]), [tail, 1.0 - tail])

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
-from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE, WEIGHT_MAX, WEIGHT_MIN
+from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
 from dtao_gym.world.config import Config, parameters
 from dtao_gym.world.shocks import ECONOMY, ORDER
 from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
@@ -78,8 +78,8 @@ def uniforms(words):
 
 
 def normals(words):
-    """By inversion, from the middle of each of 2**53 cells."""
-    return ndtri(((words >> np.uint64(11)) + 0.5) * 2.0**-53)
+    """By inversion, from the middle of each of 2**52 cells."""
+    return ndtri(((words >> np.uint64(12)) + 0.5) * 2.0**-52)
 
 
 # ---------------------------------------------------------------- the pool
@@ -321,12 +321,20 @@ class NumpyMarket:
         pools, half = self._pools(), (n - 1) / 2
 
         # injection and chain buy, from the price and the issuance of the middle block
-        price, cap = pools.price, weighted / (weighted + issuance) * ae
+        price, share = pools.price, weighted / (weighted + issuance)
+        cap = share * ae if self.capped else ae
+        wanted = np.where(price > 0, divide(emission, price), 0 if self.capped else np.inf)
+        alpha_in = np.minimum(wanted, cap)
+        excess = np.maximum(emission - price * alpha_in, 0) if self.capped else 0 * emission
+        share = weighted / (weighted + issuance + half * (alpha_in + ae))
+        sold = 0 if self.claimable else gate[:, None] * share * (1 - p.owner_cut) / 2 * ae
+        rise = divide(excess, pools.y * (1 - pools.w))
+        fall = divide(sold, pools.x * pools.w)
+        if not self.capped:  # not at the pool's own price
+            rise, fall = rise + divide(emission, pools.y), fall + divide(alpha_in, pools.x)
+        price = price * (1 + half * rise) / (1 + half * fall)
         if self.capped:
-            alpha_in = np.minimum(divide(emission, price), cap)
-            excess = np.maximum(emission - price * alpha_in, 0)
-            cap = weighted / (weighted + issuance + half * (alpha_in + ae)) * ae
-            price = price * (1 + half * divide(excess, pools.y * (1 - pools.w)))
+            cap = share * ae
             alpha_in = n * np.minimum(divide(emission, price), cap)
             tao_in = alpha_in * price
             excess = np.maximum(n * emission - tao_in, 0)
@@ -337,10 +345,7 @@ class NumpyMarket:
                     pools.y * (1 - pools.w) / pools.w + price * alpha_in,
                 )
                 weight = divide(tao_side, tao_side + alpha_side)
-                skipped = (weight < WEIGHT_MIN) | (weight > WEIGHT_MAX)
-                unused = unused + skipped * tao_in
-                tao_in, alpha_in = ~skipped * tao_in, ~skipped * alpha_in
-                pools.w = np.where(skipped, pools.w, weight)
+                pools.w = weight
             excess = np.where(price > 0, excess, 0)
         else:
             alpha_in = n * np.where(price > 0, np.minimum(divide(emission, price), ae), ae)
@@ -360,7 +365,13 @@ class NumpyMarket:
         if self.claimable:
             claims = gate[:, None] * root_alpha
         else:  # a pool that cannot take it leaves root's alpha to be recycled
+            late_tao, late_alpha = (
+                there * (pools.y - s.tao_reserve),
+                there * (pools.x - s.alpha_reserve),
+            )
+            pools.y, pools.x = pools.y - late_tao, pools.x - late_alpha
             sold_tao, sold, _ = pools.sell(gate[:, None] * root_alpha, 0.0, 0.0)
+            pools.y, pools.x = pools.y + late_tao, pools.x + late_alpha
         self._keep(pools)
         s.pool_tao_weight = pools.w
         rate = p.moving_price_base
@@ -419,7 +430,7 @@ class NumpyMarket:
         pools, orders = self._pools(who), part * orders[who, me]
         held, root = self.learner_alpha[who, me], self.me.root[who, me]
         offered = np.minimum(np.maximum(-orders, 0), held)
-        allowed = lambda tao: (tao >= p.min_order_tao) | (offered >= held)  # noqa: E731
+        allowed = lambda tao: (tao >= part * p.min_order_tao) | (offered >= held)  # noqa: E731
         received, sold, fee = pools.sell(offered, p.pool_fee, p.flat_fee_tao, allowed)
         proceeds, wanted = received.sum(1), np.maximum(orders, 0)
         root = root + proceeds
@@ -427,7 +438,7 @@ class NumpyMarket:
         spent = np.minimum(root, cost)
         fee_rate = p.pool_fee * (1 - np.minimum(divide(proceeds, spent), 1))
         amount = wanted * divide(spent, cost)[:, None]
-        amount = np.where(amount >= p.min_order_tao, amount, 0)
+        amount = np.where(amount >= part * p.min_order_tao, amount, 0)
         bought, paid, more_fee = pools.buy(amount, fee_rate[:, None], p.flat_fee_tao)
         self._keep(pools, who)
         self.learner_alpha[who, me] = held - sold + bought
@@ -443,7 +454,7 @@ class NumpyMarket:
         miners = p.miner_sale_fraction * (1 - p.owner_cut) / 2 * out
         validators = p.validator_sale_fraction * self.take[who]
         wanted = owner + miners + validators
-        received, sold, fee = pools.sell(wanted, p.pool_fee, p.flat_fee_tao)
+        received, sold, fee = pools.sell(wanted, p.pool_fee, 0.0)
         self._keep(pools, who)
         done = divide(sold, wanted)
         s.owner_alpha[who] -= done * owner
@@ -489,8 +500,8 @@ class NumpyMarket:
         purse = {name: getattr(g, f"purse_{name}")[who] for name in POPULATIONS}
         budget = part_of(p.max_purse_use, p.spans_per_day) * sum(purse.values())
         scale = np.minimum(divide(budget, tao.sum(1)), 1)[:, None]
-        bought, paid, fee = pools.buy(scale * tao, p.pool_fee, p.flat_fee_tao)
-        received, sold, more_fee = pools.sell(alpha, p.pool_fee, p.flat_fee_tao)
+        bought, paid, fee = pools.buy(scale * tao, p.pool_fee, 0.0)
+        received, sold, more_fee = pools.sell(alpha, p.pool_fee, 0.0)
         self._keep(pools, who)
         s.alpha_outstanding[who] += bought - sold
         informed_buys = divide(purse["informed"], sum(purse.values()))[:, None]
@@ -523,7 +534,7 @@ class NumpyMarket:
         wish = p.revenue_share * s.true_value
         due = wish.sum(1)
         paid_part = np.minimum(divide(g.outside, due), 1)
-        bought, paid, fee = pools.buy(paid_part[:, None] * wish, p.pool_fee, p.flat_fee_tao)
+        bought, paid, fee = pools.buy(paid_part[:, None] * wish, p.pool_fee, 0.0)
         self._keep(pools)
         s.alpha_recycled += bought
         g.revenue_paid = paid.sum(1)
@@ -552,6 +563,9 @@ class NumpyMarket:
         self.me.wealth = self.me.root.copy()
         for k in range(self.layout.n_learners):
             net = (1 - p.pool_fee) * self.learner_alpha[:, k] + self.learner_claimable[:, k]
-            quote = np.maximum(pools.tao_for(net) - p.flat_fee_tao, 0)
-            self.me.wealth[:, k] += (quote * (net > 0)).sum(1)
+            fetched = pools.tao_for(net)
+            given = self.learner_alpha[:, k] + self.learner_claimable[:, k]
+            ok = (given > 0) & (given <= MAX_INPUT_RATIO * pools.x)
+            ok &= pools.y - fetched >= MIN_RESERVE
+            self.me.wealth[:, k] += (ok * np.maximum(fetched - p.flat_fee_tao, 0)).sum(1)
         self.me.log_wealth = np.log(np.maximum(self.me.wealth, 1e-12))

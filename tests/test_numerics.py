@@ -1,5 +1,6 @@
 """The functions that the compiled engine is made of, and the cache that it is kept in."""
 
+import math
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,19 @@ def test_exponentials_are_clipped_and_stay_finite():
     for function in (numerics.exp, numerics.expm1):
         assert function(1e6) == function(700.0) < np.inf
     assert numerics.exp(-1e6) == numerics.exp(-700.0) > 0.0
+
+
+def test_the_short_logarithm_of_a_fee_is_the_logarithm():
+    edge = 0.0102
+    for x in np.concatenate([[0.0], spread(1e-300, edge), -spread(1e-300, edge)]):
+        assert numerics.log1p_small(x) == pytest.approx(np.log1p(x), rel=4e-16, abs=0.0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 16, 128, 1001])
+def test_a_sum_in_parts_is_the_sum(size):
+    row = random.normal(0.0, 1.0, size) * 10 ** random.uniform(-6, 6, size)
+    exact = math.fsum(row)
+    assert numerics.row_sum(row) == pytest.approx(exact, rel=0.0, abs=1e-15 * np.abs(row).sum())
 
 
 @pytest.mark.parametrize("exponent", range(-1000, 1000, 37))

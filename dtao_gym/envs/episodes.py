@@ -3,9 +3,10 @@
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 
 from dtao_gym.envs.roles import ROLES
-from dtao_gym.world.batch import Batch
+from dtao_gym.world.batch import Batch, checked_seed
 from dtao_gym.world.config import Config, ConfigError
 
 
@@ -15,6 +16,19 @@ def checked_config(config: Any, overrides: dict[str, Any]) -> Config:
     if made.n_learners != 1:
         raise ConfigError(f"n_learners: got {made.n_learners}, allowed is 1 in this environment")
     return made
+
+
+def as_float32(actions: Any) -> np.ndarray:
+    """Actions as float32, infinite where float32 cannot hold them; ValueError for what is not real numbers."""
+    actions = np.asarray(actions)
+    if actions.dtype == np.float32:
+        return actions
+    if actions.dtype.kind not in "biuf":
+        raise ValueError(
+            f"action: got {actions.dtype} numbers, allowed are real ones, best float32"
+        )
+    with np.errstate(over="ignore"):
+        return actions.astype(np.float32)
 
 
 class Episodes:
@@ -37,8 +51,13 @@ class Episodes:
         self.config = config
         self.batch = Batch(config, n_worlds, threads=threads)
         self.role = ROLES[role](self.batch)
-        steps = -(-config.horizon_days // config.days_per_step)
-        self.max_steps = min(steps, max_episode_steps or steps)
+        self.max_steps = -(-config.horizon_days // config.days_per_step)
+        if max_episode_steps is not None:
+            if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
+                raise ConfigError(
+                    f"max_episode_steps: got {max_episode_steps!r}, allowed are whole numbers from 1, None"
+                )
+            self.max_steps = min(self.max_steps, int(max_episode_steps))
         self.seeds = [config.world_seed + k for k in range(n_worlds)]
         self.numbers = [-1] * n_worlds
         self.steps = np.zeros(n_worlds, np.int64)
@@ -51,7 +70,7 @@ class Episodes:
     def reset(self, world: int, seed: int | None = None) -> None:
         """Start the next episode of one world, or the first of a new seed."""
         if seed is not None:
-            self.seeds[world], self.numbers[world] = int(seed), -1
+            self.seeds[world], self.numbers[world] = checked_seed(seed), -1
         self.numbers[world] += 1
         self.steps[world] = 0
         self.batch.reset(world, self.seeds[world], self.numbers[world])
@@ -65,7 +84,9 @@ class Episodes:
 
         Raises ValueError for actions of the wrong shape, NaN or outside [-1, 1]; nothing has changed then.
         """
-        actions = np.asarray(actions, np.float32)
+        if self.numbers[0] < 0:
+            raise ResetNeeded("step: got a world that was never reset, allowed after reset()")
+        actions = as_float32(actions)
         expected = (self.n_worlds, *self.role.action_space.shape)
         if actions.shape != expected:
             raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")

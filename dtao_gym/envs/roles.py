@@ -87,7 +87,7 @@ def _squash(raw, scale, shift, row):
 
 
 @rule
-def _observe_staker(block, world, me, learner, parameters, at, first_wealth, raw, obs):
+def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
     s = subnet_rows(block)
     p = parameters_of(parameters)
     n = s.spot_price.size
@@ -123,7 +123,7 @@ def _observe_staker(block, world, me, learner, parameters, at, first_wealth, raw
             obs[i * N_SUBNET + k] = raw[k, i]
     tail = n * N_SUBNET
     obs[tail] = 2.0 * min(me.root / wealth, 1.0) - 1.0
-    obs[tail + 1] = tanh(_log_ratio(wealth, first_wealth))
+    obs[tail + 1] = tanh(_log_ratio(wealth, me.first_wealth))
     obs[tail + 2] = tanh(100.0 * claimable / wealth)
     obs[tail + 3] = tanh(2.0 * (world.moving_price_sum - 1.0))
     obs[tail + 4] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
@@ -161,14 +161,14 @@ def _decode_staker(block, me, learner, at, action, orders):
 
 
 def _build(fingerprint):
-    def observe(block, worlds, learners, parameters, at, first_wealth, obs, first, last):
+    def observe(block, worlds, learners, parameters, at, obs, first, last):
         _ = fingerprint  # part of the cache's key
         scratch = np.empty((N_SUBNET, block.shape[2]))
         raw = borrowed(scratch)
         for w in range(first, last):
             rows = borrowed(block[w])
             me = learners[w, 0]
-            _observe_staker(rows, worlds[w], me, 0, parameters[w], at, first_wealth[w], raw, obs[w])
+            _observe_staker(rows, worlds[w], me, 0, parameters[w], at, raw, obs[w])
 
     def decode(block, learners, at, actions, orders):
         """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""
@@ -206,8 +206,6 @@ class Staker:
 
     def __init__(self, batch: Batch):
         n = batch.layout.n_subnets
-        self.first_wealth = np.array([c.wealth_tao for c in batch.configs])
-        self._ruin = np.array([c.wealth_tao * c.ruin_fraction for c in batch.configs])
         self.observation_space = spaces.Box(-1.0, 1.0, (n * N_SUBNET + N_GLOBAL,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (n + 2,), np.float32)
 
@@ -223,7 +221,6 @@ class Staker:
                 state.learners,
                 batch.parameters,
                 batch.offsets,
-                self.first_wealth,
                 obs,
                 first,
                 last,
@@ -243,7 +240,7 @@ class Staker:
         if bad >= 0:
             world, entry = divmod(bad, actions.shape[1])
             raise ValueError(
-                f"action: got {actions[world, entry]} at world {world}, entry {entry}, "
+                f"action: got {actions[world, entry]!s} at world {world}, entry {entry}, "
                 "allowed are numbers from -1 to 1"
             )
         return orders
@@ -254,7 +251,8 @@ class Staker:
 
     def ruined(self, batch: Batch) -> np.ndarray:
         """`(n_worlds,)` whether the learner has lost nearly everything."""
-        return batch.state.learners["wealth"][:, 0] < self._ruin
+        mine = batch.state.learners[:, 0]
+        return mine["wealth"] < batch.parameters["ruin_fraction"] * mine["first_wealth"]
 
 
 ROLES = {Staker.name: Staker}

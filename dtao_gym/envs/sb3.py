@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from dtao_gym.envs.episodes import Episodes, checked_config
@@ -80,10 +81,9 @@ class MarketVecEnv(VecEnv):
         """Nothing to close."""
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [
-            getattr(self.episodes, attr_name, getattr(self, attr_name, None))
-            for _ in self._get_indices(indices)
-        ]
+        """The same attribute of the shared batch, or of this environment, for each index."""
+        owner = self.episodes if hasattr(self.episodes, attr_name) else self
+        return [getattr(owner, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError(
@@ -93,12 +93,21 @@ class MarketVecEnv(VecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
-        """Call a method of the shared batch once for each index, with the world's number first."""
+        """`reset` starts the next episode of each index; of other methods each gets its row of the result."""
+        worlds = self._get_indices(indices)
         method = getattr(self.episodes, method_name)
-        return [method(world, *args, **kwargs) for world in self._get_indices(indices)]
+        if method_name == "reset":
+            done = [method(world, *args, **kwargs) for world in worlds]
+            self.episodes.reset_done()
+            return done
+        result = method(*args, **kwargs)
+        if isinstance(result, dict):
+            return [{name: rows[world] for name, rows in result.items()} for world in worlds]
+        return [None if result is None else result[world] for world in worlds]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        return [False for _ in self._get_indices(indices)]
+        """True for `Monitor`, whose `episode` infos this environment gives by itself."""
+        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[np.ndarray | None]:
         return [None] * self.num_envs

@@ -58,7 +58,12 @@ class SingleEnv(gym.Env):
         return self.episodes.observe()[0], self._info()
 
     def step(self, action: np.ndarray):
-        reward, terminated, truncated = self.episodes.step(np.asarray(action)[None])
+        action = np.asarray(action)
+        if action.shape != self.action_space.shape:
+            raise ValueError(
+                f"action: got shape {action.shape}, allowed is {self.action_space.shape}"
+            )
+        reward, terminated, truncated = self.episodes.step(action[None])
         if self._picture is not None:
             self._picture.add(self.episodes)
         obs = self.episodes.observe()[0]

@@ -6,7 +6,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.episodes import Episodes, as_float32, checked_config
+from dtao_gym.world.batch import checked_seed
 
 MODES = tuple(mode.value for mode in AutoresetMode)
 
@@ -53,7 +54,11 @@ class MarketVectorEnv(VectorEnv):
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.episodes = Episodes(
-            checked_config(config, overrides), num_envs, role, threads, max_episode_steps
+            checked_config(config, overrides),
+            num_envs,
+            role,
+            threads,
+            None if max_episode_steps == -1 else max_episode_steps,  # gym.make's word for no limit
         )
         self.single_observation_space = self.episodes.role.observation_space
         self.single_action_space = self.episodes.role.action_space
@@ -72,6 +77,11 @@ class MarketVectorEnv(VectorEnv):
                 f"seed: got {len(seeds)} seeds, allowed are {self.num_envs}, one per world"
             )
         for world in np.flatnonzero(mask):
+            if seeds[world] is not None:
+                checked_seed(seeds[world])
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+        for world in np.flatnonzero(mask):
             self.episodes.reset(int(world), seeds[world])
         self.episodes.reset_done()
         self._done[mask] = False
@@ -88,6 +98,11 @@ class MarketVectorEnv(VectorEnv):
             if self.autoreset_mode == AutoresetMode.NEXT_STEP
             else np.zeros_like(self._done)
         )
+        actions = as_float32(actions)
+        if restarted.any() and len(actions) == self.num_envs:
+            actions = np.where(
+                restarted[:, None], np.float32(0.0), actions
+            )  # ignored, whatever it is
         reward, terminated, truncated = self.episodes.step(actions)
         for ended in (terminated, truncated):
             ended[restarted] = False

@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from dtao_gym.numerics import exp, inlined_rule, log1p
 from dtao_gym.protocol.pool import (
-    WEIGHT_MAX,
-    WEIGHT_MIN,
     alpha_for_tao,
     spot_price,
     weight_after_injection,
@@ -40,7 +38,7 @@ class Span(NamedTuple):
     root_alpha: float
     """Root's part of the alpha minted to participants."""
     tao_unused: float
-    """Emission of an injection that was skipped or of a pool without a price; not issued."""
+    """Emission that could buy nothing because the pool has no price; not issued."""
 
 
 @inlined_rule
@@ -144,11 +142,6 @@ def coinbase_span(
         weight = weight_after_injection(
             tao_reserve, alpha_reserve, pool_tao_weight, tao_in, alpha_in, price
         )
-        skipped = weight < WEIGHT_MIN or weight > WEIGHT_MAX
-        unused += tao_in if skipped else 0.0
-        weight = pool_tao_weight if skipped else weight
-        tao_in = 0.0 if skipped else tao_in
-        alpha_in = 0.0 if skipped else alpha_in
     # the chain buys against the reserves before injection; in a long span half of it has already arrived
     early = half_span / blocks
     bought = alpha_for_tao(

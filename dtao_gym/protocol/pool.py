@@ -8,9 +8,6 @@ changes anything: they return what would be exchanged.
 
 from dtao_gym.numerics import expm1, inlined_rule, log, log1p, log1p_small
 
-WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99
-"""Range of the TAO weight (balancer.rs); an injection that would leave it is skipped."""
-
 MIN_RESERVE = 1e-3
 """Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
 
@@ -41,7 +38,8 @@ def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
 
 
 @inlined_rule
-def _swap_allowed(reserve_in, reserve_out, amount_in, amount_out):
+def swap_allowed(reserve_in, reserve_out, amount_in, amount_out):
+    """Whether the chain would take this swap: a positive input within the limits above."""
     return (
         amount_in > 0.0
         and amount_in <= MAX_INPUT_RATIO * reserve_in
@@ -79,7 +77,7 @@ def buy(tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao):
     fee = (tao_in - flat) * fee_rate
     net = tao_in - flat - fee
     out = alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, net)
-    ok = _swap_allowed(tao_reserve, alpha_reserve, net, out)
+    ok = swap_allowed(tao_reserve, alpha_reserve, net, out)
     out = out if ok else 0.0
     taken = tao_in if ok else 0.0
     fee = fee if ok else 0.0
@@ -96,7 +94,7 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
     take nothing. `fee_rate` is at most `MAX_FEE`.
     """
     out, total = _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate)
-    ok = _swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
+    ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
     fee = total - out if ok else 0.0
     out = max(out - flat_fee_tao, 0.0) if ok else 0.0
     taken = alpha_in if ok else 0.0
@@ -136,7 +134,10 @@ def trade_to_reach(tao_reserve, alpha_reserve, tao_weight, price, target_price):
 
 @inlined_rule
 def weight_after_injection(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, price):
-    """TAO weight that leaves the price at `price` when both amounts are added; may fall outside the range.
+    """TAO weight that leaves the price at `price` when both amounts are added.
+
+    The chain skips an injection that would take the weight out of 1 % to 99 %. One at the pool's own price
+    moves it towards 1/2, so that does not happen to the eras of this package.
 
     (y + dy) / (p (x + dx) + y + dy), with p x written as y (1-w)/w so that an injection at the pool's own
     price leaves a weight of 1/2 exactly at 1/2.

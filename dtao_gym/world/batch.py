@@ -11,6 +11,13 @@ from dtao_gym.world.genesis import genesis, layout_of
 from dtao_gym.world.state import Audit, State, audit, offsets
 
 
+def checked_seed(seed: Any) -> int:
+    """The seed as an int, or a ConfigError."""
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
+        raise ConfigError(f"seed: got {seed!r}, allowed are whole numbers from 0 to 2**63 - 1")
+    return int(seed)
+
+
 class Batch:
     """`n_worlds` worlds that advance together; world k is bit-identical to a batch of its own.
 
@@ -33,6 +40,8 @@ class Batch:
         self.configs = [config] * n_worlds if isinstance(config, Config) else list(config)
         if not self.configs:
             raise ConfigError("n_worlds: got 0, allowed is 1 or more")
+        if not isinstance(threads, int) or threads < 1:
+            raise ConfigError(f"threads: got {threads!r}, allowed are whole numbers from 1")
         self.layout = layout_of(self.configs[0])
         for k, other in enumerate(self.configs):
             if other is not self.configs[0] and layout_of(other) != self.layout:
@@ -52,7 +61,7 @@ class Batch:
                 f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world"
             )
         for world, seed in enumerate(seeds):
-            self.reset(world, int(seed), 0)
+            self.reset(world, seed, 0)
 
     @property
     def n_worlds(self) -> int:
@@ -60,9 +69,7 @@ class Batch:
 
     def reset(self, world: int, seed: int, episode: int) -> None:
         """Put one world at the start of an episode; the draws depend on (seed, episode) alone."""
-        if not 0 <= seed < 2**63:
-            raise ConfigError(f"seed: got {seed}, allowed are 0 to 2**63 - 1")
-        self.state.set(world, genesis(self.configs[world], seed, episode))
+        self.state.set(world, genesis(self.configs[world], checked_seed(seed), episode))
 
     def step(self, orders: np.ndarray | None = None, days: int = 1) -> None:
         """Advance all worlds by `days` days.

@@ -62,7 +62,10 @@ class Config(BaseModel):
     )
     horizon_days: int = Field(365, ge=1, le=8000, description="Days until an episode is truncated.")
     days_per_step: int = Field(
-        1, ge=1, le=28, description="Days between two decisions of a learner."
+        1,
+        ge=1,
+        le=28,
+        description="Days between two decisions of a learner; the last step of an episode may run past the horizon.",
     )
     n_learners: int = Field(1, ge=0, le=64, description="Learners per world.")
     wealth_tao: float = Field(
@@ -304,6 +307,7 @@ class Parameters(NamedTuple):
     pool_fee: float
     flat_fee_tao: float
     min_order_tao: float
+    ruin_fraction: float
     revenue_share: float
     owner_sale_fraction: float
     miner_sale_fraction: float

@@ -30,7 +30,7 @@ from dtao_gym.numerics import (
 )
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.protocol.pool import spot_price, tao_for_alpha
+from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
 from dtao_gym.world import spans
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
@@ -182,7 +182,7 @@ def users_pay(block, scratch, world, parameters, weights):
     part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
     for i in range(t.spent.size):
         t.spent[i] = part * p.revenue_share * s.true_value[i]
-    spans.buy_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    spans.buy_rows(s, t, weights, p.pool_fee)
     for i in range(t.bought.size):
         s.alpha_recycled[i] += t.bought[i]
     world.revenue_paid = row_sum(t.spent)
@@ -230,7 +230,8 @@ def _quote_stage(s, t, alpha, owed, p, weights):
         weight = 0.5 if weights is None else weights[i]
         net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
         out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
-        t.proceeds[i] = max(out - p.flat_fee_tao, 0.0) if net > 0.0 else 0.0
+        sellable = swap_allowed(s.alpha_reserve[i], s.tao_reserve[i], alpha[i] + owed[i], out)
+        t.proceeds[i] = max(out - p.flat_fee_tao, 0.0) if sellable else 0.0
 
 
 @rule

@@ -4,13 +4,13 @@ import functools
 
 import numpy as np
 
-from dtao_gym.protocol.allocation import emission_shares
+from dtao_gym.numerics import compile_kernel, source_fingerprint
 from dtao_gym.protocol.coinbase import root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.world.config import Config, ConfigError, parameters
 from dtao_gym.world.shocks import GENESIS, generator
 from dtao_gym.world.snapshot import Snapshot
-from dtao_gym.world.spans import rest_of_market
+from dtao_gym.world.spans import share_out
 from dtao_gym.world.state import Layout, State, tao_total
 
 REST_OF_ALPHA = {
@@ -20,6 +20,33 @@ REST_OF_ALPHA = {
     "idle_alpha": 1 / 8,
 }
 """How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
+
+
+def _build(fingerprint):
+    def rates(issuance, root_weighted_tao, emission, root_share):
+        """Emission per block and root proportion for each alpha issuance."""
+        _ = fingerprint  # part of the cache's key
+        for i in range(issuance.size):
+            emission[i] = emission_per_block(SUPPLY_CAP - issuance[i])
+            root_share[i] = root_proportion(1.0, root_weighted_tao, issuance[i])
+
+    def shares(block, worlds, parameters):
+        """Emission shares and the sum of moving prices, as the first span will find them."""
+        _ = fingerprint
+        share_out(block[0], worlds[0], parameters[0])
+
+    return compile_kernel(rates), compile_kernel(shares)
+
+
+_rates_kernel, _shares_kernel = _build(source_fingerprint())
+
+
+def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """(emission per block, root proportion) for each issuance; compiled once, on disk, for all processes."""
+    issuance = np.atleast_1d(np.asarray(issuance, float))
+    emission, root_share = np.empty_like(issuance), np.empty_like(issuance)
+    _rates_kernel(issuance, root_weighted_tao, emission, root_share)
+    return emission, root_share
 
 
 @functools.lru_cache(maxsize=16)
@@ -99,7 +126,7 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         * snapshot.tao_reserve[chosen]
         / (weight * snapshot.alpha_reserve[chosen]),
         "moving_price": np.minimum(snapshot.moving_price[chosen], 1.0),
-        "alpha_emission": [emission_per_block(SUPPLY_CAP - i) for i in issuance],
+        "alpha_emission": _rates(issuance)[0],
         "alpha_outstanding": outstanding,
         "alpha_genesis": issuance,
         "start_block": snapshot.registered_block[chosen],
@@ -128,10 +155,7 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     demand = moving * (1.0 - snapshot.miner_burned[rest])
     enabled = snapshot.emission_enabled[rest]
     issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
-    emission = np.array([emission_per_block(SUPPLY_CAP - i) for i in issuance])
-    root_share = np.array(
-        [root_proportion(config.tao_weight, snapshot.root_stake_tao, i) for i in issuance]
-    )
+    emission, root_share = _rates(issuance, config.tao_weight * snapshot.root_stake_tao)
     root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
     world = state.worlds[0]
     world["rest_count"] = rest.size
@@ -151,13 +175,12 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     purses = root * config.purse_share / (1.0 - config.purse_share)
     world["block"] = snapshot.block
     world["chain_issuance"] = snapshot.chain_issuance_tao
-    world["block_emission"] = emission_per_block(SUPPLY_CAP - snapshot.chain_issuance_tao)
+    world["block_emission"] = _rates(snapshot.chain_issuance_tao)[0][0]
     world["root_informed"] = informed * root
     world["root_uninformed"] = root - informed * root
     world["purse_informed"] = informed * purses
     world["purse_uninformed"] = purses - informed * purses
     world["informed_weight"] = informed
-    world["moving_price_sum"] = state.row("moving_price").sum() + world["rest_moving_price"]
     world["outside"] = (
         _stationary_outside(state, config)
         if config.outside_initial_tao is None
@@ -165,6 +188,7 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     )
     state.learners["root"] = config.wealth_tao
     state.learners["wealth"] = config.wealth_tao
+    state.learners["first_wealth"] = config.wealth_tao
     state.learners["log_wealth"] = np.log(config.wealth_tao)
     world["price_sum"] = state.row("spot_price").sum()
     world["welfare"] = state.row("true_value").sum()
@@ -173,24 +197,14 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
 def _place_rates(state: State, config: Config) -> None:
     """Shares and yields as the first span will find them, so that the first observation is not blank."""
     world = state.worlds[0]
-    record = parameters(config)
-    rest = rest_of_market(world, record["allocation"])
-    share = state.row("emission_share")[0]
-    emission_shares(
-        record["allocation"],
-        state.row("moving_price")[0],
-        state.row("miner_burned")[0],
-        state.row("emission_enabled")[0],
-        rest,
-        share,
-    )
-    world["emission_hhi"] = (share**2).sum()
+    _shares_kernel(state.block, state.worlds, np.atleast_1d(parameters(config)))
+    world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]
     validators = 0.5 * (1.0 - config.owner_cut) * emission
     root = world["root_informed"] + world["root_uninformed"] + state.learners["root"].sum()
     issuance = state.row("alpha_genesis")[0]
-    root_share = np.array([root_proportion(config.tao_weight, root, i) for i in issuance])
+    root_share = _rates(issuance, config.tao_weight * root)[1]
     kept = 1.0 - config.validator_take
     staking = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
     staked = sum(state.row(name)[0] for name in staking)

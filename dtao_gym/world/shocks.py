@@ -46,7 +46,7 @@ def uniform(word):
 @inlined_rule
 def normal(word):
     """Standard normal by the inverse distribution function (Wichura 1988, AS241), one word each."""
-    p = (float(word >> np.uint64(11)) + 0.5) * 2.0**-53
+    p = (float(word >> np.uint64(12)) + 0.5) * 2.0**-52  # 52 bits: p can be neither 0 nor 1
     q = p - 0.5
     if abs(q) <= 0.425:
         return q * _central(0.180625 - q * q)
@@ -144,5 +144,5 @@ def _swapped(a, b, c, d, pick):
 
 def generator(world_key: int, episode: int, purpose: int) -> np.random.Generator:
     """A numpy generator on the same keys, for draws made once an episode (genesis, scripted actions)."""
-    bits = np.random.Philox(key=[world_key, episode], counter=[0, 0, 0, purpose])
-    return np.random.Generator(bits)
+    key, counter = np.array([[world_key, episode, 0, 0], [0, 0, 0, purpose]], np.uint64)
+    return np.random.Generator(np.random.Philox(key=key[:2], counter=counter))

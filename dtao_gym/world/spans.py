@@ -71,18 +71,21 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weigh
         s.protocol_alpha[i] += span.alpha_bought
         s.alpha_outstanding[i] += span.alpha_bought + blocks * s.alpha_emission[i]
         t.injected[i] = span.alpha_injected
-        t.bought[i] = span.alpha_bought
         t.root_alpha[i] = span.root_alpha
         t.unused_tao[i] = span.tao_unused
 
 
 @inlined_rule
-def sell_rows(s, t, weights, fee_rate, flat_fee_tao):
-    """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid."""
+def sell_rows(s, t, weights, fee_rate):
+    """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
+
+    A row stands for many orders of many people: the flat fee of the launch pool, which is charged per
+    order, is left to learners.
+    """
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         out, taken, fee, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, flat_fee_tao
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -92,12 +95,12 @@ def sell_rows(s, t, weights, fee_rate, flat_fee_tao):
 
 
 @inlined_rule
-def buy_rows(s, t, weights, fee_rate, flat_fee_tao):
+def buy_rows(s, t, weights, fee_rate):
     """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         out, taken, fee, tao, alpha = buy(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, flat_fee_tao
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -107,19 +110,18 @@ def buy_rows(s, t, weights, fee_rate, flat_fee_tao):
 
 
 @inlined_rule
-def _sell_root(s, t, blocks, block_emission, weights):
+def _sell_root(s, t, late, weights):
     """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
-    late = 0.5 * (blocks - 1.0) / blocks
     for i in range(t.sold.size):
         t.sold[i] = t.root_alpha[i]
-        t.spent[i] = late * (blocks * block_emission * s.emission_share[i] - t.unused_tao[i])
-        t.bought[i] = late * (t.injected[i] - t.bought[i])
-        s.tao_reserve[i] -= t.spent[i]
-        s.alpha_reserve[i] -= t.bought[i]
-    sell_rows(s, t, weights, 0.0, 0.0)
+        t.held_tao[i] = late * (s.tao_reserve[i] - t.open_tao[i])
+        t.held_alpha[i] = late * (s.alpha_reserve[i] - t.open_alpha[i])
+        s.tao_reserve[i] -= t.held_tao[i]
+        s.alpha_reserve[i] -= t.held_alpha[i]
+    sell_rows(s, t, weights, 0.0)
     for i in range(t.sold.size):
-        s.tao_reserve[i] += t.spent[i]
-        s.alpha_reserve[i] += t.bought[i]
+        s.tao_reserve[i] += t.held_tao[i]
+        s.alpha_reserve[i] += t.held_alpha[i]
     return row_sum(t.proceeds)
 
 
@@ -217,7 +219,7 @@ def _pay_root(world, learners, amount, root):
 
 
 @rule
-def _share_out(block, world, parameters):
+def share_out(block, world, parameters):
     """Emission shares from the stored moving prices; returns the share of the frozen subnets."""
     p = parameters_of(parameters)
     s = subnet_rows(block)
@@ -238,7 +240,7 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     """Shares, minting, injection, dividends and moving prices of a span."""
     p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
-    rest_share = _share_out(block, world, parameters)
+    rest_share = share_out(block, world, parameters)
     root_open = p.root_gate_open == 1 or world.moving_price_sum > 1.0
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
     keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
@@ -246,10 +248,15 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     scripted_root = world.root_informed + world.root_uninformed + world.root_validators
     scripted_share = scripted_root / root if root > 0.0 else 1.0
 
+    if sells > 0.0:
+        for i in range(t.open_tao.size):
+            t.open_tao[i] = s.tao_reserve[i]
+            t.open_alpha[i] = s.alpha_reserve[i]
     _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, sells, weights)
     root_tao = 0.0
     if sells > 0.0:
-        root_tao = _sell_root(s, t, blocks, world.block_emission, weights)
+        # on average, what is still to come of a span is this part of it
+        root_tao = _sell_root(s, t, 0.5 * (blocks - 1.0) / blocks, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
     _insiders_share_stage(s, t, blocks, p, keeps)
@@ -302,7 +309,7 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
     for i in range(t.sold.size):
         t.sold[i] = s.alpha_emission[i] * (owner_part + miner_part)
         t.sold[i] += t.take[i] * p.validator_sale_fraction
-    sell_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    sell_rows(s, t, weights, p.pool_fee)
     _insiders_ledger(s, t, p, owner_part, miner_part)
     world.outside += row_sum(t.proceeds)
     world.authors += row_sum(t.fee)
@@ -337,7 +344,7 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         owed = block[at.learner_claimable + learner]
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weights, 0.0, 0.0)
+    sell_rows(s, t, weights, 0.0)
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
         # what a pool refuses stays claimable
@@ -422,11 +429,11 @@ def scripted_stakers_trade(
     for i in range(t.spent.size):
         t.spent[i] *= scale
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
-    buy_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    buy_rows(s, t, weights, p.pool_fee)
     _populations_buy(s, t, informed)
     paid = row_sum(t.spent)
     fees = row_sum(t.fee)
-    sell_rows(s, t, weights, p.pool_fee, p.flat_fee_tao)
+    sell_rows(s, t, weights, p.pool_fee)
     _populations_sell(s, t)
     got, got_informed = row_sum(t.proceeds), row_sum(t.spent)
     world.authors += fees + row_sum(t.fee)
@@ -457,7 +464,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
                 p.pool_fee,
                 p.flat_fee_tao,
             )
-            if out < p.min_order_tao and amount < alpha[i]:
+            if out < p.min_order_tao * part and amount < alpha[i]:
                 continue
             s.tao_reserve[i], s.alpha_reserve[i] = tao_reserve, alpha_reserve
             alpha[i] -= taken
@@ -473,7 +480,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
     fee_rate = p.pool_fee * (1.0 - moved)
     for i in range(alpha.size):
         amount = min(max(orders[i] * part, 0.0) * scale, me.root)
-        if amount >= p.min_order_tao and amount > 0.0:
+        if amount >= p.min_order_tao * part and amount > 0.0:
             out, taken, fee, s.tao_reserve[i], s.alpha_reserve[i] = buy(
                 s.tao_reserve[i],
                 s.alpha_reserve[i],

@@ -82,6 +82,12 @@ class Subnets(NamedTuple):
 class Scratch(NamedTuple):
     """Rows that live for a stage or two within a span."""
 
+    open_tao: Row
+    """Reserve before the span's coinbase."""
+    open_alpha: Row
+    held_tao: Row
+    """Part of the coinbase's change that root's sale does not meet yet."""
+    held_alpha: Row
     injected: Row
     root_alpha: Row
     unused_tao: Row
@@ -144,6 +150,7 @@ LEARNER_DTYPE = np.dtype(
         ("root", np.float64),  # root stake, TAO
         ("wealth", np.float64),  # what the whole position would fetch, TAO
         ("log_wealth", np.float64),
+        ("first_wealth", np.float64),  # at the start of the episode
         ("traded", np.float64),  # TAO exchanged with pools since the last decision
     ]
 )
@@ -238,7 +245,10 @@ class State:
         return self.worlds.size
 
     def row(self, name: str) -> np.ndarray:
-        """View `(n_worlds, n_subnets)` of a row of `Subnets`."""
+        """View `(n_worlds, n_subnets)` of a row of `Subnets`.
+
+        The engine reads `spot_price`: refresh it if you write reserves or weights.
+        """
         return self.block[:, Subnets._fields.index(name)]
 
     def section(self, name: str) -> np.ndarray:

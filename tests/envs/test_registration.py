@@ -130,9 +130,6 @@ def test_time_limit_is_passed_through(way):
         envs.close()
 
 
-@pytest.mark.xfail(
-    reason="-1, which gym.make takes as `no limit`, ends every episode after one step"
-)
 def test_no_time_limit_means_the_same_everywhere():
     for way in ("sync", "vector_entry_point"):
         envs = make(way, max_episode_steps=-1)

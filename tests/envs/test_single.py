@@ -217,11 +217,12 @@ def test_global_random_state_is_neither_read_nor_changed():
     assert rollout(env, seed=5) == one
 
 
-@pytest.mark.xfail(reason="the refused seed is kept, and every later reset fails")
 def test_a_refused_seed_changes_nothing(state_bytes):
     env = start(seed=1)
     before = state_bytes(env.episodes)
-    with pytest.raises(ConfigError, match="seed: got 9223372036854775808, allowed are 0 to"):
+    with pytest.raises(
+        ConfigError, match="seed: got 9223372036854775808, allowed are whole numbers from 0 to"
+    ):
         env.reset(seed=2**63)
     assert state_bytes(env.episodes) == before
     env.reset()
@@ -311,9 +312,6 @@ def test_time_limit_ends_an_episode_before_the_horizon():
 
 
 @pytest.mark.parametrize("wrong", [0, -3, 2.5, "9"])
-@pytest.mark.xfail(
-    reason="max_episode_steps is not checked; 0 is ignored and -3 ends episodes at once"
-)
 def test_a_wrong_time_limit_is_refused(wrong):
     with pytest.raises(ConfigError, match="max_episode_steps: got"):
         SingleEnv(n_subnets=6, max_episode_steps=wrong)
@@ -439,18 +437,16 @@ def test_a_bad_action_names_world_entry_and_value(entry, value, said, state_byte
 def test_an_action_of_the_wrong_shape_is_refused(action, state_bytes):
     env = start()
     before = state_bytes(env.episodes)
-    with pytest.raises(ValueError, match=r"action: got shape \(.*\), allowed is \(.*8\)"):
+    with pytest.raises(ValueError, match=r"action: got shape \(.*\), allowed is \(8,\)"):
         env.step(action)
     assert state_bytes(env.episodes) == before
 
 
-@pytest.mark.xfail(reason="the shapes in the message have a first axis that the user did not write")
 def test_the_message_about_shape_shows_the_shape_that_was_passed():
     with pytest.raises(ValueError, match=r"action: got shape \(7,\), allowed is \(8,\)"):
         start().step(np.zeros(7))
 
 
-@pytest.mark.xfail(reason="conversion to float32 warns before the check is reached")
 @pytest.mark.parametrize("value", [1e300, 1 + 1j])
 def test_an_action_that_float32_cannot_hold_is_refused_like_others(value):
     with pytest.raises(ValueError, match="action: got"):

@@ -305,6 +305,7 @@ def full_block(vector: Vector) -> dict:
     emission = tokens(inputs["block_emission_rao"])
     root = tao_weight(inputs["tao_weight_u64"]) * tokens(inputs["root_tao_rao"])
     injection = coinbase.INJECTIONS[rules.injection]
+    sells = 1.0 if root_open and rules.root_dividend == "sold" else 0.0
     results = []
     for subnet, share in zip(
         inputs["subnets"], _shares(rules.allocation, inputs["subnets"]), strict=True
@@ -313,11 +314,11 @@ def full_block(vector: Vector) -> dict:
         minted = emission_per_block(tokens(SUPPLY_RAO - subnet["alpha_in"] - subnet["alpha_out"]))
         before = pool.spot_price(tao, alpha, 0.5)
         span = coinbase.coinbase_span(
-            1.0, emission * share, minted, tao, alpha, 0.5, out, root, owner_cut, injection
+            1.0, emission * share, minted, tao, alpha, 0.5, out, root, owner_cut, injection, sells
         )
         root_tao, root_sold = 0.0, 0.0
         tao_after, alpha_after = span.tao_reserve, span.alpha_reserve
-        if root_open and rules.root_dividend == "sold":
+        if sells > 0.0:
             root_tao, root_sold, _, tao_after, alpha_after = pool.sell(
                 tao_after, alpha_after, 0.5, span.root_alpha, 0.0, 0.0
             )

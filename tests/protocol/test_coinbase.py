@@ -23,6 +23,7 @@ from dtao_gym.protocol.coinbase import (
 from dtao_gym.protocol.pool import MIN_RESERVE, spot_price
 
 EPS = np.finfo(float).eps
+WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99  # the range that the chain keeps a TAO weight in
 
 
 def powers(low: float, high: float):
@@ -41,8 +42,8 @@ SUBNET = {
     "root_weighted_tao": 1e6,
     "owner_cut": 0.18,
 }
-LAUNCH = {"injection": ALPHA_EMISSION_CAP}
-TODAY = {"injection": ROOT_PROPORTION_CAP}
+LAUNCH = {"injection": ALPHA_EMISSION_CAP, "sold_part": 0.0}
+TODAY = {"injection": ROOT_PROPORTION_CAP, "sold_part": 0.0}
 
 weights = st.just(0.5) | st.floats(0.3, 0.9)
 fractions = st.sampled_from([0.0, 1.0]) | st.floats(0.0, 1.0)
@@ -64,6 +65,7 @@ def spans(draw, **fixed):
         "root_weighted_tao": draw(st.just(0.0) | powers(1.0, 3e6)),
         "owner_cut": draw(fractions),
         "injection": draw(st.sampled_from(sorted(INJECTIONS.values()))),
+        "sold_part": draw(st.sampled_from([0.0, 1.0])),
     }
     return {**arguments, **fixed}
 
@@ -100,7 +102,7 @@ def test_no_span_mints_more_alpha_into_a_pool_than_to_participants(a):
     assert run(a).alpha_injected <= a["blocks"] * a["alpha_emission"] * (1 + EPS)
 
 
-@given(spans(injection=ROOT_PROPORTION_CAP))
+@given(spans(injection=ROOT_PROPORTION_CAP, sold_part=0.0))
 def test_a_span_never_lowers_the_price(a):
     before = spot_price(a["tao_reserve"], a["alpha_reserve"], a["pool_tao_weight"])
     assert price_after(run(a)) >= before * (1 - 1e-12)
@@ -140,7 +142,7 @@ def test_the_coinbase_never_empties_a_pool(changed):
 @pytest.mark.parametrize("blocks", [1.0, 1800.0])
 def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reserves, blocks):
     emission = 0.1
-    span = coinbase_span(blocks, emission, 1.0, *reserves, 0.5, 0.0, 1e6, 0.18, injection)
+    span = coinbase_span(blocks, emission, 1.0, *reserves, 0.5, 0.0, 1e6, 0.18, injection, 0.0)
     assert np.isfinite(span).all()
     assert min(span) >= 0.0
     if min(reserves) == 0.0:
@@ -153,13 +155,11 @@ def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reser
             assert span.tao_unused == 0.0
 
 
-def test_an_injection_that_would_leave_the_weights_is_skipped_and_its_tao_not_issued():
-    span = coinbase_span(
-        1.0, 0.001, 1.0, 1000.0, 1000.0, 0.995, 1e6, 1e6, 0.18, ROOT_PROPORTION_CAP
-    )
-    assert (span.alpha_injected, span.pool_tao_weight) == (0.0, 0.995)
-    assert span.tao_unused == pytest.approx(0.001)
-    assert span.tao_reserve == 1000.0
+@given(spans(injection=ROOT_PROPORTION_CAP))
+def test_no_span_takes_the_weights_out_of_their_range(a):
+    for start in (a["pool_tao_weight"], WEIGHT_MIN, WEIGHT_MAX):
+        weight = run(a | {"pool_tao_weight": start}).pool_tao_weight
+        assert WEIGHT_MIN * (1 - 4 * EPS) <= weight <= WEIGHT_MAX * (1 + 4 * EPS)
 
 
 # --- many blocks in one span

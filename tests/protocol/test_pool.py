@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from dtao_gym.protocol.pool import (
     MAX_INPUT_RATIO,
     MIN_RESERVE,
-    WEIGHT_MAX,
-    WEIGHT_MIN,
     alpha_for_tao,
     buy,
     sell,
@@ -23,6 +21,7 @@ from dtao_gym.protocol.pool import (
 )
 
 EPS = np.finfo(float).eps
+WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99  # the range that the chain keeps a TAO weight in
 
 
 def powers(low: float, high: float):

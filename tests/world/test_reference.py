@@ -215,7 +215,7 @@ def test_words_of_the_reference_are_numpys():
         key, counter = np.array([key, 3], np.uint64), np.array([2, 41, key, 1], np.uint64)
         expected = np.random.Philox(key=key, counter=counter).random_raw(4)
         assert (words[:, k] == expected).all()
-    assert normals(np.array([0, 2**63], np.uint64)) == pytest.approx([-8.29236, 0.0], abs=1e-5)
+    assert normals(np.array([0, 2**63], np.uint64)) == pytest.approx([-8.20954, 0.0], abs=1e-5)
 
 
 def test_emission_of_the_reference_is_the_chains_formula():

@@ -1,0 +1,137 @@
+"""Judgement: figures by hand, pairing, and what is written down."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import agents.evaluate as judging
+from agents.evaluate import (
+    LEARNED,
+    TO_BEAT,
+    Outcome,
+    evaluation_config,
+    judge,
+    play,
+    play_in_batches,
+    report,
+)
+from agents.scripted import STAKERS
+from dtao_gym.envs.roles import target_action
+from dtao_gym.world.config import Config
+from tests.agents.worlds import WORLD, settings
+
+CONFIG = evaluation_config(settings().env)
+
+
+def all_in(observation, batch, rngs):
+    """Everything into the first subnet, at once."""
+    weights = np.zeros((batch.n_worlds, batch.layout.n_subnets + 1))
+    weights[:, 1] = 1.0
+    return target_action(weights)
+
+
+def test_doing_nothing_earns_root_and_trades_nothing():
+    outcome = play(STAKERS["all_root"], CONFIG, range(3))
+    assert (outcome.log_growth > 0.0).all()
+    assert not outcome.turnover.any()
+    np.testing.assert_allclose(outcome.max_drawdown, 0.0, atol=1e-6)
+    np.testing.assert_allclose(outcome.final_wealth, 1000.0 * np.exp(outcome.log_growth))
+
+
+def test_figures_agree_with_the_path_of_wealth():
+    outcome = play(all_in, CONFIG, range(2))
+    assert outcome.path.shape == (WORLD["horizon_days"] + 1,)
+    assert outcome.path[0] == 0.0
+    assert outcome.path[-1] == pytest.approx(outcome.log_growth.mean())
+    one = play(all_in, CONFIG, range(1))
+    falls = 1.0 - np.exp(one.path - np.maximum.accumulate(one.path))
+    assert one.max_drawdown[0] == pytest.approx(falls.max())
+    assert one.max_drawdown[0] > 0.0
+    # everything is bought once, on the first of 20 days, and some fees and impact are lost on the way
+    assert one.turnover[0] == pytest.approx(365.0 / 20, rel=0.05)
+
+
+def test_a_ruined_staker_stays_as_it_was():
+    config = Config.make(CONFIG, ruin_fraction=0.9999)
+    outcome = play(all_in, config, range(2))
+    assert outcome.path.size == 21
+    assert (outcome.log_growth < 0.0).all()
+    assert outcome.path[1] == outcome.path[-1]
+    assert (outcome.turnover > 300.0).all()  # all of wealth on the only day that was lived
+
+
+def test_results_do_not_depend_on_the_size_of_batches(monkeypatch):
+    whole = play_in_batches(STAKERS["random"], CONFIG, 5, threads=1)
+    monkeypatch.setattr(judging, "WORLDS_PER_BATCH", 2)
+    parts = play_in_batches(STAKERS["random"], CONFIG, 5, threads=1)
+    for name in judging.METRICS:
+        np.testing.assert_array_equal(getattr(whole, name), getattr(parts, name))
+    np.testing.assert_allclose(whole.path, parts.path)
+
+
+def test_evaluation_worlds_are_the_other_split_whatever_the_training_seed():
+    assert CONFIG.split == "evaluation"
+    shifted = settings(env=WORLD | {"world_seed": 99}).env
+    assert evaluation_config(shifted) == CONFIG
+
+
+def outcomes_of(growths: dict[str, list[float]]) -> dict[str, Outcome]:
+    """Made-up outcomes with given growths."""
+    made = {}
+    for name, growth in growths.items():
+        values = np.array(growth)
+        made[name] = Outcome(
+            values, 1000.0 * np.exp(values), values * 0.0, values * 0.0, np.zeros(3)
+        )
+    return made
+
+
+def test_differences_are_paired_by_seed():
+    base = [0.0, 1.0, 5.0, -2.0]
+    found = judge(outcomes_of({LEARNED: [x + 0.1 for x in base], "all_root": base}))
+    # unpaired, a difference of 0.1 would drown in the spread of the seeds
+    paired = found["learned_minus"]["all_root"]
+    assert paired == pytest.approx({"value": 0.1, "low": 0.1, "high": 0.1})
+    estimate = found["policies"]["all_root"]["log_growth"]
+    assert estimate["value"] == 1.0
+    assert estimate["low"] < -1.0 < 3.0 < estimate["high"]
+    assert found["policies"]["all_root"]["log_growth_iqm"]["value"] == 0.5
+
+
+def verdict_of(growths: dict[str, list[float]]) -> dict:
+    head = {"days": 20, "evaluation_seeds": [0, 3], "caveat": judging.CAVEAT}
+    return head | judge(outcomes_of(growths))
+
+
+def test_report_fits_and_says_plainly_what_is_beaten(capsys):
+    growths = {name: [0.1, 0.2, 0.3, 0.4] for name in STAKERS}
+    growths |= {LEARNED: [0.2, 0.3, 0.4, 0.5], "random": [0.2, 0.3, 0.4, 0.5]}
+    report(verdict_of(growths), Console(width=100))
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    heads = [(line.split() or [""])[0] for line in lines]
+    assert all(heads.count(name) == 1 for name in growths if name != LEARNED)
+    assert "learned beats random: NO (paired lower bound +0.000)" in text
+    assert "learned beats all_root: yes (paired lower bound +0.100)" in text
+    assert "one training run" in text
+    assert set(TO_BEAT) <= set(STAKERS)
+
+
+def test_rows_hold_every_seed_of_every_policy():
+    rows = list(
+        csv.DictReader(
+            judging._rows(outcomes_of({LEARNED: [0.1, 0.2], "random": [1 / 3, 0]})).splitlines()
+        )
+    )
+    assert [(row["policy"], row["seed"]) for row in rows] == [
+        (LEARNED, "0"),
+        (LEARNED, "1"),
+        ("random", "0"),
+        ("random", "1"),
+    ]
+    assert float(rows[2]["log_growth"]) == 1 / 3
+    json.dumps(verdict_of({LEARNED: [0.1, 0.2], **{name: [0.0, 0.0] for name in TO_BEAT}}))
