@@ -35,7 +35,7 @@ def start(*arguments: object) -> subprocess.Popen:
 
 
 def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
 
 
@@ -45,13 +45,22 @@ def rows(run: Path) -> list[dict]:
         return [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
 
 
+@pytest.fixture(scope="module")
+def trained():
+    """A model after three rollouts, with its settings."""
+    made = settings(total_timesteps=10 * ROLLOUT)
+    model = make_model(made, TrainingEnv(made))
+    model.learn(3 * ROLLOUT, log_interval=None)
+    return made, model
+
+
+@pytest.mark.usefixtures("trained")  # kernels are compiled by then
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     config = write_settings(tmp_path, total_timesteps=60 * ROLLOUT, checkpoint_every=7)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     victim = start(config, "--run-dir", broken)
     reference = start(config, "--run-dir", whole)
-    deadline = time.monotonic() + 240
-    while not list(broken.glob("checkpoints/step_*")) and time.monotonic() < deadline:
+    while not list(broken.glob("checkpoints/step_*")) and victim.poll() is None:
         time.sleep(0.002)
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
@@ -71,15 +80,6 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     for name, array in theirs.items():
         np.testing.assert_array_equal(mine[name], array, err_msg=name)
     assert rows(broken) == rows(whole)
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """A model after three rollouts, with its settings."""
-    made = settings(total_timesteps=10 * ROLLOUT)
-    model = make_model(made, TrainingEnv(made))
-    model.learn(3 * ROLLOUT, log_interval=None)
-    return made, model
 
 
 def test_what_is_restored_is_what_was_captured(trained, tmp_path):

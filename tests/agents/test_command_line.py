@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-W", "error", *map(str, arguments)]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=900)
 
 
 def test_train_and_evaluate(tmp_path):
