@@ -338,7 +338,6 @@ class NumpyMarket:
             alpha_in = n * np.minimum(divide(emission, price), cap)
             tao_in = alpha_in * price
             excess = np.maximum(n * emission - tao_in, 0)
-            unused = np.where(price > 0, 0, excess)
             if not self.balanced:
                 tao_side, alpha_side = (
                     pools.y + tao_in,
@@ -346,13 +345,13 @@ class NumpyMarket:
                 )
                 weight = divide(tao_side, tao_side + alpha_side)
                 pools.w = weight
-            excess = np.where(price > 0, excess, 0)
         else:
             alpha_in = n * np.where(price > 0, np.minimum(divide(emission, price), ae), ae)
-            tao_in, excess, unused = n * emission, 0 * emission, 0 * emission
+            tao_in, excess = n * emission, 0 * emission
         there = half / n  # part of the injection that is in the pool when the mean block buys
         met = Pools(pools.y + there * tao_in, pools.x + there * alpha_in, pools.w, self.balanced)
-        bought = met.alpha_for(excess)
+        bought, paid, _ = met.buy(excess, 0.0, 0.0)
+        unused, excess = excess - paid, paid
         pools.y, pools.x = pools.y + tao_in + excess, pools.x + alpha_in - bought
 
         # alpha for the participants; root's part counts the block's own minting

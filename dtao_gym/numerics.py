@@ -97,7 +97,8 @@ def borrowed(array):
     """The same two-dimensional float64 array without a reference count.
 
     Every view of a counted array costs two atomic operations, which a kernel that takes hundreds of views a
-    day can feel. The caller must keep the array alive and contiguous.
+    day can feel. The array must be contiguous, and the caller must use it once more after the last use of what
+    is returned: the compiler frees an array after its own last use.
     """
     return carray(_pointer(array.ctypes.data), array.shape, np.float64)
 

@@ -169,6 +169,7 @@ def _build(fingerprint):
             rows = borrowed(block[w])
             me = learners[w, 0]
             _observe_staker(rows, worlds[w], me, 0, parameters[w], at, raw, obs[w])
+        scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
 
     def decode(block, learners, at, actions, orders):
         """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""

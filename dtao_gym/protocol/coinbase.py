@@ -11,6 +11,7 @@ from dtao_gym.numerics import exp, inlined_rule, log1p
 from dtao_gym.protocol.pool import (
     alpha_for_tao,
     spot_price,
+    swap_allowed,
     weight_after_injection,
 )
 
@@ -38,7 +39,7 @@ class Span(NamedTuple):
     root_alpha: float
     """Root's part of the alpha minted to participants."""
     tao_unused: float
-    """Emission that could buy nothing because the pool has no price; not issued."""
+    """Emission above the cap that the pool could not take; not issued."""
 
 
 @inlined_rule
@@ -47,6 +48,12 @@ def root_proportion(tao_weight, root_stake_tao, alpha_issuance):
     root = tao_weight * root_stake_tao
     total = root + alpha_issuance
     return root / total if total > 0.0 else 0.0
+
+
+@inlined_rule
+def root_sell_open(always, moving_price_sum):
+    """Whether root is paid: always, or while the moving prices of all subnets sum to more than 1."""
+    return always or moving_price_sum > 1.0
 
 
 @inlined_rule
@@ -134,8 +141,6 @@ def coinbase_span(
     growth = alpha_in + alpha_emission
 
     tao_in, alpha_in, excess = blocks * tao_in, blocks * alpha_in, blocks * excess
-    unused = 0.0 if price > 0.0 else excess  # nothing can be bought in a pool without a price
-    excess -= unused
     weight = pool_tao_weight
     # at weight 1/2 an injection at the pool's own price leaves the weight where it is
     if injection == ROOT_PROPORTION_CAP and pool_tao_weight != 0.5:
@@ -144,9 +149,12 @@ def coinbase_span(
         )
     # the chain buys against the reserves before injection; in a long span half of it has already arrived
     early = half_span / blocks
-    bought = alpha_for_tao(
-        tao_reserve + early * tao_in, alpha_reserve + early * alpha_in, weight, excess
-    )
+    met_tao, met_alpha = tao_reserve + early * tao_in, alpha_reserve + early * alpha_in
+    bought = alpha_for_tao(met_tao, met_alpha, weight, excess)
+    possible = swap_allowed(met_tao, met_alpha, excess, bought)
+    bought = bought if possible else 0.0
+    unused = 0.0 if possible else excess
+    excess -= unused
     # root's part is measured after the block's own minting
     share = root_proportion(1.0, root_weighted_tao, issuance + (half_span + 1.0) * growth)
     return Span(

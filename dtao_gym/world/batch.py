@@ -130,5 +130,5 @@ class Batch:
             self.parameters[world] = parameters(config)
 
     def audit(self, tolerance: float = 1e-9) -> Audit:
-        """Whether TAO and alpha are conserved; see `state.audit`."""
-        return audit(self.state, tolerance)
+        """Whether TAO and alpha are conserved, and capped where emission halves; see `state.audit`."""
+        return audit(self.state, tolerance, self.parameters["halving"] == 1)

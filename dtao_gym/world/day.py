@@ -318,6 +318,7 @@ def _build(fingerprint):
             advance_world(
                 borrowed(block[w]), worlds[w], learners[w], parameters[w], orders[w], days, at, rows
             )
+        scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
 
     return compile_kernel(advance)
 

@@ -212,7 +212,8 @@ def _place_rates(state: State, config: Config) -> None:
     state.row("stake_yield")[0] = np.divide(
         dividends, staked, out=np.zeros_like(staked), where=staked > 0
     )
-    if config.era_part("root_gate") == "open" or world["moving_price_sum"] > 1.0:
+    always = config.era_part("root_gate") == "open"
+    if root > 0.0 and (always or world["moving_price_sum"] > 1.0):
         income = (validators * root_share * state.row("spot_price")[0]).sum()
         income += BLOCKS_PER_DAY * world["rest_root_income"]
         world["root_yield"] = income * kept / root

@@ -19,6 +19,7 @@ from dtao_gym.protocol.coinbase import (
     coinbase_span,
     moving_price_rate,
     next_moving_price,
+    root_sell_open,
     split_alpha_out,
 )
 from dtao_gym.protocol.issuance import SUPPLY_CAP, emission_per_block
@@ -241,7 +242,7 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     rest_share = share_out(block, world, parameters)
-    root_open = p.root_gate_open == 1 or world.moving_price_sum > 1.0
+    root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
     keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
     root = all_root(world, learners)
@@ -287,7 +288,7 @@ def accrued_root_yield(block, scratch, world, learners, parameters):
     """Root dividends of the last span that are kept as claims, at spot, per TAO of root."""
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
-    root_open = p.root_gate_open == 1 or world.moving_price_sum > 1.0
+    root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
     root = all_root(world, learners)
     if p.root_dividend != CLAIMABLE or not root_open or not root > 0.0:
         return 0.0

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from dtao_gym.numerics import inlined_rule
+from dtao_gym.protocol.issuance import SUPPLY_CAP
 
 Row = np.ndarray
 T = TypeVar("T")
@@ -278,8 +279,9 @@ class State:
             getattr(self, name)[...] = getattr(saved, name)
 
     def save(self, path) -> None:
-        """Write the arrays to an `.npz` file; the layout is implied by their shapes and must be known to load."""
-        np.savez(path, **{name: getattr(self, name) for name in self.ARRAYS})
+        """Write the arrays in numpy's `.npz` format; the layout is implied by their shapes and must be known to load."""
+        with open(path, "wb") as file:  # a bare name would be given a suffix
+            np.savez(file, **{name: getattr(self, name) for name in self.ARRAYS})
 
     def load(self, path) -> None:
         """Read arrays written by `save` into this state; shapes must agree. Runs no code from the file."""
@@ -289,7 +291,8 @@ class State:
             mine = getattr(self, name)
             if array.shape != mine.shape or array.dtype != mine.dtype:
                 raise ValueError(
-                    f"{path}: {name} has shape {array.shape}, allowed is {mine.shape} of this layout"
+                    f"{path}: {name} has {array.dtype} of shape {array.shape}, allowed is {mine.dtype} "
+                    f"of shape {mine.shape} in this layout"
                 )
         for name, array in found.items():
             getattr(self, name)[...] = array
@@ -335,31 +338,41 @@ def tao_total(state: State) -> np.ndarray:
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
 
 
-def audit(state: State, tolerance: float = 1e-9) -> Audit:
+def audit(state: State, tolerance: float = 1e-9, capped: np.ndarray | bool = False) -> Audit:
     """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
 
     TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
     outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
-    minted less recycled. No account may be negative or not finite.
+    minted less recycled. No account may be negative or not finite. In `capped` worlds (those where emission
+    halves) no issuance, of TAO or of any alpha, may pass 21 million.
     """
     expected = state.worlds["tao_genesis"] + state.worlds["minted"]
-    tao_error = np.abs(tao_total(state) - expected) / np.maximum(expected, 1.0)
+    tao_scale = np.maximum(expected, 1.0)
+    tao_error = np.abs(tao_total(state) - expected) / tao_scale
 
     held = sum(state.row(name) for name in ALPHA_HOLDERS)
     held = held + state.section("learner_alpha").sum(1) + state.section("learner_claimable").sum(1)
-    outstanding = state.row("alpha_outstanding")
+    outstanding, reserve = state.row("alpha_outstanding"), state.row("alpha_reserve")
     issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
-    scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
-    by_holder = np.abs(held - outstanding) / scale
-    by_issuance = np.abs(state.row("alpha_reserve") + outstanding - issued) / scale
+    alpha_scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
+    by_holder = np.abs(held - outstanding) / alpha_scale
+    by_issuance = np.abs(reserve + outstanding - issued) / alpha_scale
     alpha_error = np.maximum(by_holder, by_issuance).max(1)
 
-    never_negative = [
-        state.row(name) for name in (*ALPHA_HOLDERS, "tao_reserve", "alpha_reserve", "treasury")
-    ]
-    never_negative += [state.section("learner_alpha"), state.section("learner_claimable")]
-    never_negative += [state.worlds[name] for name in TAO_ACCOUNTS] + [state.learners["root"]]
-    floor = -tolerance * np.maximum(expected, 1.0).max()
-    sound = all(np.isfinite(a).all() and (a >= floor).all() for a in never_negative)
+    tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.learners["root"].T]
+    tao += [*state.row("tao_reserve").T, *state.row("treasury").T]
+    alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
+    alpha += [*state.section("learner_alpha").swapaxes(0, 1)]
+    alpha += [*state.section("learner_claimable").swapaxes(0, 1)]
+    sound = all(_never_negative(account, tolerance * tao_scale) for account in tao)
+    sound &= all(_never_negative(account, tolerance * alpha_scale) for account in alpha)
+    supply = np.maximum((reserve + outstanding).max(1), state.worlds["chain_issuance"])
+    sound &= bool(
+        (supply <= SUPPLY_CAP * (1.0 + tolerance))[np.broadcast_to(capped, supply.shape)].all()
+    )
     ok = sound and bool((tao_error <= tolerance).all() and (alpha_error <= tolerance).all())
     return Audit(tao_error, alpha_error, ok)
+
+
+def _never_negative(account: np.ndarray, rounding: np.ndarray) -> bool:
+    return bool(np.isfinite(account).all() and (account >= -rounding).all())

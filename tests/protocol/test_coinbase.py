@@ -123,7 +123,6 @@ def test_the_launch_leaves_the_weights_alone(a):
     assert run(a).pool_tao_weight == a["pool_tao_weight"]
 
 
-@pytest.mark.xfail(reason="the chain's purchase does not keep the smallest reserve of a swap")
 @pytest.mark.parametrize(
     "changed",
     [

@@ -195,7 +195,6 @@ def test_a_state_travels_through_a_file_and_a_pickle(state, tmp_path):
     assert same(pickle.loads(pickle.dumps(state)), state)
 
 
-@pytest.mark.xfail(reason="numpy appends .npz to the name when it saves, not when it loads")
 def test_a_state_is_loaded_by_the_name_it_was_saved_under(state, tmp_path):
     state.save(tmp_path / "state")
     state.load(tmp_path / "state")
@@ -216,7 +215,7 @@ def test_a_state_of_another_shape_is_refused_whole(state, tmp_path, layout, n_wo
     with pytest.raises(ValueError, match=r"state: got 3 worlds .*allowed is"):
         other.restore(state)
     state.save(tmp_path / "state.npz")
-    with pytest.raises(ValueError, match=r"state\.npz: .* has shape .*allowed is"):
+    with pytest.raises(ValueError, match=r"state\.npz: .* has .*shape .*allowed is"):
         other.load(tmp_path / "state.npz")
     assert not other.block.any()
     assert not other.worlds["tao_genesis"].any()
