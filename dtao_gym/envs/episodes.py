@@ -96,7 +96,7 @@ class Episodes:
         reward = standing - self._standing
         self._standing = standing
         terminated = self.role.ruined(self.batch)
-        truncated = (self.steps >= self.max_steps) & ~terminated
+        truncated = (self.steps >= self.max_steps) > terminated  # at the horizon and not ruined
         return reward, terminated, truncated
 
     def observe(self) -> np.ndarray:
@@ -112,7 +112,15 @@ class Episodes:
         """
         state = self.batch.state
         worlds, mine = state.worlds, state.learners[:, 0]
-        info = {"wealth": mine["wealth"], "root_tao": mine["root"], "traded_tao": mine["traded"]}
-        info |= {name: worlds[name] for name in ("day", "welfare", "emission_hhi", "price_sum")}
-        info |= {name: state.row(name) for name in ("true_value", "spot_price", "emission_share")}
-        return {name: rows.copy() for name, rows in info.items()}
+        return {
+            "day": worlds["day"].copy(),
+            "wealth": mine["wealth"].copy(),
+            "root_tao": mine["root"].copy(),
+            "traded_tao": mine["traded"].copy(),
+            "welfare": worlds["welfare"].copy(),
+            "emission_hhi": worlds["emission_hhi"].copy(),
+            "price_sum": worlds["price_sum"].copy(),
+            "true_value": state.row("true_value").copy(),
+            "spot_price": state.row("spot_price").copy(),
+            "emission_share": state.row("emission_share").copy(),
+        }

@@ -252,8 +252,7 @@ class Staker:
 
     def ruined(self, batch: Batch) -> np.ndarray:
         """`(n_worlds,)` whether the learner has lost nearly everything."""
-        mine = batch.state.learners[:, 0]
-        return mine["wealth"] < batch.parameters["ruin_fraction"] * mine["first_wealth"]
+        return batch.state.learners["ruined"][:, 0].copy()
 
 
 ROLES = {Staker.name: Staker}

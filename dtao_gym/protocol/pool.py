@@ -91,7 +91,7 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
     Returns (tao_out, alpha_taken, fee_tao, tao_reserve, alpha_reserve). The proportional fee is kept back in
     alpha and then sold to TAO for the block author, so that all of `alpha_in` enters the pool; the flat fee
     of the launch pool is taken from the proceeds and stays in the pool. Orders that the chain would reject
-    take nothing. `fee_rate` is at most `MAX_FEE`.
+    take nothing. `fee_rate` is at most `MAX_FEE`, or None where there is no fee at all.
     """
     out, total = _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate)
     ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
@@ -104,6 +104,9 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
 @inlined_rule
 def _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate):
     """Proceeds of `alpha_in` less its fee, and of all of it; one logarithm serves both."""
+    if fee_rate is None:
+        gross = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in)
+        return gross, gross
     net = alpha_in * (1.0 - fee_rate)
     if tao_weight == 0.5:
         gross = _swap(alpha_reserve, tao_reserve, 1.0, alpha_in)

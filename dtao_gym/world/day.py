@@ -246,6 +246,7 @@ def value_learners(block, scratch, at, learners, parameters, weights):
         wealth = learners[learner].root + row_sum(t.proceeds)
         learners[learner].wealth = wealth
         learners[learner].log_wealth = log(max(wealth, 1e-12))
+        learners[learner].ruined = wealth < p.ruin_fraction * learners[learner].first_wealth
 
 
 @composed

@@ -119,7 +119,7 @@ def _sell_root(s, t, late, weights):
         t.held_alpha[i] = late * (s.alpha_reserve[i] - t.open_alpha[i])
         s.tao_reserve[i] -= t.held_tao[i]
         s.alpha_reserve[i] -= t.held_alpha[i]
-    sell_rows(s, t, weights, 0.0)
+    sell_rows(s, t, weights, None)
     for i in range(t.sold.size):
         s.tao_reserve[i] += t.held_tao[i]
         s.alpha_reserve[i] += t.held_alpha[i]
@@ -345,7 +345,7 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         owed = block[at.learner_claimable + learner]
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weights, 0.0)
+    sell_rows(s, t, weights, None)
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
         # what a pool refuses stays claimable

@@ -152,6 +152,7 @@ LEARNER_DTYPE = np.dtype(
         ("wealth", np.float64),  # what the whole position would fetch, TAO
         ("log_wealth", np.float64),
         ("first_wealth", np.float64),  # at the start of the episode
+        ("ruined", np.bool_),  # whether wealth is below `ruin_fraction` of the first
         ("traded", np.float64),  # TAO exchanged with pools since the last decision
     ]
 )
@@ -226,6 +227,7 @@ def unpacker(cls: type[T], item: str) -> Callable[[Any], T]:
     return inlined_rule(namespace["unpack"])
 
 
+ROW_OF = {name: k for k, name in enumerate(Subnets._fields)}
 subnet_rows = unpacker(Subnets, "source[{i}]")
 scratch_rows = unpacker(Scratch, "source[{i}]")
 
@@ -250,7 +252,7 @@ class State:
 
         The engine reads `spot_price`: refresh it if you write reserves or weights.
         """
-        return self.block[:, Subnets._fields.index(name)]
+        return self.block[:, ROW_OF[name]]
 
     def section(self, name: str) -> np.ndarray:
         """View `(n_worlds, length, n_subnets)` of a section of variable length."""
