@@ -31,7 +31,7 @@ from dtao_gym.numerics import (
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
-from dtao_gym.world import spans
+from dtao_gym.world import spans, trades
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
 from dtao_gym.world.state import Scratch, scratch_rows, subnet_rows
@@ -130,15 +130,15 @@ def span(
                 for k in range(at.n_learners):
                     me = (first + k) % at.n_learners
                     alpha = block[at.learner_alpha + me]
-                    spans.learner_trades(
+                    trades.learner_trades(
                         block, alpha, world, learners[me], orders[me], trading, parameters
                     )
         elif group == INSIDERS:
-            spans.insiders_sell(block, scratch, world, blocks, parameters, weights)
+            trades.insiders_sell(block, scratch, world, blocks, parameters, weights)
         elif group == CLAIMS:
-            spans.claim_root(block, scratch, at, world, learners, parameters, claimed, weights)
+            trades.claim_root(block, scratch, at, world, learners, parameters, claimed, weights)
         else:
-            spans.scripted_stakers_trade(
+            trades.scripted_stakers_trade(
                 block, scratch, world, parameters, speed, purse_use, pool_limit, weights
             )
     world.block += blocks
@@ -182,7 +182,7 @@ def users_pay(block, scratch, world, parameters, weights):
     part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
     for i in range(t.spent.size):
         t.spent[i] = part * p.revenue_share * s.true_value[i]
-    spans.buy_rows(s, t, weights, p.pool_fee)
+    trades.buy_rows(s, t, weights, p.pool_fee)
     for i in range(t.bought.size):
         s.alpha_recycled[i] += t.bought[i]
     world.revenue_paid = row_sum(t.spent)

@@ -1,4 +1,4 @@
-"""One span of blocks of one world: the coinbase, then the trades in a drawn order.
+"""The coinbase of a span of one world: shares, minting, injection, dividends, moving prices.
 
 Each stage is a short loop over subnets that calls the rules of `protocol/`; short loops are what lets the
 compiler work on several subnets at once. Sums are taken in a loop of their own, in the order of the
@@ -23,9 +23,10 @@ from dtao_gym.protocol.coinbase import (
     split_alpha_out,
 )
 from dtao_gym.protocol.issuance import SUPPLY_CAP, emission_per_block
-from dtao_gym.protocol.pool import buy, sell, spot_price, trade_to_reach
+from dtao_gym.protocol.pool import spot_price
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.trades import sell_rows
 
 
 @rule
@@ -74,40 +75,6 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weigh
         t.injected[i] = span.alpha_injected
         t.root_alpha[i] = span.root_alpha
         t.unused_tao[i] = span.tao_unused
-
-
-@inlined_rule
-def sell_rows(s, t, weights, fee_rate):
-    """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
-
-    A row stands for many orders of many people: the flat fee of the launch pool, which is charged per
-    order, is left to learners.
-    """
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        out, taken, fee, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        t.sold[i] = taken
-        t.proceeds[i] = out
-        t.fee[i] = fee
-
-
-@inlined_rule
-def buy_rows(s, t, weights, fee_rate):
-    """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        out, taken, fee, tao, alpha = buy(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0
-        )
-        s.tao_reserve[i] = tao
-        s.alpha_reserve[i] = alpha
-        t.spent[i] = taken
-        t.bought[i] = out
-        t.fee[i] = fee
 
 
 @inlined_rule
@@ -297,201 +264,3 @@ def accrued_root_yield(block, scratch, world, learners, parameters):
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
         value += t.root_alpha[i] * price
     return value * (1.0 - p.validator_take) / root
-
-
-@rule
-def insiders_sell(block, scratch, world, blocks, parameters, weights):
-    """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    p = parameters_of(parameters)
-    owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
-    owner_part *= p.owner_sale_fraction
-    miner_part *= p.miner_sale_fraction
-    for i in range(t.sold.size):
-        t.sold[i] = s.alpha_emission[i] * (owner_part + miner_part)
-        t.sold[i] += t.take[i] * p.validator_sale_fraction
-    sell_rows(s, t, weights, p.pool_fee)
-    _insiders_ledger(s, t, p, owner_part, miner_part)
-    world.outside += row_sum(t.proceeds)
-    world.authors += row_sum(t.fee)
-
-
-@inlined_rule
-def _insiders_ledger(s, t, p, owner_part, miner_part):
-    """Book a sale; the owner's reinvested part of the proceeds goes to the treasury, the rest is left to `outside`."""
-    for i in range(t.sold.size):
-        done = 1.0 if t.sold[i] > 0.0 else 0.0
-        owner = s.alpha_emission[i] * owner_part * done
-        s.owner_alpha[i] -= owner
-        s.miner_alpha[i] -= s.alpha_emission[i] * miner_part * done
-        s.validator_alpha[i] -= t.take[i] * p.validator_sale_fraction * done
-        s.alpha_outstanding[i] -= t.sold[i]
-        invested = t.proceeds[i] * (owner * p.reinvest_share) / max(t.sold[i], 1e-300)
-        s.treasury[i] += invested
-        t.proceeds[i] -= invested
-
-
-@rule
-def claim_root(block, scratch, at, world, learners, parameters, claimed, weights):
-    """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
-    p = parameters_of(parameters)
-    if p.root_dividend != CLAIMABLE:
-        return
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    swap = claimed * p.root_swap_share
-    for i in range(t.sold.size):
-        t.sold[i] = swap * s.scripted_claimable[i]
-    for learner in range(at.n_learners):
-        owed = block[at.learner_claimable + learner]
-        for i in range(t.sold.size):
-            t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weights, None)
-    for i in range(t.sold.size):
-        s.alpha_outstanding[i] -= t.sold[i]
-        # what a pool refuses stays claimable
-        t.claimed[i] = claimed if t.sold[i] > 0.0 or swap == 0.0 else 0.0
-        t.proceeds[i] = t.proceeds[i] * p.root_swap_share / max(t.sold[i], 1e-300)
-
-    populations = world.root_informed + world.root_uninformed
-    informed = world.root_informed / populations if populations > 0.0 else 0.0
-    keep = 1.0 - p.root_swap_share
-    for i in range(t.sold.size):
-        amount = s.scripted_claimable[i] * t.claimed[i]
-        s.scripted_claimable[i] -= amount
-        s.informed_alpha[i] += amount * keep * informed
-        s.uninformed_alpha[i] += amount * keep * (1.0 - informed)
-        t.sold[i] = amount * t.proceeds[i]
-    _pay_scripted_root(world, row_sum(t.sold))
-    for learner in range(at.n_learners):
-        owed = block[at.learner_claimable + learner]
-        alpha = block[at.learner_alpha + learner]
-        for i in range(t.sold.size):
-            amount = owed[i] * t.claimed[i]
-            owed[i] -= amount
-            alpha[i] += amount * keep
-            t.sold[i] = amount * t.proceeds[i]
-        learners[learner].root += row_sum(t.sold)
-
-
-@rule
-def _pay_scripted_root(world, amount):
-    """Divide TAO among root stakers other than learners, in proportion to stake."""
-    scripted = world.root_informed + world.root_uninformed + world.root_validators
-    rate = amount / scripted if scripted > 0.0 else 0.0
-    world.root_informed += world.root_informed * rate
-    world.root_uninformed += world.root_uninformed * rate
-    world.root_validators += world.root_validators * rate if scripted > 0.0 else amount
-
-
-@inlined_rule
-def _wish_stage(s, t, speed, pool_limit, weights):
-    for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
-        price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
-        tao_in, alpha_in = trade_to_reach(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
-        )
-        t.spent[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
-        wanted = min(speed * alpha_in, pool_limit * s.alpha_reserve[i])
-        t.sold[i] = min(wanted, s.informed_alpha[i] + s.uninformed_alpha[i])
-
-
-@inlined_rule
-def _populations_buy(s, t, informed):
-    for i in range(t.bought.size):
-        s.informed_alpha[i] += t.bought[i] * informed
-        s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed)
-        s.alpha_outstanding[i] += t.bought[i]
-
-
-@inlined_rule
-def _populations_sell(s, t):
-    """Sales are borne in proportion to holdings; leaves the informed part of the proceeds in `t.spent`."""
-    for i in range(t.sold.size):
-        held = s.informed_alpha[i] + s.uninformed_alpha[i]
-        informed = s.informed_alpha[i] / max(held, 1e-300)
-        s.informed_alpha[i] -= t.sold[i] * informed
-        s.uninformed_alpha[i] -= t.sold[i] * (1.0 - informed)
-        s.alpha_outstanding[i] -= t.sold[i]
-        t.spent[i] = t.proceeds[i] * informed
-
-
-@rule
-def scripted_stakers_trade(
-    block, scratch, world, parameters, speed, purse_use, pool_limit, weights
-):
-    """The two populations trade a part of the way to the market target, within purses and holdings."""
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    p = parameters_of(parameters)
-    _wish_stage(s, t, speed, pool_limit, weights)
-    wanted = row_sum(t.spent)
-    purses = world.purse_informed + world.purse_uninformed
-    scale = min(purse_use * purses / wanted, 1.0) if wanted > 0.0 else 0.0
-    for i in range(t.spent.size):
-        t.spent[i] *= scale
-    informed = world.purse_informed / purses if purses > 0.0 else 0.0
-    buy_rows(s, t, weights, p.pool_fee)
-    _populations_buy(s, t, informed)
-    paid = row_sum(t.spent)
-    fees = row_sum(t.fee)
-    sell_rows(s, t, weights, p.pool_fee)
-    _populations_sell(s, t)
-    got, got_informed = row_sum(t.proceeds), row_sum(t.spent)
-    world.authors += fees + row_sum(t.fee)
-    world.purse_informed += got_informed - paid * informed
-    world.purse_uninformed += got - got_informed - paid * (1.0 - informed)
-
-
-@rule
-def learner_trades(block, alpha, world, me, orders, part, parameters):
-    """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
-
-    Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
-    which the chain takes one fee, on the sale.
-    """
-    p = parameters_of(parameters)
-    s = subnet_rows(block)
-    proceeds = 0.0
-    wanted = 0.0
-    for i in range(alpha.size):
-        amount = min(max(-orders[i] * part, 0.0), alpha[i])
-        wanted += max(orders[i] * part, 0.0)
-        if amount > 0.0:
-            out, taken, fee, tao_reserve, alpha_reserve = sell(
-                s.tao_reserve[i],
-                s.alpha_reserve[i],
-                s.pool_tao_weight[i],
-                amount,
-                p.pool_fee,
-                p.flat_fee_tao,
-            )
-            if out < p.min_order_tao * part and amount < alpha[i]:
-                continue
-            s.tao_reserve[i], s.alpha_reserve[i] = tao_reserve, alpha_reserve
-            alpha[i] -= taken
-            s.alpha_outstanding[i] -= taken
-            world.authors += fee
-            proceeds += out
-    me.root += proceeds
-    me.traded += proceeds
-    if not wanted > 0.0:
-        return
-    scale = min(me.root / wanted, 1.0)
-    moved = min(proceeds / (wanted * scale), 1.0) if scale > 0.0 else 0.0
-    fee_rate = p.pool_fee * (1.0 - moved)
-    for i in range(alpha.size):
-        amount = min(max(orders[i] * part, 0.0) * scale, me.root)
-        if amount >= p.min_order_tao * part and amount > 0.0:
-            out, taken, fee, s.tao_reserve[i], s.alpha_reserve[i] = buy(
-                s.tao_reserve[i],
-                s.alpha_reserve[i],
-                s.pool_tao_weight[i],
-                amount,
-                fee_rate,
-                p.flat_fee_tao,
-            )
-            alpha[i] += out
-            s.alpha_outstanding[i] += out
-            world.authors += fee
-            me.root -= taken
-            me.traded += taken
