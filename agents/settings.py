@@ -59,7 +59,7 @@ class TrainConfig(BaseModel):
     )
 
     rollout_steps: int = Field(32, ge=1, description="Steps of each world between two updates.")
-    batch_size: int = Field(2048, ge=2, description="Steps in a minibatch.")
+    batch_size: int = Field(4096, ge=2, description="Steps in a minibatch.")
     epochs: int = Field(2, ge=1, description="Passes over a rollout.")
     learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step of Adam.")
     anneal: bool = Field(True, description="Lower the learning rate to zero over the run.")
