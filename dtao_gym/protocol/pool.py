@@ -93,7 +93,8 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
     of the launch pool is taken from the proceeds and stays in the pool. Orders that the chain would reject
     take nothing. `fee_rate` is at most `MAX_FEE`, or None where there is no fee at all.
     """
-    out, total = _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate)
+    ratio = 1.0 / weight_ratio(tao_weight)
+    out, total = _net_and_gross(alpha_reserve, tao_reserve, ratio, alpha_in, fee_rate)
     ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
     fee = total - out if ok else 0.0
     out = max(out - flat_fee_tao, 0.0) if ok else 0.0
@@ -102,21 +103,44 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
 
 
 @inlined_rule
-def _sell_net_and_gross(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate):
-    """Proceeds of `alpha_in` less its fee, and of all of it; one logarithm serves both."""
+def _net_and_gross(reserve_in, reserve_out, ratio, amount_in, fee_rate):
+    """Output of `amount_in` less its fee, and of all of it; one logarithm serves both."""
     if fee_rate is None:
-        gross = tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in)
+        gross = _swap(reserve_in, reserve_out, ratio, amount_in)
         return gross, gross
-    net = alpha_in * (1.0 - fee_rate)
-    if tao_weight == 0.5:
-        gross = _swap(alpha_reserve, tao_reserve, 1.0, alpha_in)
-        return _swap(alpha_reserve, tao_reserve, 1.0, net), gross
-    exponent = -1.0 / weight_ratio(tao_weight)
-    step = log1p(net / alpha_reserve) if alpha_reserve > 0.0 else 0.0
-    fee = alpha_in - net
-    after = alpha_reserve + net
-    step_gross = step + (log1p_small(fee / after) if after > 0.0 else 0.0)
-    return -tao_reserve * expm1(exponent * step), -tao_reserve * expm1(exponent * step_gross)
+    net = amount_in * (1.0 - fee_rate)
+    if ratio == 1.0:
+        gross = _swap(reserve_in, reserve_out, 1.0, amount_in)
+        return _swap(reserve_in, reserve_out, 1.0, net), gross
+    step = log1p(net / reserve_in) if reserve_in > 0.0 else 0.0
+    after = reserve_in + net
+    step_gross = step + (log1p_small((amount_in - net) / after) if after > 0.0 else 0.0)
+    return -reserve_out * expm1(-ratio * step), -reserve_out * expm1(-ratio * step_gross)
+
+
+@inlined_rule
+def trade(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate):
+    """A buy of `tao_in` TAO or, where that is 0, a sale of `alpha_in` alpha: `buy` and `sell` in one formula.
+
+    Returns (out, taken, fee_tao, tao_reserve, alpha_reserve), `out` in alpha for a buy and in TAO for a sale,
+    `taken` the other way round. For loops in which either may happen, at the cost of one.
+    """
+    buying = tao_in > 0.0
+    ratio = weight_ratio(tao_weight)
+    ratio = ratio if buying else 1.0 / ratio
+    reserve_in = tao_reserve if buying else alpha_reserve
+    reserve_out = alpha_reserve if buying else tao_reserve
+    amount = tao_in if buying else alpha_in
+    out, gross = _net_and_gross(reserve_in, reserve_out, ratio, amount, fee_rate)
+    entering = amount * (1.0 - fee_rate) if buying else amount
+    ok = swap_allowed(reserve_in, reserve_out, entering, out if buying else gross)
+    out = out if ok else 0.0
+    taken = amount if ok else 0.0
+    # the fee of a buy stays out of the pool; that of a sale goes in and is sold for TAO
+    fee = (taken * fee_rate if buying else gross - out) if ok else 0.0
+    tao = taken - fee if buying else -(out + fee)
+    alpha = -out if buying else taken
+    return out, taken, fee, tao_reserve + tao, alpha_reserve + alpha
 
 
 @inlined_rule

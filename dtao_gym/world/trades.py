@@ -6,7 +6,7 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 
 from dtao_gym.numerics import inlined_rule, row_sum, rule
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
-from dtao_gym.protocol.pool import buy, sell, spot_price, trade_to_reach
+from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
 from dtao_gym.world.config import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
@@ -143,23 +143,36 @@ def _wish_stage(s, t, speed, pool_limit, weights):
 
 
 @inlined_rule
-def _populations_buy(s, t, informed):
-    for i in range(t.bought.size):
-        s.informed_alpha[i] += t.bought[i] * informed
-        s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed)
-        s.alpha_outstanding[i] += t.bought[i]
+def _trade_rows(s, t, weights, fee_rate):
+    """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to what was taken.
+
+    Afterwards `t.bought` and `t.proceeds` hold what came out, `t.fee` the fees in TAO.
+    """
+    for i in range(s.tao_reserve.size):
+        weight = 0.5 if weights is None else weights[i]
+        buying = t.spent[i] > 0.0
+        out, taken, fee, tao, alpha = trade(
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], t.sold[i], fee_rate
+        )
+        s.tao_reserve[i] = tao
+        s.alpha_reserve[i] = alpha
+        t.spent[i] = taken if buying else 0.0
+        t.bought[i] = out if buying else 0.0
+        t.sold[i] = 0.0 if buying else taken
+        t.proceeds[i] = 0.0 if buying else out
+        t.fee[i] = fee
 
 
 @inlined_rule
-def _populations_sell(s, t):
-    """Sales are borne in proportion to holdings; leaves the informed part of the proceeds in `t.spent`."""
+def _populations_ledger(s, t, informed_purse):
+    """Buys go to the populations by purse, sales by holding; `t.bought` becomes the TAO that the informed gain."""
     for i in range(t.sold.size):
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
-        informed = s.informed_alpha[i] / max(held, 1e-300)
-        s.informed_alpha[i] -= t.sold[i] * informed
-        s.uninformed_alpha[i] -= t.sold[i] * (1.0 - informed)
-        s.alpha_outstanding[i] -= t.sold[i]
-        t.spent[i] = t.proceeds[i] * informed
+        part = s.informed_alpha[i] / max(held, 1e-300)
+        s.informed_alpha[i] += t.bought[i] * informed_purse - t.sold[i] * part
+        s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed_purse) - t.sold[i] * (1.0 - part)
+        s.alpha_outstanding[i] += t.bought[i] - t.sold[i]
+        t.bought[i] = t.proceeds[i] * part - t.spent[i] * informed_purse
 
 
 @rule
@@ -176,16 +189,12 @@ def scripted_stakers_trade(
     for i in range(t.spent.size):
         t.spent[i] *= scale
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
-    buy_rows(s, t, weights, p.pool_fee)
-    _populations_buy(s, t, informed)
-    paid = row_sum(t.spent)
-    fees = row_sum(t.fee)
-    sell_rows(s, t, weights, p.pool_fee)
-    _populations_sell(s, t)
-    got, got_informed = row_sum(t.proceeds), row_sum(t.spent)
-    world.authors += fees + row_sum(t.fee)
-    world.purse_informed += got_informed - paid * informed
-    world.purse_uninformed += got - got_informed - paid * (1.0 - informed)
+    _trade_rows(s, t, weights, p.pool_fee)
+    _populations_ledger(s, t, informed)
+    gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(t.bought)
+    world.authors += row_sum(t.fee)
+    world.purse_informed += gained_informed
+    world.purse_uninformed += gained - gained_informed
 
 
 @rule

@@ -15,6 +15,7 @@ from dtao_gym.protocol.pool import (
     sell,
     spot_price,
     tao_for_alpha,
+    trade,
     trade_to_reach,
     weight_after_injection,
     weight_ratio,
@@ -181,6 +182,15 @@ def test_fees_cost_what_they_say(pool, size, fee):
 
 
 # --- price limits
+
+
+@given(pools, powers(1e-9, 1e2), fees)
+def test_one_formula_for_both_directions_is_each_of_them(pool, size, fee):
+    tao, alpha, _ = pool
+    bought = trade(*pool, size * tao, 0.0, fee)
+    assert bought == pytest.approx(buy(*pool, size * tao, fee, 0.0), rel=1e-12, abs=1e-15 * tao)
+    sold = trade(*pool, 0.0, size * alpha, fee)
+    assert sold == pytest.approx(sell(*pool, size * alpha, fee, 0.0), rel=1e-12, abs=1e-15 * alpha)
 
 
 @given(pools, powers(1e-3, 1e3))
