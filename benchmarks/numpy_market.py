@@ -15,7 +15,8 @@ from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
-from dtao_gym.world.config import Config, parameters
+from dtao_gym.world.config import Config
+from dtao_gym.world.parameters import parameters
 from dtao_gym.world.shocks import ECONOMY, ORDER
 from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
 

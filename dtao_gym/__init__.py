@@ -3,9 +3,27 @@
 Importing the package registers `dtao_gym/Staker-v0`; the engine itself is imported at first use.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from gymnasium.envs.registration import register
 
+if TYPE_CHECKING:
+    from dtao_gym.protocol.plugins import RuleError as RuleError
+    from dtao_gym.protocol.plugins import allocation_rule as allocation_rule
+    from dtao_gym.rules import compare_rules as compare_rules
+    from dtao_gym.rules import emission_shares as emission_shares
+    from dtao_gym.world.snapshot import Snapshot as Snapshot
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "RuleError": "dtao_gym.protocol.plugins",
+    "allocation_rule": "dtao_gym.protocol.plugins",
+    "compare_rules": "dtao_gym.rules",
+    "emission_shares": "dtao_gym.rules",
+    "Snapshot": "dtao_gym.world.snapshot",
+}
 
 register(
     id="dtao_gym/Staker-v0",
@@ -13,3 +31,15 @@ register(
     vector_entry_point="dtao_gym.envs.vector:MarketVectorEnv",
     kwargs={"role": "staker"},
 )
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported at first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

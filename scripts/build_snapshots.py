@@ -3,10 +3,10 @@
     python scripts/build_snapshots.py SOURCE_DIR [--output FOLDER]
 
 SOURCE_DIR holds `subnet_snapshot_2026-06-14.csv` and `subnet_snapshot_2026-04-11.csv`, one row for
-each netuid, root included. Each becomes a table `mainnet-DATE.csv` and its provenance
-`mainnet-DATE.json`, which lists the cleaning: columns are renamed and their digits kept, root becomes
-a number of the provenance, columns that a capture lacks are imputed, and a row that is no market yet
-is dropped.
+each netuid, root included, and `tao_flow_2026-04-11.csv`, flows of some subnets. Each capture becomes a
+table `mainnet-DATE.csv` and its provenance `mainnet-DATE.json`, which lists the cleaning: columns are
+renamed and their digits kept, root becomes a number of the provenance, columns that a capture lacks are
+imputed, and a row that is no market yet is dropped.
 """
 
 import argparse
@@ -22,9 +22,16 @@ DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
 JUNE_BLOCK = 8_404_076  # 2026-06-14 09:03 UTC
 APRIL_BLOCKS = (7_940_553, 7_947_753)  # the day 2026-04-11 UTC, from JUNE_BLOCK at 12 s a block
 
+FLOWS = "tao_flow_2026-04-11.csv"
+FLOW_HALF_LIFE_BLOCKS = 216_000  # 30 days
+WARM_UP_HALF_LIVES = 2  # a flow average that starts at 0 and has seen its rate for 60 days
+
 NO_BURN = "0: not in the capture"
 ENABLED = "true: not in the capture"
-COPIED = "Every number is copied digit for digit; only columns are renamed and chosen."
+NO_PROTOCOL_FLOW = "0: not in the capture"
+COPIED = (
+    "Every number that is not imputed is copied digit for digit; columns are renamed and chosen."
+)
 NO_ROOT = "Root (netuid 0) is no row: its TAO is root_stake_tao."
 
 
@@ -55,9 +62,40 @@ def block_of_epochs(subnets: list[dict[str, str]], blocks: tuple[int, int]) -> i
     return fits[0]
 
 
-def june(path: Path) -> tuple[list[dict[str, str]], dict]:
-    """128 subnets; moving prices, miner burn and emission switches are unknown."""
+def user_flows(path: Path) -> tuple[dict[str, float], int, int]:
+    """Average user flow by netuid, TAO per block: the chain's where known, else from the flow of 30 days.
+
+    Also how many are the chain's and how many estimated.
+    """
+    flows, known = {}, 0
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if average := row["ema_tao_flow_rao_per_block"]:
+                flows[row["netuid"]] = float(average) / 1e9
+                known += 1
+            elif month := row["net_flow_30d_tao"]:
+                rate = float(month) / FLOW_HALF_LIFE_BLOCKS  # 30 days are one half-life
+                flows[row["netuid"]] = rate * (1.0 - 0.5**WARM_UP_HALF_LIVES)
+    return flows, known, len(flows) - known
+
+
+def flow_facts(path: Path) -> dict:
+    """Provenance of the flows."""
+    return {
+        "flow_source": (
+            "Flows of the stakers up to 2026-04-11, from sudoHayato/bittensor-research, "
+            "data/shortlist_taostats_2026-04-11.json and data/fase*_v3_*.json (d2068f46), under MIT"
+        ),
+        "flow_source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
+    """128 subnets; moving prices, miner burn, emission switches and flows are unknown."""
     root, subnets = read(path)
+    flow, _, _ = user_flows(flows)
+    old = [row["netuid"] for row in subnets if int(row["registered_at_block"]) < APRIL_BLOCKS[0]]
+    flow = {netuid: flow[netuid] for netuid in old if netuid in flow}
     assert {row["block"] for row in subnets} == {str(JUNE_BLOCK)}
     rows = [
         {
@@ -70,6 +108,8 @@ def june(path: Path) -> tuple[list[dict[str, str]], dict]:
             "moving_price": row["alpha_price_tao"],
             "miner_burned": "0",
             "emission_enabled": "true",
+            "user_flow_ema": repr(flow.get(row["netuid"], 0.0)),
+            "protocol_flow_ema": "0",
         }
         for row in subnets
     ]
@@ -94,7 +134,13 @@ def june(path: Path) -> tuple[list[dict[str, str]], dict]:
             "moving_price": "spot_price: not in the capture; in 2026 it followed within hours",
             "miner_burned": NO_BURN,
             "emission_enabled": ENABLED,
+            "user_flow_ema": (
+                f"that of mainnet-2026-04-11 by netuid for the {len(flow)} subnets which that snapshot "
+                f"knows of and which were registered before it, else 0: no flow is in the capture"
+            ),
+            "protocol_flow_ema": NO_PROTOCOL_FLOW,
         },
+        **flow_facts(flows),
         "cleaning": [COPIED, NO_ROOT, "All 128 subnets are kept."],
         "notes": [
             "77 of 128 pools have a weight of TAO outside 0.499 to 0.501, 11 outside 0.49 to 0.51.",
@@ -105,9 +151,10 @@ def june(path: Path) -> tuple[list[dict[str, str]], dict]:
     }
 
 
-def april(path: Path) -> tuple[list[dict[str, str]], dict]:
-    """127 subnets with moving prices; a freshly registered one is dropped."""
+def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
+    """127 subnets with moving prices, some with flows; a freshly registered one is dropped."""
     root, subnets = read(path)
+    flow, known, estimated = user_flows(flows)
     block = block_of_epochs(subnets, APRIL_BLOCKS)
     fresh = [row for row in subnets if float(row["alpha_out"]) == 0.0]
     assert [row["netuid"] for row in fresh] == ["96"]
@@ -122,6 +169,8 @@ def april(path: Path) -> tuple[list[dict[str, str]], dict]:
             "moving_price": row["moving_price"],
             "miner_burned": "0",
             "emission_enabled": "true",
+            "user_flow_ema": repr(flow.get(row["netuid"], 0.0)),
+            "protocol_flow_ema": "0",
         }
         for row in subnets
         if row not in fresh
@@ -147,7 +196,17 @@ def april(path: Path) -> tuple[list[dict[str, str]], dict]:
             "sudoHayato/bittensor-research, data/subnets_snapshot_2026-04-11.json (d2068f46)"
         ),
         "licence": "Facts read from a public chain; their publisher's repository is under MIT.",
-        "columns_imputed": {"miner_burned": NO_BURN, "emission_enabled": ENABLED},
+        "columns_imputed": {
+            "miner_burned": NO_BURN,
+            "emission_enabled": ENABLED,
+            "user_flow_ema": (
+                f"known on chain for {known} subnets; for {estimated} the net flow of 30 days over "
+                f"{FLOW_HALF_LIFE_BLOCKS} blocks, times 1 - 2**-{WARM_UP_HALF_LIVES}, as if it had flowed "
+                "at this rate for 60 days (the half-life is 30 days); else 0: not in the capture"
+            ),
+            "protocol_flow_ema": NO_PROTOCOL_FLOW,
+        },
+        **flow_facts(flows),
         "cleaning": [
             COPIED,
             NO_ROOT,
@@ -187,7 +246,7 @@ def main() -> None:
         (april, "subnet_snapshot_2026-04-11.csv"),
     ):
         path = options.source_dir / file
-        snapshot = write(options.output, *clean(path), path)
+        snapshot = write(options.output, *clean(path, options.source_dir / FLOWS), path)
         low, high = snapshot.tao_weight.min(), snapshot.tao_weight.max()
         print(f"{snapshot.name}: {snapshot.n_subnets} subnets, TAO weights {low:.4f} to {high:.4f}")
 

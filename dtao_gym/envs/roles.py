@@ -17,8 +17,8 @@ from dtao_gym.numerics import (
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import parameters_of
 from dtao_gym.world.day import DAYS_PER_YEAR, run_over_worlds
+from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import subnet_rows
 
 LOGIT_SCALE = 10.0

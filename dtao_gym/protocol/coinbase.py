@@ -15,16 +15,40 @@ from dtao_gym.protocol.pool import (
     weight_after_injection,
 )
 
-INJECTIONS = {"alpha_emission": 0, "root_proportion": 1}
-"""Caps on the alpha that a block adds to a pool. `alpha_emission`: the alpha emission, and TAO is never cut
-(2025, lifts the price of capped subnets); `root_proportion`: root proportion times it, and the TAO above
-buys alpha (from June 2026)."""
-ROOT_DIVIDENDS = {"sold": 0, "claimable": 1}
-"""What becomes of root's alpha: `sold` into the pool every block (2025), or kept `claimable` by root
-holders (from November 2025)."""
+INJECTIONS = {
+    "alpha_emission": 0,
+    "subsidy": 1,
+    "alpha_emission_bought": 2,
+    "block_emission": 3,
+    "root_proportion": 4,
+    "direct": 5,
+}
+"""How a block's TAO enters a pool: the cap on the alpha beside it, and what becomes of TAO above the cap.
 
-ALPHA_EMISSION_CAP, ROOT_PROPORTION_CAP = INJECTIONS.values()
-SOLD, CLAIMABLE = ROOT_DIVIDENDS.values()
+* `alpha_emission`: alpha up to the alpha emission, all TAO: lifts the price of capped subnets (February 2025).
+* `subsidy`: alpha up to the TAO emission of the block where the price is below the share; the TAO above the
+  pool's price buys alpha (August 2025).
+* `alpha_emission_bought`: alpha up to the alpha emission, the TAO above buys (November 2025).
+* `block_emission`: the same, and no more alpha than the block's TAO emission (December 2025).
+* `root_proportion`: root proportion times the alpha emission, the TAO above buys (June 2026).
+* `direct`: there are no pools, people are paid in TAO (before February 2025).
+"""
+CHAIN_BOUGHT = {"destroyed": 0, "protocol": 1}
+"""Alpha that the chain buys with TAO above the cap: `destroyed` (until June 2026), or kept as `protocol` alpha."""
+ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2}
+"""What becomes of root's alpha: `sold` into the pool every block, except where subsidised (2025), or kept
+`claimable` by root holders (from November 2025). `tao`: there is no alpha, all stake earns TAO."""
+
+(
+    ALPHA_EMISSION_CAP,
+    SUBSIDY,
+    ALPHA_EMISSION_BOUGHT,
+    BLOCK_EMISSION_CAP,
+    ROOT_PROPORTION_CAP,
+    DIRECT,
+) = INJECTIONS.values()
+DESTROYED, PROTOCOL = CHAIN_BOUGHT.values()
+SOLD, CLAIMABLE, IN_TAO = ROOT_DIVIDENDS.values()
 
 
 class Span(NamedTuple):
@@ -35,9 +59,11 @@ class Span(NamedTuple):
     pool_tao_weight: float
     alpha_injected: float
     alpha_bought: float
-    """Bought by the chain with the TAO above the cap; becomes protocol alpha."""
+    """Bought by the chain with the TAO above the cap."""
     root_alpha: float
     """Root's part of the alpha minted to participants."""
+    root_alpha_to_sell: float
+    """What of it is sold now: nothing where the subnet is subsidised."""
     tao_unused: float
     """Emission above the cap that the pool could not take; not issued."""
 
@@ -57,13 +83,29 @@ def root_sell_open(always, moving_price_sum):
 
 
 @inlined_rule
-def subnet_terms(injection, tao_emission, price, alpha_emission, root_share):
-    """(tao_in, alpha_in, excess) of a block: what enters the pool, and the TAO that buys alpha instead."""
+def subsidised(injection, tao_emission, price, block_emission):
+    """Whether a subnet's price lies below its share of the block's TAO in the era that then withholds root's sale."""
+    return injection == SUBSIDY and price * block_emission < tao_emission
+
+
+@inlined_rule
+def subnet_terms(injection, tao_emission, price, alpha_emission, root_share, block_emission):
+    """(tao_in, alpha_in, excess) of a block: what enters the pool, and the TAO that buys alpha instead.
+
+    `tao_emission` is the subnet's TAO, `block_emission` that of all, `root_share` its root proportion.
+    """
     wanted = tao_emission / price if price > 0.0 else 0.0
     if injection == ALPHA_EMISSION_CAP:
         alpha_in = min(wanted, alpha_emission) if price > 0.0 else alpha_emission
         return tao_emission, alpha_in, 0.0
-    alpha_in = min(wanted, root_share * alpha_emission)
+    cap = alpha_emission
+    if injection == SUBSIDY:
+        cap = block_emission
+    elif injection == BLOCK_EMISSION_CAP:
+        cap = min(alpha_emission, block_emission)
+    elif injection == ROOT_PROPORTION_CAP:
+        cap = root_share * alpha_emission
+    alpha_in = min(wanted, cap)
     tao_in = alpha_in * price
     return tao_in, alpha_in, max(tao_emission - tao_in, 0.0)
 
@@ -105,6 +147,7 @@ def next_moving_price(moving_price, price, decay):
 def coinbase_span(
     blocks,
     tao_emission,
+    block_emission,
     alpha_emission,
     tao_reserve,
     alpha_reserve,
@@ -113,12 +156,13 @@ def coinbase_span(
     root_weighted_tao,
     owner_cut,
     injection,
+    destroyed_part,
     sold_part,
 ):
     """Minting, injection and chain buy of `blocks` blocks.
 
-    Emissions are per block, `root_weighted_tao` is w R, `sold_part` is 1 where root's alpha is about to be
-    sold and else 0. Returns a `Span`.
+    Emissions are per block, `root_weighted_tao` is w R, `destroyed_part` is 1 where bought alpha is destroyed,
+    `sold_part` 1 where root's alpha is about to be sold, and else 0. Returns a `Span`.
     """
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
@@ -126,24 +170,32 @@ def coinbase_span(
     price = spot_price(tao_reserve, alpha_reserve, pool_tao_weight)
 
     # price and issuance of the middle block, predicted from the terms of the first
-    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
+    tao_in, alpha_in, excess = subnet_terms(
+        injection, tao_emission, price, alpha_emission, share, block_emission
+    )
     growth = alpha_in + alpha_emission
+    growth -= destroyed_part * excess / price if price > 0.0 else 0.0
     share = root_proportion(1.0, root_weighted_tao, issuance + half_span * growth)
     if tao_reserve > 0.0 and alpha_reserve > 0.0:
         rise = excess / (tao_reserve * (1.0 - pool_tao_weight))
-        fall = sold_part * split_alpha_out(alpha_emission, owner_cut, share)[3]
+        withheld = subsidised(injection, tao_emission, price, block_emission)
+        fall = 0.0 if withheld else sold_part
+        fall *= split_alpha_out(alpha_emission, owner_cut, share)[3]
         fall /= alpha_reserve * pool_tao_weight
         if injection == ALPHA_EMISSION_CAP:  # injects at other than the pool's price
             rise += tao_in / tao_reserve
             fall += alpha_in / alpha_reserve
         price *= (1.0 + half_span * rise) / (1.0 + half_span * fall)
-    tao_in, alpha_in, excess = subnet_terms(injection, tao_emission, price, alpha_emission, share)
-    growth = alpha_in + alpha_emission
+    tao_in, alpha_in, excess = subnet_terms(
+        injection, tao_emission, price, alpha_emission, share, block_emission
+    )
+    sold_part = 0.0 if subsidised(injection, tao_emission, price, block_emission) else sold_part
+    growth = blocks * (alpha_in + alpha_emission)
 
     tao_in, alpha_in, excess = blocks * tao_in, blocks * alpha_in, blocks * excess
     weight = pool_tao_weight
     # at weight 1/2 an injection at the pool's own price leaves the weight where it is
-    if injection == ROOT_PROPORTION_CAP and pool_tao_weight != 0.5:
+    if injection != ALPHA_EMISSION_CAP and pool_tao_weight != 0.5:
         weight = weight_after_injection(
             tao_reserve, alpha_reserve, pool_tao_weight, tao_in, alpha_in, price
         )
@@ -155,14 +207,17 @@ def coinbase_span(
     bought = bought if possible else 0.0
     unused = 0.0 if possible else excess
     excess -= unused
-    # root's part is measured after the block's own minting
-    share = root_proportion(1.0, root_weighted_tao, issuance + (half_span + 1.0) * growth)
+    # root's part is measured after the block's own minting and buying
+    growth -= destroyed_part * bought
+    share = root_proportion(1.0, root_weighted_tao, issuance + (early + 1.0 / blocks) * growth)
+    root_alpha = split_alpha_out(blocks * alpha_emission, owner_cut, share)[3]
     return Span(
         tao_reserve + tao_in + excess,
         alpha_reserve + alpha_in - bought,
         weight,
         alpha_in,
         bought,
-        split_alpha_out(blocks * alpha_emission, owner_cut, share)[3],
+        root_alpha,
+        sold_part * root_alpha,
         unused,
     )

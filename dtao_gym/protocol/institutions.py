@@ -1,57 +1,169 @@
-"""Eras of the chain by name: frozen configurations of the rules in this package."""
+"""Eras of the chain by name: frozen configurations of the rules in this package, and the history of the chain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 FEE_OF_WEIGHTED_POOL = 33 / 65535
 """Proportional fee of a swap since July 2025."""
 FLAT_FEE_OF_LAUNCH_TAO = 50_000e-9
 """Flat fee of an operation on the launch pool, TAO."""
 
+PRUNE_KEYS = {"moving_price": 0, "share": 1}
+"""Who makes room for a newcomer once every slot is taken, among the subnets that are no longer immune: the one
+with the lowest moving price, or with the lowest emission share."""
+
 
 @dataclass(frozen=True)
 class Era:
     """One period of the chain's rules, with the date it began.
 
-    `allocation`, `injection` and `root_dividend` name rules of `allocation.py` and `coinbase.py`;
-    `root_gate` is `chain` where root's alpha is recycled unless the moving prices sum to more than 1.
+    `allocation`, `injection`, `chain_bought` and `root_dividend` name rules of `allocation.py` and
+    `coinbase.py`; `root_gate` is `chain` where root's alpha is recycled unless the moving prices sum to more
+    than 1.
     """
 
     name: str
     since: str
     allocation: str
     injection: str
+    chain_bought: str
     root_dividend: str
     root_gate: str
     pool_fee: float
     flat_fee_tao: float
     min_order_tao: float
+    pruning: bool
+    prune_key: str
+    seeding: str
+    min_lock_tao: float
+    lock_interval_days: float
+    """Days in which the lock cost falls from twice the last lock to the last lock, at 1 TAO a block."""
+    start_delay_days: int
+    """Days between registration and the owner's start call: no emission and no staking until then."""
+    entrants_enabled: bool
+    """Whether a new subnet gets TAO emission at once, or only when governance says so."""
 
+
+def _era(name: str, since: str, base: "Era | None" = None, **parts: Any) -> Era:
+    """An era that changes some parts of the one before it."""
+    before = {} if base is None else dict(vars(base))
+    return Era(**(before | {"name": name, "since": since} | parts))
+
+
+_PRE_DTAO = _era(
+    "pre_dtao",
+    "2023-03-20",
+    allocation="root_vote",
+    injection="direct",
+    chain_bought="destroyed",
+    root_dividend="tao",
+    root_gate="open",
+    pool_fee=0.0,
+    flat_fee_tao=0.0,
+    min_order_tao=0.0005,
+    pruning=True,
+    prune_key="share",
+    seeding="minimum",
+    min_lock_tao=100.0,
+    lock_interval_days=14.0,
+    start_delay_days=0,
+    entrants_enabled=True,
+)
+_LAUNCH = _era(
+    "launch",
+    "2025-02-13",
+    _PRE_DTAO,
+    allocation="price",
+    injection="alpha_emission",
+    root_dividend="sold",
+    flat_fee_tao=FLAT_FEE_OF_LAUNCH_TAO,
+    pruning=False,
+    prune_key="moving_price",
+    min_lock_tao=1.0,
+    start_delay_days=7,
+)
+_LAUNCH_V3 = _era(
+    "launch_v3", "2025-07-23", _LAUNCH, pool_fee=FEE_OF_WEIGHTED_POOL, flat_fee_tao=0.0
+)
+_SUBSIDY = _era(
+    "subsidy",
+    "2025-08-19",
+    _LAUNCH_V3,
+    injection="subsidy",
+    pruning=True,
+    min_lock_tao=100.0,
+    lock_interval_days=8.0,
+)
+_TAO_FLOW = _era(
+    "tao_flow",
+    "2025-11-04",
+    _SUBSIDY,
+    allocation="tao_flow",
+    injection="block_emission",
+    root_dividend="claimable",
+    root_gate="chain",
+)
+_NET_FLOW = _era(
+    "net_flow",
+    "2026-05-27",
+    _TAO_FLOW,
+    allocation="net_flow",
+    seeding="median_price",
+    chain_bought="protocol",
+)
+_PRICE_ROOTPROP = _era(
+    "price_rootprop",
+    "2026-06-22",
+    _NET_FLOW,
+    allocation="price_rootprop",
+    injection="root_proportion",
+    min_order_tao=0.002,
+    start_delay_days=0,
+    entrants_enabled=False,
+)
+_PRICE_BURN = _era("price_burn", "2026-06-30", _PRICE_ROOTPROP, allocation="price_burn")
+_PRICE_BURN_GATE = _era("price_burn_gate", "2026-07-24", _PRICE_BURN, allocation="price_burn_gate")
 
 ERAS = {
     era.name: era
     for era in (
-        Era(
-            name="launch",
-            since="2025-02-13",
-            allocation="price",
-            injection="alpha_emission",
-            root_dividend="sold",
-            root_gate="open",
-            pool_fee=0.0,
-            flat_fee_tao=FLAT_FEE_OF_LAUNCH_TAO,
-            min_order_tao=0.0005,
-        ),
-        Era(
-            name="price_burn",
-            since="2026-06-30",
-            allocation="price_burn",
-            injection="root_proportion",
-            root_dividend="claimable",
-            root_gate="chain",
-            pool_fee=FEE_OF_WEIGHTED_POOL,
-            flat_fee_tao=0.0,
-            min_order_tao=0.002,
-        ),
+        _PRE_DTAO,
+        _LAUNCH,
+        _LAUNCH_V3,
+        _SUBSIDY,
+        _TAO_FLOW,
+        _NET_FLOW,
+        _PRICE_ROOTPROP,
+        _PRICE_BURN,
+        _PRICE_BURN_GATE,
     )
 }
-"""The eras that this version plays, by name."""
+"""The eras of the chain by name, in their order."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Rules from a date on: an era, and what was different from it then (parameters of `Config`)."""
+
+    since: date
+    era: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+HISTORY = (
+    Period(date(2025, 2, 13), "launch", {"spans_per_day": 240}),
+    Period(date(2025, 3, 27), "launch"),
+    Period(date(2025, 7, 23), "launch_v3"),
+    Period(date(2025, 8, 19), "subsidy", {"pruning": False}),
+    Period(date(2025, 9, 17), "subsidy"),
+    Period(date(2025, 11, 4), "tao_flow", {"injection": "alpha_emission_bought"}),
+    Period(date(2025, 12, 12), "tao_flow"),
+    Period(date(2026, 4, 23), "tao_flow", {"seeding": "median_price"}),
+    Period(date(2026, 5, 27), "net_flow", {"chain_bought": "destroyed"}),
+    Period(date(2026, 6, 3), "net_flow"),
+    Period(date(2026, 6, 22), "price_rootprop"),
+    Period(date(2026, 6, 30), "price_burn"),
+    Period(date(2026, 7, 24), "price_burn_gate"),
+)
+"""What the chain did since it has pools, by date (days on which a change was merged)."""

@@ -5,10 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym.world.config import PARAMETERS_DTYPE, Config, ConfigError, parameters
-from dtao_gym.world.day import advance_kernel, run_over_worlds
+from dtao_gym.protocol.allocation import USER_RULE
+from dtao_gym.protocol.plugins import FAULTS, RuleError
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.day import advance_equal, advance_weighted, run_over_worlds
 from dtao_gym.world.genesis import genesis, layout_of
+from dtao_gym.world.parameters import PARAMETERS_DTYPE, parameters
 from dtao_gym.world.state import Audit, State, audit, offsets
+
+NO_TRACE = np.zeros((0, 0, 0))
 
 
 def checked_seed(seed: Any) -> int:
@@ -101,16 +106,41 @@ class Batch:
                 )
         self.advance(orders, days)
 
-    def advance(self, orders: np.ndarray, days: int) -> None:
-        """`step` without the checks, for callers that made the orders themselves."""
-        state, records, at = self.state, self.parameters, self.offsets
+    def advance(self, orders: np.ndarray, days: int, trace: np.ndarray = NO_TRACE) -> None:
+        """`step` without the checks, for callers that made the orders themselves.
 
-        def task(first: int, last: int) -> None:
-            advance_kernel(
-                state.block, state.worlds, state.learners, records, orders, days, at, first, last
+        `trace`: `(spans, rows, n_subnets)`, filled with the rows of `Subnets` after each span of the last
+        day; for a batch of one world.
+        """
+        saved = self.state.copy() if self._has_user_rules else None
+        self._run(orders, days, trace)
+        if saved is not None and (wrong := self.state.worlds["rule_error"]).any():
+            world = int(wrong.argmax())
+            code, day = int(wrong[world]), int(saved.worlds["day"][world])
+            self.state.restore(saved)
+            rule = self.configs[world].era_part("allocation")
+            raise RuleError(
+                f"allocation rule {rule!r}: {FAULTS[code]} in world {world}, day {day}; allowed are "
+                "shares from 0 that add to 1, or are all 0"
             )
 
-        run_over_worlds(self.n_worlds, self.threads, task)
+    def _run(self, orders: np.ndarray, days: int, trace: np.ndarray) -> None:
+        state, records, at = self.state, self.parameters, self.offsets
+        arrays = state.block, state.worlds, state.learners, state.validators
+        n_equal = np.count_nonzero(state.worlds["equal_weights"])
+        kernels = [(advance_equal, n_equal), (advance_weighted, self.n_worlds - n_equal)]
+        for kernel, n in kernels:
+            if n == 0:
+                continue
+
+            def task(first: int, last: int, kernel=kernel) -> None:
+                kernel(arrays, records, orders, days, at, trace, first, last)
+
+            run_over_worlds(self.n_worlds, self.threads, task)
+
+    @property
+    def _has_user_rules(self) -> bool:
+        return bool((self.parameters["allocation"] == USER_RULE).any())
 
     def set_parameters(self, worlds: Sequence[int] | None = None, **changes: Any) -> None:
         """Change era, institution or other parameters of some worlds (None: all) from the next day on.

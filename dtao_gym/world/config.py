@@ -2,24 +2,21 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dtao_gym.protocol.allocation import ALLOCATIONS
-from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
-from dtao_gym.protocol.institutions import ERAS, Era
-from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
+from dtao_gym.protocol.allocation import ALLOCATIONS, FLOW_EMA_BASE
+from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS
+from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS, Era
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.protocol.lifecycle import SEEDINGS
+from dtao_gym.protocol.plugins import RuleError, resolve
 from dtao_gym.protocol.pool import MAX_FEE
-from dtao_gym.world.state import unpacker
 
 CUT_OF_65535 = 11796 / 65535
 """Owner cut and largest validator take, as the chain stores them (about 18 %)."""
-MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
-"""Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
-_REFERENCE_REVENUE_SHARE = 0.2
 
 
 class ConfigError(ValueError):
@@ -87,10 +84,16 @@ class Config(BaseModel):
         "price_burn", description="Rules of the chain: " + ", ".join(sorted(ERAS)) + "."
     )
     allocation: str | None = Field(
-        None, description="Emission shares: " + ", ".join(ALLOCATIONS) + "."
+        None,
+        description="Emission shares: "
+        + ", ".join(ALLOCATIONS)
+        + "; or a rule of your own, by name or import path (package.module:function).",
     )
     injection: str | None = Field(
         None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + "."
+    )
+    chain_bought: str | None = Field(
+        None, description="Alpha that the chain buys: " + ", ".join(CHAIN_BOUGHT) + "."
     )
     root_dividend: str | None = Field(
         None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + "."
@@ -126,12 +129,103 @@ class Config(BaseModel):
         le=400_000.0,
         description="Age at which a subnet's moving price has half its full speed; 0: no age factor.",
     )
+    share_exponent: float = Field(
+        1.0, ge=0.5, le=2.0, description="Exponent of the moving price in the price rules."
+    )
+    gate_bar: float | None = Field(
+        None, gt=0.0, le=0.1, description="Bar of the gate, a share; None: from the quantile."
+    )
+    gate_quantile: float = Field(
+        0.75, ge=0.5, le=0.9, description="Part of all demand that lies at or above the bar."
+    )
+    flow_ema_base: float = Field(
+        FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
+    )
+    flow_cutoff: float = Field(
+        0.0, description="Average flow below which a subnet gets nothing, TAO per block."
+    )
+    norm_exponent: float = Field(
+        1.0, ge=0.25, le=4.0, description="Exponent of the flow in the flow rules."
+    )
     tao_weight: float = _rate(0.18, "Weight of root TAO against alpha.")
     owner_cut: float = _rate(CUT_OF_65535, "Owner's part of the alpha minted to participants.")
     validator_take: float = _rate(CUT_OF_65535, "Validators' part of dividends.", le=CUT_OF_65535)
     halving: bool = Field(
         True, description="Emission halves with issuance; off: it keeps the rate of genesis."
     )
+
+    # registrations: None takes the era's
+    pruning: bool | None = Field(
+        None, description="A newcomer to a full market takes the place of the weakest subnet."
+    )
+    prune_key: str | None = Field(
+        None, description="The weakest is the lowest in: " + ", ".join(PRUNE_KEYS) + "."
+    )
+    prune_lottery_sd: float = Field(
+        0.0, ge=0.0, le=2.0, description="Noise upon that key, sd of log."
+    )
+    immunity_days: float = Field(
+        120.0, ge=0.0, le=720.0, description="Age below which no subnet is removed."
+    )
+    arrivals_per_slot_year: float = Field(
+        0.42, ge=0.0, le=12.0, description="Founders who consider to register, a year and slot."
+    )
+    entry_value_tao: float = Field(
+        600.0, gt=0.0, le=1e6, description="What a slot is worth to a founder, median."
+    )
+    entry_value_sd: float = Field(0.8, ge=0.0, le=3.0, description="Its sd of log.")
+    entry_lock_tao: float = Field(
+        250.0, ge=0.0, le=1e5, description="Last lock paid before genesis, by the youngest subnet."
+    )
+    entry_price_median: float = Field(
+        0.0058,
+        gt=0.0,
+        le=1.0,
+        description="Price that a newcomer's value stands for at `dilution_reference_alpha`, median.",
+    )
+    entry_price_sd: float = Field(0.74, ge=0.0, le=3.0, description="Its sd of log.")
+    seeding: str | None = Field(
+        None, description="How a new pool is filled: " + ", ".join(SEEDINGS) + "."
+    )
+    min_lock_tao: float | None = Field(None, ge=0.1, le=1e4, description="Smallest lock cost.")
+    lock_interval_days: float | None = Field(
+        None, gt=0.0, le=365.0, description="Days in which the lock cost halves, at 1 TAO a block."
+    )
+    start_delay_days: int | None = Field(
+        None, ge=0, le=60, description="Days without emission and staking after a registration."
+    )
+    entrants_enabled: bool | None = Field(
+        None, description="Newcomers get TAO emission at once, not after `governance_days`."
+    )
+    governance_days: float = Field(
+        30.0,
+        ge=0.0,
+        le=3650.0,
+        description="Age at which governance enables a newcomer's emission.",
+    )
+    dilution_reference_alpha: float = Field(
+        2e6, ge=1e5, le=2e7, description="Alpha issuance at which a newcomer's target is undiluted."
+    )
+
+    # votes
+    root_validators: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Voters of the root network; None: 64 under root_vote, else 0.",
+    )
+    validator_top5: tuple[float, float, float, float, float] = Field(
+        (0.25, 0.135, 0.11, 0.09, 0.065),
+        description="Stake shares of the five largest validators; the others follow Zipf's law.",
+    )
+    informed_share_voters: float = _rate(0.3, "Informed part of every vote.")
+    vote_power: float = Field(1.0, ge=0.5, le=3.0, description="Exponent of the score in a vote.")
+    vote_cut: float = _rate(0.0, "A vote gives nothing below this part of the mean score.")
+    root_column_share: float = _rate(
+        0.0, "Part of every vote for root itself, which is not paid to anybody.", le=0.99
+    )
+    consensus_midpoint: float = _rate(32767 / 65535, "Trust at which consensus is one half.")
+    consensus_slope: float = Field(10.0, ge=0.0, le=100.0, description="Slope of consensus.")
 
     # money
     revenue_share: float = _rate(
@@ -215,9 +309,11 @@ class Config(BaseModel):
     def _names_and_divisors(self) -> Self:
         choices = (
             ("era", ERAS),
-            ("allocation", ALLOCATIONS),
             ("injection", INJECTIONS),
+            ("chain_bought", CHAIN_BOUGHT),
             ("root_dividend", ROOT_DIVIDENDS),
+            ("prune_key", PRUNE_KEYS),
+            ("seeding", SEEDINGS),
         )
         for name, allowed in choices:
             value = getattr(self, name)
@@ -225,6 +321,15 @@ class Config(BaseModel):
                 raise ConfigError(
                     f"{name}: got {value!r}, allowed are {', '.join(sorted(allowed))}"
                 )
+        if self.allocation is not None and self.allocation not in ALLOCATIONS:
+            try:
+                resolve(self.allocation)
+            except RuleError as error:
+                raise ConfigError(f"allocation: {error}") from None
+        if not 0.0 < sum(self.validator_top5) < 1.0 or min(self.validator_top5) <= 0.0:
+            raise ConfigError(
+                f"validator_top5: got {self.validator_top5}, allowed are five positive shares with a sum below 1"
+            )
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(
                 f"spans_per_day: got {self.spans_per_day}, allowed are divisors of {BLOCKS_PER_DAY}"
@@ -257,10 +362,10 @@ class Config(BaseModel):
             ) from None
 
     def era_part(self, name: str) -> Any:
-        """A part of the institution: this configuration's, or the era's where it says None."""
+        """A parameter, taken from the era where this configuration says None."""
         value = getattr(self, name)
         era: Era = ERAS[self.era]
-        return getattr(era, name) if value is None else value
+        return getattr(era, name) if value is None and hasattr(era, name) else value
 
 
 def _read_yaml(path: Path) -> dict:
@@ -287,88 +392,3 @@ def _line(problem: Any, cls: type[BaseModel]) -> str:
     if isinstance(cause := problem.get("ctx", {}).get("error"), ConfigError):
         return str(cause)
     return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"
-
-
-class Parameters(NamedTuple):
-    """What the kernels read of a configuration, one record per world; may change between days."""
-
-    allocation: int
-    injection: int
-    root_dividend: int
-    root_gate_open: int
-    halving: int
-    twap: int
-    dilution: int
-    wealth_weights: int
-    spans_per_day: int
-    moving_price_base: float
-    moving_price_halving_blocks: float
-    tao_weight: float
-    owner_cut: float
-    validator_take: float
-    pool_fee: float
-    flat_fee_tao: float
-    min_order_tao: float
-    ruin_fraction: float
-    revenue_share: float
-    owner_sale_fraction: float
-    miner_sale_fraction: float
-    validator_sale_fraction: float
-    root_claim_hazard: float
-    root_swap_share: float
-    outside_return: float
-    purse_share: float
-    purse_rebalance: float
-    max_purse_use: float
-    max_trade_of_pool: float
-    spend_rate: float
-    reinvest_share: float
-    price_per_value: float
-    signal_noise_sd: float
-    opinion_persistence: float
-    opinion_innovation_sd: float
-    momentum: float
-    yield_sensitivity: float
-    trade_speed: float
-    value_persistence: float
-    value_innovation_sd: float
-
-
-PARAMETERS_DTYPE = np.dtype(
-    [
-        (name, np.int64 if kind is int else np.float64)
-        for name, kind in Parameters.__annotations__.items()
-    ]
-)
-parameters_of = unpacker(Parameters, "source.{name}")
-
-
-def parameters(config: Config) -> np.ndarray:
-    """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else."""
-    opinion = 2.0 ** (-1.0 / config.opinion_noise_half_life_days)
-    value = 2.0 ** (-1.0 / config.value_half_life_days)
-    # without revenue the price of a unit of value keeps the scale of the default revenue
-    revenue = config.revenue_share or _REFERENCE_REVENUE_SHARE
-    capital = revenue * config.genesis_multiple * config.pooled_capitalisation
-    derived = {
-        "allocation": ALLOCATIONS[config.era_part("allocation")],
-        "injection": INJECTIONS[config.era_part("injection")],
-        "root_dividend": ROOT_DIVIDENDS[config.era_part("root_dividend")],
-        "root_gate_open": config.era_part("root_gate") == "open",
-        "twap": config.execution == "twap",
-        "wealth_weights": config.opinion_weights == "wealth",
-        "moving_price_base": config.moving_price_base
-        or MOVING_PRICE_BASE[config.moving_price_variant],
-        "pool_fee": config.era_part("pool_fee"),
-        "flat_fee_tao": config.era_part("flat_fee_tao"),
-        "min_order_tao": config.era_part("min_order_tao"),
-        "price_per_value": capital / SUPPLY_CAP,
-        "opinion_persistence": opinion,
-        "opinion_innovation_sd": config.opinion_noise_sd * (1.0 - opinion**2) ** 0.5,
-        "value_persistence": value,
-        "value_innovation_sd": config.value_log_sd * (1.0 - value**2) ** 0.5,
-    }
-    record = np.zeros((), PARAMETERS_DTYPE)
-    for name in Parameters._fields:
-        record[name] = derived[name] if name in derived else getattr(config, name)
-    return record

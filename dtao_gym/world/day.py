@@ -5,8 +5,9 @@
 2. Spans of blocks. In each: shares, minting, injection, dividends, moving prices (`spans.coinbase`); then
    the trades, in an order of groups drawn by key for each span.
 3. True value, opinion and signal move; users pay for value.
-4. Money under way returns from `outside` to purses; purses and root rebalance.
-5. Learners' positions are valued at what a sale would fetch.
+4. Founders register; subnets are dissolved for them.
+5. Money under way returns from `outside` to purses; purses and root rebalance.
+6. Learners' positions are valued at what a sale would fetch.
 """
 
 import os
@@ -28,16 +29,15 @@ from dtao_gym.numerics import (
     rule,
     source_fingerprint,
 )
-from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate
+from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
-from dtao_gym.world import spans, trades
-from dtao_gym.world.config import parameters_of
+from dtao_gym.world import registrations, spans, trades, voting
+from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
 from dtao_gym.world.state import Scratch, scratch_rows, subnet_rows
 
 N_SCRATCH = len(Scratch._fields)
-DAYS_PER_YEAR = 365.0
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 
 
@@ -60,19 +60,20 @@ def _target_stage(s, past_price, signal, p, informed, mean_yield):
             p.yield_sensitivity,
         )
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        dilution = issuance / s.alpha_genesis[i] if p.dilution else 1.0
-        s.target_price[i] = market_target(
+        dilution = issuance / s.dilution_alpha[i] if p.dilution else 1.0
+        target = market_target(
             p.price_per_value, informed, s.true_value[i], signal[i] * tilt, dilution
         )
+        s.target_price[i] = target if s.started[i] > 0.0 else 0.0
 
 
 @inlined_rule
 def _moving_rate_stage(s, block, blocks, p):
     middle = block + 0.5 * (BLOCKS_PER_DAY - 1.0)
     for i in range(s.tao_reserve.size):
-        rate = moving_price_rate(
-            p.moving_price_base, middle - s.start_block[i], p.moving_price_halving_blocks
-        )
+        age = max(middle - s.start_block[i], 0.0)
+        rate = moving_price_rate(p.moving_price_base, age, p.moving_price_halving_blocks)
+        rate *= s.started[i]
         s.moving_rate[i] = rate
         s.moving_decay[i] = moving_price_decay(rate, blocks)
 
@@ -90,10 +91,11 @@ def population_wealth(block, world):
 
 
 @rule
-def decide(block, at, world, parameters, blocks):
+def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     """Scripted decisions of the day, from the state at the end of the day before."""
     p = parameters_of(parameters)
     s = subnet_rows(block)
+    registrations.start_subnets(block, world, parameters)
     n = s.tao_reserve.size
     mean_yield = 0.0
     if p.yield_sensitivity > 0.0:
@@ -104,6 +106,8 @@ def decide(block, at, world, parameters, blocks):
         informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
     past_price = block[at.price_history + world.day % at.price_days]
     signal = block[at.signal_history + world.day % at.signal_days]
+    if at.n_validators > 0:
+        voting.vote(block, scratch, ballot, validators, signal, parameters)
     _target_stage(s, past_price, signal, p, informed, mean_yield)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
@@ -119,8 +123,11 @@ def decide(block, at, world, parameters, blocks):
 def span(
     block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights
 ):
-    """One span: coinbase, then the four groups of trades in their drawn order."""
+    """One span: coinbase, then the four groups of trades in their drawn order, if there are pools."""
     spans.coinbase(block, scratch, at, world, learners, parameters, blocks, weights)
+    world.block += blocks
+    if parameters.injection == DIRECT:
+        return
     speed, purse_use, pool_limit, claimed = rates
     words = philox(world.world_key, world.episode, index, world.day, 0, ORDER)
     for group in permutation_of_four(words[0], words[1], words[2]):
@@ -141,19 +148,19 @@ def span(
             trades.scripted_stakers_trade(
                 block, scratch, world, parameters, speed, purse_use, pool_limit, weights
             )
-    world.block += blocks
 
 
 @inlined_rule
 def _value_stage(s, t, signal, p):
     for i in range(s.tao_reserve.size):
-        s.true_value[i] = next_value(
+        value = next_value(
             s.true_value[i],
             s.value_anchor[i],
             p.value_persistence,
             p.value_innovation_sd,
             t.gain[i],
         )
+        s.true_value[i] = value if s.value_anchor[i] > 0.0 else 0.0
         s.opinion[i] = next_opinion(
             s.opinion[i], p.opinion_persistence, p.opinion_innovation_sd, t.take[i]
         )
@@ -175,16 +182,26 @@ def produce(block, scratch, at, world, parameters):
 
 @rule
 def users_pay(block, scratch, world, parameters, weights):
-    """Users buy alpha for a part of the value they get, from `outside`; what they buy is recycled."""
+    """Users pay for a part of the value they get, from `outside`.
+
+    They buy alpha, which is recycled; where there are no pools they pay the owner.
+    """
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
-    due = p.revenue_share * row_sum(s.true_value)
+    for i in range(t.spent.size):
+        t.spent[i] = p.revenue_share * s.true_value[i] * s.started[i]
+    due = row_sum(t.spent)
     part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
     for i in range(t.spent.size):
-        t.spent[i] = part * p.revenue_share * s.true_value[i]
-    trades.buy_rows(s, t, weights, p.pool_fee)
-    for i in range(t.bought.size):
-        s.alpha_recycled[i] += t.bought[i]
+        t.spent[i] *= part
+    if p.injection == DIRECT:
+        for i in range(t.spent.size):
+            s.treasury[i] += t.spent[i]
+            t.fee[i] = 0.0
+    else:
+        trades.buy_rows(s, t, weights, p.pool_fee)
+        for i in range(t.bought.size):
+            s.alpha_recycled[i] += t.bought[i]
     world.revenue_paid = row_sum(t.spent)
     world.revenue_rationed = due * (1.0 - part)
     world.outside -= world.revenue_paid
@@ -192,11 +209,17 @@ def users_pay(block, scratch, world, parameters, weights):
 
 
 @rule
-def note_prices(block, world):
-    """Spot prices at the end of the day, and what is logged of the market."""
+def note_prices(block):
+    """Spot prices at the end of the day."""
     s = subnet_rows(block)
     for i in range(s.spot_price.size):
         s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+
+
+@rule
+def note_market(block, world):
+    """What is logged of the market."""
+    s = subnet_rows(block)
     hhi = 0.0
     for i in range(s.emission_share.size):
         hhi += s.emission_share[i] * s.emission_share[i]
@@ -250,12 +273,25 @@ def value_learners(block, scratch, at, learners, parameters, weights):
 
 
 @composed
-def day(block, scratch, at, world, learners, orders, parameters, trading, weights):
+def day(
+    block,
+    scratch,
+    ballot,
+    at,
+    world,
+    learners,
+    validators,
+    orders,
+    parameters,
+    trading,
+    weights,
+    trace,
+):
     """One day of one world; `trading` says whether learners' orders are executed today."""
     p = parameters_of(parameters)
     spans_per_day = p.spans_per_day
     blocks = BLOCKS_PER_DAY / spans_per_day
-    decide(block, at, world, parameters, blocks)
+    decide(block, scratch, ballot, at, world, validators, parameters, blocks)
     rates = (
         part_of_day(p.trade_speed, spans_per_day),
         part_of_day(p.max_purse_use, spans_per_day),
@@ -280,6 +316,8 @@ def day(block, scratch, at, world, learners, orders, parameters, trading, weight
             rates,
             weights,
         )
+        if index < trace.shape[0]:
+            copy_rows(block, trace[index])
     stake_yield = subnet_rows(block).stake_yield
     for i in range(stake_yield.size):
         stake_yield[i] *= spans_per_day
@@ -287,44 +325,83 @@ def day(block, scratch, at, world, learners, orders, parameters, trading, weight
     world.root_yield = (world.root_yield + accrued) * spans_per_day
     produce(block, scratch, at, world, parameters)
     users_pay(block, scratch, world, parameters, weights)
-    note_prices(block, world)
+    note_prices(block)
+    registrations.register(block, scratch, at, world, learners, parameters)
+    note_market(block, world)
     return_money(block, world, parameters)
     value_learners(block, scratch, at, learners, parameters, weights)
     world.day += 1
 
 
+@rule
+def copy_rows(block, copy):
+    """The named rows of every subnet after a span: the table that a trace is made of."""
+    for row in range(copy.shape[0]):
+        for i in range(copy.shape[1]):
+            copy[row, i] = block[row, i]
+
+
+@inlined_rule
+def pool_weights(block, weighted):
+    """The pools' weights, or None in the kernel that knows them to be 1/2."""
+    if weighted is None:
+        return None
+    return subnet_rows(block).pool_tao_weight
+
+
 @composed
-def advance_world(block, world, learners, parameters, orders, days, at, scratch):
-    """Advance one world by `days` days; learners' orders are executed on the first."""
-    s = subnet_rows(block)
-    equal_weights = True
-    for i in range(s.tao_reserve.size):
-        equal_weights = equal_weights and s.pool_tao_weight[i] == 0.5
-    for learner in range(at.n_learners):
-        learners[learner].traded = 0.0
-    for k in range(days):
-        if equal_weights:
-            day(block, scratch, at, world, learners, orders, parameters, k == 0, None)
-        else:
-            weights = s.pool_tao_weight
-            day(block, scratch, at, world, learners, orders, parameters, k == 0, weights)
+def advance_worlds(
+    state, parameters, orders, days, at, trace, first, last, equal_weights, weighted
+):
+    """Advance those worlds of a range whose pools have equal weights, or those that do not.
+
+    Learners' orders are executed on the first day. `weighted` is None in the kernel of equal weights: that
+    is how the compiler knows.
+    """
+    block, worlds, learners, validators = state
+    scratch = np.zeros((N_SCRATCH, block.shape[2]))
+    ballots = np.zeros((voting.N_COUNTS + at.n_validators, 1 + block.shape[2]))
+    rows = borrowed(scratch)
+    for w in range(first, last):
+        world = worlds[w]
+        if world.equal_weights != equal_weights:
+            continue
+        mine = borrowed(block[w])
+        for learner in range(at.n_learners):
+            learners[w, learner].traded = 0.0
+        for k in range(days):
+            day(
+                mine,
+                rows,
+                ballots,
+                at,
+                world,
+                learners[w],
+                validators[w],
+                orders[w],
+                parameters[w],
+                k == 0,
+                pool_weights(mine, weighted),
+                trace,
+            )
+    scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
 
 
 def _build(fingerprint):
-    def advance(block, worlds, learners, parameters, orders, days, at, first, last):
+    def advance_equal(state, parameters, orders, days, at, trace, first, last):
         _ = fingerprint  # part of the cache's key
-        scratch = np.zeros((N_SCRATCH, block.shape[2]))
-        rows = borrowed(scratch)
-        for w in range(first, last):
-            advance_world(
-                borrowed(block[w]), worlds[w], learners[w], parameters[w], orders[w], days, at, rows
-            )
-        scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
+        advance_worlds(state, parameters, orders, days, at, trace, first, last, True, None)
 
-    return compile_kernel(advance)
+    def advance_weighted(state, parameters, orders, days, at, trace, first, last):
+        _ = fingerprint
+        advance_worlds(state, parameters, orders, days, at, trace, first, last, False, True)
+
+    return compile_kernel(advance_equal), compile_kernel(advance_weighted)
 
 
-advance_kernel = _build(source_fingerprint())
+advance_equal, advance_weighted = _build(source_fingerprint())
+"""The compiled day, for worlds whose pools all have weight 1/2 and for the others: two kernels, so that a user
+waits for the compilation of one."""
 
 _THREADED_FROM = 16
 """Batches below this many worlds are not worth a second thread."""

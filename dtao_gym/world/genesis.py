@@ -5,13 +5,16 @@ import functools
 import numpy as np
 
 from dtao_gym.numerics import compile_kernel, source_fingerprint
-from dtao_gym.protocol.coinbase import root_proportion
+from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
-from dtao_gym.world.config import Config, ConfigError, parameters
+from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
+from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.parameters import parameters
 from dtao_gym.world.shocks import GENESIS, generator
 from dtao_gym.world.snapshot import Snapshot
-from dtao_gym.world.spans import share_out
-from dtao_gym.world.state import Layout, State, tao_total
+from dtao_gym.world.spans import all_root, share_out
+from dtao_gym.world.state import Layout, Scratch, State, offsets, tao_total
 
 REST_OF_ALPHA = {
     "miner_alpha": 3 / 8,
@@ -30,14 +33,17 @@ def _build(fingerprint):
             emission[i] = emission_per_block(SUPPLY_CAP - issuance[i])
             root_share[i] = root_proportion(1.0, root_weighted_tao, issuance[i])
 
-    def shares(block, worlds, parameters):
+    def shares(block, worlds, learners, parameters, at):
         """Emission shares and the sum of moving prices, as the first span will find them."""
         _ = fingerprint
-        share_out(block[0], worlds[0], parameters[0])
+        scratch = np.zeros((N_SCRATCH, block.shape[2]))
+        root = all_root(worlds[0], learners[0])
+        share_out(block[0], scratch, at, worlds[0], parameters[0], root, 1.0)
 
     return compile_kernel(rates), compile_kernel(shares)
 
 
+N_SCRATCH = len(Scratch._fields)
 _rates_kernel, _shares_kernel = _build(source_fingerprint())
 
 
@@ -68,7 +74,14 @@ def layout_of(config: Config) -> Layout:
         n_learners=config.n_learners,
         price_days=config.momentum_lag_days,
         signal_days=config.signal_lag_days + 1,
+        n_validators=_n_validators(config),
     )
+
+
+def _n_validators(config: Config) -> int:
+    if config.root_validators is not None:
+        return config.root_validators
+    return MAX_ROOT_VALIDATORS if config.era_part("allocation") == "root_vote" else 0
 
 
 def world_key(config: Config, seed: int) -> int:
@@ -106,6 +119,9 @@ def _unkeyed(config: Config, key: int, episode: int) -> State:
     _place_subnets(state, snapshot, chosen, config)
     _place_rest(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
+    _place_voters(state, config)
+    if _has_no_pools(config):
+        _turn_alpha_into_root_stake(state)
     _place_rates(state, config)
     state.worlds["tao_genesis"] = tao_total(state)
     return state
@@ -142,8 +158,19 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
     }
     for name, part in REST_OF_ALPHA.items():
         rows[name] = part * (outstanding - stakers)
+    rows |= {
+        "dilution_alpha": issuance,
+        "registered_block": snapshot.registered_block[chosen],
+        "started": 1.0,
+        "legacy": snapshot.registered_block[chosen] < PRUNING_SINCE_BLOCK,
+        "reserve_counts": snapshot.registered_block[chosen] >= RESERVE_COUNTS_SINCE_BLOCK,
+        "flow_mark": snapshot.tao_reserve[chosen],
+        "user_flow_ema": snapshot.user_flow_ema[chosen],
+        "protocol_flow_ema": snapshot.protocol_flow_ema[chosen],
+    }
     for name, values in rows.items():
         state.row(name)[0] = values
+    state.worlds["equal_weights"] = (weight == 0.5).all()
     state.section("price_history")[0] = price
     state.section("signal_history")[0] = value
 
@@ -151,9 +178,11 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
 def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
     """The subnets that are not simulated: sums, their pools' TAO, and what they pay root."""
     rest = np.setdiff1d(np.arange(snapshot.n_subnets), chosen)
-    moving = np.minimum(snapshot.moving_price[rest], 1.0)
+    full = np.minimum(snapshot.moving_price, 1.0)
+    moving = full[rest] ** config.share_exponent
     demand = moving * (1.0 - snapshot.miner_burned[rest])
     enabled = snapshot.emission_enabled[rest]
+    total = full[snapshot.emission_enabled].sum()
     issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
     emission, root_share = _rates(issuance, config.tao_weight * snapshot.root_stake_tao)
     root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
@@ -164,6 +193,10 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     world["rest_enabled_count"] = enabled.sum()
     world["rest_enabled_moving_price"] = moving[enabled].sum()
     world["rest_enabled_burn_weighted"] = demand[enabled].sum()
+    world["rest_root_weighted"] = (demand * root_share).sum()
+    world["rest_enabled_root_weighted"] = (demand * root_share)[enabled].sum()
+    # what is no weight over a sum: the rest keeps its share of the prices of genesis
+    world["rest_share"] = full[rest][enabled].sum() / total if total > 0.0 else 0.0
     world["rest_root_income"] = (root_alpha * snapshot.spot_price[rest]).sum()
     world["aggregate"] = snapshot.tao_reserve[rest].sum()
 
@@ -173,7 +206,9 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     informed = config.informed_share_stakers
     root = snapshot.root_stake_tao
     purses = root * config.purse_share / (1.0 - config.purse_share)
-    world["block"] = snapshot.block
+    world["block"] = world["genesis_block"] = snapshot.block
+    world["last_lock"] = config.entry_lock_tao
+    world["last_lock_block"] = snapshot.registered_block.max()
     world["chain_issuance"] = snapshot.chain_issuance_tao
     world["block_emission"] = _rates(snapshot.chain_issuance_tao)[0][0]
     world["root_informed"] = informed * root
@@ -194,10 +229,40 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world["welfare"] = state.row("true_value").sum()
 
 
+def _place_voters(state: State, config: Config) -> None:
+    if state.layout.n_validators:
+        top5 = config.validator_top5
+        state.validators["stake"] = validator_stakes(state.layout.n_validators, top5)
+        state.validators["root_share"] = config.root_column_share
+
+
+def _has_no_pools(config: Config) -> bool:
+    return INJECTIONS[config.era_part("injection")] == DIRECT
+
+
+def _turn_alpha_into_root_stake(state: State) -> None:
+    """Undo what the chain did in February 2025: there are no pools, and all stake is TAO on root."""
+    world = state.worlds[0]
+    pools = state.row("tao_reserve")[0].sum()
+    world["root_informed"] += world["informed_weight"] * pools
+    world["root_uninformed"] += pools - world["informed_weight"] * pools
+    emptied = ("tao_reserve", "alpha_reserve", "alpha_outstanding", "alpha_genesis", "spot_price")
+    emptied += ("moving_price", "alpha_emission", "target_price", "flow_mark", *REST_OF_ALPHA)
+    for name in (*emptied, "informed_alpha", "uninformed_alpha"):
+        state.row(name)[0] = 0.0
+    state.section("price_history")[0] = 0.0
+    for name in ("moving_price", "burn_weighted", "root_weighted"):
+        world[f"rest_{name}"] = world[f"rest_enabled_{name}"] = 0.0
+    world["rest_root_income"] = 0.0
+    world["price_sum"] = 0.0
+
+
 def _place_rates(state: State, config: Config) -> None:
     """Shares and yields as the first span will find them, so that the first observation is not blank."""
     world = state.worlds[0]
-    _shares_kernel(state.block, state.worlds, np.atleast_1d(parameters(config)))
+    records = np.atleast_1d(parameters(config))
+    at = offsets(state.layout)
+    _shares_kernel(state.block, state.worlds, state.learners, records, at)
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]

@@ -2,7 +2,8 @@
 
 A snapshot on disk is `NAME.csv`, one row for each subnet, and beside it `NAME.json`, with the numbers
 about the chain and where everything comes from. Amounts are whole TAO and whole alpha (not rao), each
-at most 21 million; prices are TAO per alpha.
+at most 21 million; prices are TAO per alpha. Flows are moving averages with a half-life of 30 days, in TAO
+per block: what stakers bring to a subnet less what they take, and what the protocol puts in.
 
 | column            | allowed                         | where left out |
 |-------------------|---------------------------------|----------------|
@@ -15,6 +16,8 @@ at most 21 million; prices are TAO per alpha.
 | moving_price      | at least 0                      | = spot_price   |
 | miner_burned      | 0 to 1, of the miners' emission | = 0            |
 | emission_enabled  | true or false                   | = true         |
+| user_flow_ema     | -1000 to 1000                   | = 0            |
+| protocol_flow_ema | -1000 to 1000                   | = 0            |
 
 There are 1 to 128 rows. Root, netuid 0, is none of them: its TAO is `root_stake_tao`. The JSON needs
 `block`, `root_stake_tao` and `chain_issuance_tao`; `name`, `date` and `columns_imputed` are read where
@@ -47,12 +50,21 @@ COLUMNS: dict[str, type] = {
     "moving_price": np.float64,
     "miner_burned": np.float64,
     "emission_enabled": np.bool_,
+    "user_flow_ema": np.float64,
+    "protocol_flow_ema": np.float64,
 }
 """The columns of a table in their order, and what they are stored as."""
 
-OPTIONAL_COLUMNS = ("moving_price", "miner_burned", "emission_enabled")
+OPTIONAL_COLUMNS = (
+    "moving_price",
+    "miner_burned",
+    "emission_enabled",
+    "user_flow_ema",
+    "protocol_flow_ema",
+)
 MAX_SUBNETS = 128
 MAX_SUPPLY = 21_000_000  # of TAO, and of the alpha of each subnet
+MAX_FLOW = 1000  # TAO per block, more than a third of all TAO in a day
 TAO_WEIGHT_RANGE = (0.01, 0.99)
 EQUAL_WEIGHT_TOLERANCE = 1e-6  # a price of 9 decimals tells no weights apart that are closer
 
@@ -86,6 +98,8 @@ class Snapshot:
     moving_price: np.ndarray
     miner_burned: np.ndarray
     emission_enabled: np.ndarray
+    user_flow_ema: np.ndarray
+    protocol_flow_ema: np.ndarray
     imputed: tuple[str, ...] = ()
     """The columns that the source lacks and an assumption fills."""
     source: InitVar[str | None] = None
@@ -205,6 +219,7 @@ class Snapshot:
 
         above_zero = f"above 0, up to {MAX_SUPPLY} (whole TAO or alpha, not rao)"
         from_zero = f"0 to {MAX_SUPPLY} (whole TAO or alpha, not rao)"
+        flow = f"-{MAX_FLOW} to {MAX_FLOW} (whole TAO per block, not rao)"
         for column, low, high, allowed in (
             ("netuid", 1, 65535, "1 to 65535"),
             ("registered_block", 0, self.block, f"0 to {self.block}, the block of the snapshot"),
@@ -214,6 +229,8 @@ class Snapshot:
             ("spot_price", _ABOVE_ZERO, MAX_SUPPLY, above_zero),
             ("moving_price", 0.0, MAX_SUPPLY, from_zero),
             ("miner_burned", 0.0, 1.0, "0 to 1"),
+            ("user_flow_ema", -MAX_FLOW, MAX_FLOW, flow),
+            ("protocol_flow_ema", -MAX_FLOW, MAX_FLOW, flow),
         ):
             values = getattr(self, column)
             outside = ~((values >= low) & (values <= high))  # a NaN is outside
@@ -357,6 +374,8 @@ def _read_table(path: Path, text: str) -> tuple[dict[str, Any], set[str]]:
     columns.setdefault("moving_price", columns["spot_price"])
     columns.setdefault("miner_burned", [0.0] * n)
     columns.setdefault("emission_enabled", [True] * n)
+    columns.setdefault("user_flow_ema", [0.0] * n)
+    columns.setdefault("protocol_flow_ema", [0.0] * n)
     return columns, missing
 
 

@@ -9,35 +9,60 @@ pools, or None where all are 1/2: then the general pool formulas disappear from 
 from dtao_gym.numerics import inlined_rule, row_sum, rule
 from dtao_gym.protocol.allocation import (
     PRICE,
-    PRICE_BURN,
+    PRICE_BURN_GATE,
+    PRICE_ROOTPROP,
+    UNIFORM,
+    USER_RULE,
+    Market,
     Rest,
+    RuleSettings,
+    demand_shares,
     emission_shares,
+    flow_ema_decay,
+    mass_quantile_bar,
+    next_flow_ema,
 )
 from dtao_gym.protocol.coinbase import (
     CLAIMABLE,
+    DIRECT,
     SOLD,
     coinbase_span,
     moving_price_rate,
     next_moving_price,
+    root_proportion,
     root_sell_open,
     split_alpha_out,
 )
-from dtao_gym.protocol.issuance import SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import spot_price
-from dtao_gym.world.config import parameters_of
+from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 from dtao_gym.world.trades import sell_rows
+
+BAR_REFRESH_BLOCKS = 360.0
+"""Blocks between two readings of the gate's bar."""
+ROUNDING = 1e-9
+"""Part of a block's TAO below which a gap in the sum of shares is rounding."""
 
 
 @rule
 def rest_of_market(world, allocation):
     """The frozen subnets as the allocation rule sees them."""
-    demand, enabled = world.rest_count, world.rest_enabled_count
-    if allocation == PRICE:
+    demand, enabled = world.rest_burn_weighted, world.rest_enabled_burn_weighted
+    if allocation == UNIFORM:
+        demand, enabled = world.rest_count, world.rest_enabled_count
+    elif allocation == PRICE:
         demand, enabled = world.rest_moving_price, world.rest_enabled_moving_price
-    elif allocation == PRICE_BURN:
-        demand, enabled = world.rest_burn_weighted, world.rest_enabled_burn_weighted
-    return Rest(world.rest_moving_price, demand, world.rest_enabled_moving_price, enabled)
+    elif allocation == PRICE_ROOTPROP:
+        demand, enabled = world.rest_root_weighted, world.rest_enabled_root_weighted
+    return Rest(
+        demand,
+        enabled,
+        world.rest_moving_price,
+        world.rest_enabled_moving_price,
+        world.rest_share,
+    )
 
 
 @rule
@@ -50,12 +75,13 @@ def all_root(world, learners):
 
 
 @inlined_rule
-def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weights):
+def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, sells, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         span = coinbase_span(
             blocks,
             block_emission * s.emission_share[i],
+            block_emission,
             s.alpha_emission[i],
             s.tao_reserve[i],
             s.alpha_reserve[i],
@@ -64,16 +90,17 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weigh
             root_weighted_tao,
             p.owner_cut,
             p.injection,
+            destroyed,
             sells,
         )
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
         if weights is not None:
             weights[i] = span.pool_tao_weight
-        s.protocol_alpha[i] += span.alpha_bought
-        s.alpha_outstanding[i] += span.alpha_bought + blocks * s.alpha_emission[i]
         t.injected[i] = span.alpha_injected
+        t.alpha_bought[i] = span.alpha_bought
         t.root_alpha[i] = span.root_alpha
+        t.root_sold[i] = span.root_alpha_to_sell
         t.unused_tao[i] = span.tao_unused
 
 
@@ -81,7 +108,7 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, sells, weigh
 def _sell_root(s, t, late, weights):
     """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
     for i in range(t.sold.size):
-        t.sold[i] = t.root_alpha[i]
+        t.sold[i] = t.root_sold[i]
         t.held_tao[i] = late * (s.tao_reserve[i] - t.open_tao[i])
         t.held_alpha[i] = late * (s.alpha_reserve[i] - t.open_alpha[i])
         s.tao_reserve[i] -= t.held_tao[i]
@@ -99,9 +126,9 @@ def _moving_price_stage(s, blocks, block, p, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
-        rate = moving_price_rate(
-            p.moving_price_base, middle - s.start_block[i], p.moving_price_halving_blocks
-        )
+        age = max(middle - s.start_block[i], 0.0)
+        rate = moving_price_rate(p.moving_price_base, age, p.moving_price_halving_blocks)
+        rate *= s.started[i]
         # the decay of the day's middle, corrected for the age of this span to second order
         drift = blocks * (rate - s.moving_rate[i]) / (1.0 - s.moving_rate[i])
         decay = s.moving_decay[i] * (1.0 - drift + 0.5 * drift * drift)
@@ -137,14 +164,39 @@ def _stakers_share_stage(s, t, root_part):
 
 
 @inlined_rule
-def _mint_ledger_stage(s, t, blocks, kept_part, sold_part):
-    """Root's alpha is kept as claims, or has been sold; the rest of it is recycled."""
+def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
+    """Bought alpha is destroyed or kept; root's alpha is kept as claims, or has been sold; the rest is recycled."""
     for i in range(s.tao_reserve.size):
-        s.alpha_minted[i] += t.injected[i] + blocks * s.alpha_emission[i]
+        minted = blocks * s.alpha_emission[i]
         left = t.root_alpha[i] * (1.0 - kept_part)
-        s.alpha_outstanding[i] -= left
-        s.alpha_recycled[i] += left - t.sold[i] * sold_part
+        kept = t.alpha_bought[i] * (1.0 - destroyed)
+        s.protocol_alpha[i] += kept
+        s.alpha_minted[i] += t.injected[i] + minted
+        s.alpha_outstanding[i] += minted - left + kept
+        s.alpha_recycled[i] += left - t.sold[i] * sold_part + t.alpha_bought[i] - kept
         s.stake_yield[i] = t.gain[i]
+
+
+@inlined_rule
+def _flow_stage(s, blocks, decay):
+    """Bring the flow averages up to date with what has happened since the last time.
+
+    What a reserve gained beyond the protocol's own part is what stakers brought, net of fees.
+    """
+    for i in range(s.tao_reserve.size):
+        users = s.tao_reserve[i] - s.flow_mark[i] - s.protocol_flow[i]
+        averaged = decay if s.started[i] > 0.0 else 1.0
+        s.user_flow_ema[i] = next_flow_ema(s.user_flow_ema[i], users / blocks, averaged)
+        s.protocol_flow_ema[i] = next_flow_ema(
+            s.protocol_flow_ema[i], s.protocol_flow[i] / blocks, averaged
+        )
+        s.flow_mark[i] = s.tao_reserve[i]
+
+
+@inlined_rule
+def _flow_mark_stage(s):
+    for i in range(s.tao_reserve.size):
+        s.protocol_flow[i] = s.tao_reserve[i] - s.flow_mark[i]
 
 
 @rule
@@ -177,6 +229,7 @@ def _learners_dividends(block, scratch, at, learners, root, parameters, kept_par
 def _pay_root(world, learners, amount, root):
     """Divide TAO among root stakers in proportion to stake."""
     if not root > 0.0:
+        world.root_validators += amount
         return
     rate = amount / root
     world.root_informed += world.root_informed * rate
@@ -186,33 +239,91 @@ def _pay_root(world, learners, amount, root):
         learners[learner].root += learners[learner].root * rate
 
 
-@rule
-def share_out(block, world, parameters):
-    """Emission shares from the stored moving prices; returns the share of the frozen subnets."""
-    p = parameters_of(parameters)
-    s = subnet_rows(block)
-    if p.halving:
-        world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
+@inlined_rule
+def _market(s, t, signal, root_weighted_tao, world, allocation):
+    """What an allocation rule may read, at the beginning of a span; a chain's rule gets what it needs of it."""
+    for i in range(s.tao_reserve.size):
+        t.paid[i] = s.emission_enabled[i] * s.started[i]
+    if allocation in (PRICE_ROOTPROP, USER_RULE):
         for i in range(s.tao_reserve.size):
             issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-            s.alpha_emission[i] = emission_per_block(SUPPLY_CAP - issuance)
-    rest = rest_of_market(world, p.allocation)
-    world.moving_price_sum = rest.moving_price + row_sum(s.moving_price)
-    return emission_shares(
-        p.allocation, s.moving_price, s.miner_burned, s.emission_enabled, rest, s.emission_share
+            t.root_share[i] = root_proportion(1.0, root_weighted_tao, issuance)
+    if allocation == USER_RULE:
+        for i in range(s.tao_reserve.size):
+            t.age_days[i] = (world.block - s.start_block[i]) / BLOCKS_PER_DAY
+            s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
+    return Market(
+        s.moving_price,
+        s.spot_price,
+        s.miner_burned,
+        t.paid,
+        s.user_flow_ema,
+        s.protocol_flow_ema,
+        t.root_share,
+        signal,
+        s.vote_share,
+        t.age_days,
+        s.knowledge_disclosed,
     )
 
 
 @rule
-def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
-    """Shares, minting, injection, dividends and moving prices of a span."""
+def share_out(block, scratch, at, world, parameters, root, blocks):
+    """Emission rates, and emission shares from what was stored before; returns the share of the frozen subnets."""
     p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
-    rest_share = share_out(block, world, parameters)
-    root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
+    if p.halving:
+        world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
+        pools = 0.0 if p.injection == DIRECT else 1.0
+        for i in range(s.tao_reserve.size):
+            issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+            rate = emission_per_block(SUPPLY_CAP - issuance)
+            s.alpha_emission[i] = rate * s.started[i] * pools
+    rest = rest_of_market(world, p.allocation)
+    world.moving_price_sum = rest.moving_price + row_sum(s.moving_price)
+    signal = block[at.signal_history + world.day % at.signal_days]
+    market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
+    if p.allocation == USER_RULE:
+        error = apply_user_rule(p.rule_address, market, rest, s.emission_share)
+        world.rule_error = max(world.rule_error, error)
+        return rest.share
+    refresh = world.gate_bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks
+    settings = RuleSettings(p.share_exponent, p.gate_bar, p.flow_cutoff, p.norm_exponent)
+    if p.allocation == PRICE_BURN_GATE and p.gate_from_quantile == 1:
+        if refresh:
+            demand_shares(market, settings, rest, s.emission_share)
+            world.gate_bar = mass_quantile_bar(s.emission_share, p.gate_quantile, t.gain)
+        settings = RuleSettings(p.share_exponent, world.gate_bar, p.flow_cutoff, p.norm_exponent)
+    return emission_shares(p.allocation, market, settings, rest, s.emission_share)
+
+
+@rule
+def pay_directly(block, scratch, world, parameters, blocks):
+    """Before there were pools: owners and miners are paid the block's TAO; returns what all stake earns."""
+    p = parameters_of(parameters)
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    for i in range(t.sold.size):
+        tao = blocks * world.block_emission * s.emission_share[i]
+        owner, miners, validators, _ = split_alpha_out(tao, p.owner_cut, 0.0)
+        s.treasury[i] += owner * p.reinvest_share
+        s.stake_yield[i] = 0.0
+        t.proceeds[i] = miners + owner * (1.0 - p.reinvest_share)
+        t.gain[i] = validators
+        t.root_alpha[i] = 0.0
+    world.outside += row_sum(t.proceeds)
+    return row_sum(t.gain)
+
+
+@rule
+def mint_into_pools(
+    block, scratch, at, world, learners, parameters, blocks, weights, root, root_open
+):
+    """Minting, injection, dividends and moving prices; returns root's TAO, and TAO that pools could not take."""
+    p = parameters_of(parameters)
+    s, t = subnet_rows(block), scratch_rows(scratch)
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
     keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
-    root = all_root(world, learners)
+    destroyed = 1.0 if p.bought_destroyed == 1 else 0.0
     scripted_root = world.root_informed + world.root_uninformed + world.root_validators
     scripted_share = scripted_root / root if root > 0.0 else 1.0
 
@@ -220,7 +331,9 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
         for i in range(t.open_tao.size):
             t.open_tao[i] = s.tao_reserve[i]
             t.open_alpha[i] = s.alpha_reserve[i]
-    _mint_stage(s, t, blocks, world.block_emission, p.tao_weight * root, p, sells, weights)
+    _mint_stage(
+        s, t, blocks, world.block_emission, p.tao_weight * root, p, destroyed, sells, weights
+    )
     root_tao = 0.0
     if sells > 0.0:
         # on average, what is still to come of a span is this part of it
@@ -229,13 +342,30 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     _learners_stake(block, scratch, at)
     _insiders_share_stage(s, t, blocks, p, keeps)
     _stakers_share_stage(s, t, keeps * (1.0 - p.validator_take) * scripted_share)
-    _mint_ledger_stage(s, t, blocks, keeps, sells)
+    _mint_ledger_stage(s, t, blocks, destroyed, keeps, sells)
     _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
+    return root_tao, row_sum(t.unused_tao)
 
+
+@rule
+def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
+    """Shares, minting, injection, dividends and moving prices of a span."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    root = all_root(world, learners)
+    _flow_stage(s, blocks, flow_ema_decay(p.flow_ema_base, blocks))
+    rest_share = share_out(block, scratch, at, world, parameters, root, blocks)
+    root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
+    if p.injection == DIRECT:
+        root_tao, unused = pay_directly(block, scratch, world, parameters, blocks), 0.0
+    else:
+        root_tao, unused = mint_into_pools(
+            block, scratch, at, world, learners, parameters, blocks, weights, root, root_open
+        )
+    _flow_mark_stage(s)
     minted = blocks * world.block_emission
-    unused = row_sum(t.unused_tao)
-    if not row_sum(s.emission_share) + rest_share > 0.0:
-        unused = minted
+    unclaimed = 1.0 - rest_share - row_sum(s.emission_share)
+    unused += minted * unclaimed if unclaimed > ROUNDING else 0.0
     world.minted += minted
     world.recycled += unused
     world.chain_issuance += minted - unused

@@ -55,11 +55,35 @@ class Subnets(NamedTuple):
     """Since genesis; recycled alpha leaves the issuance."""
     alpha_genesis: Row
     """Issuance (pool and outstanding) at genesis."""
+    dilution_alpha: Row
+    """Issuance at which stakers' target price is undiluted."""
+    registered_block: Row
+    """-1 where the slot is empty."""
     start_block: Row
+    started: Row
+    """1 once the owner has made the start call: emission and staking; else 0."""
+    lock_tao: Row
+    """What the owner paid to register."""
+    legacy: Row
+    """1 if registered when subnets could not be pruned: the owner is refunded what its cut has not repaid."""
+    reserve_counts: Row
+    """1 if registered since the pool's own alpha takes part in the payout of a dissolution."""
     miner_burned: Row
     """Part of the miners' incentive that is burned, 0 to 1."""
     emission_enabled: Row
     """0 or 1."""
+    user_flow_ema: Row
+    """Average net TAO that stakers bring, TAO per block."""
+    protocol_flow_ema: Row
+    """Average net TAO that the protocol puts in, TAO per block."""
+    protocol_flow: Row
+    """TAO that the protocol has put in since the averages were brought up to date."""
+    flow_mark: Row
+    """Reserve of TAO when the averages were brought up to date."""
+    vote_share: Row
+    """Share of the root validators' vote."""
+    knowledge_disclosed: Row
+    """Knowledge that the subnet has made public."""
     moving_rate: Row
     """Weight of one block's price in the moving price, at the middle of the day."""
     moving_decay: Row
@@ -91,7 +115,16 @@ class Scratch(NamedTuple):
     held_alpha: Row
     injected: Row
     root_alpha: Row
+    root_sold: Row
+    """What of root's alpha is sold now."""
+    alpha_bought: Row
+    """By the chain."""
     unused_tao: Row
+    root_share: Row
+    """Root proportion before the span."""
+    age_days: Row
+    paid: Row
+    """1 where TAO emission is enabled and the subnet is started."""
     gain: Row
     """Alpha dividends per staked alpha."""
     take: Row
@@ -111,6 +144,14 @@ WORLD_DTYPE = np.dtype(
         ("episode", np.uint64),
         ("day", np.int64),
         ("block", np.float64),
+        ("genesis_block", np.float64),
+        ("equal_weights", np.bool_),  # whether every pool has had weight 1/2 since genesis
+        ("rule_error", np.int64),  # what was wrong with the shares of a user's rule, 0: nothing
+        # registrations
+        ("last_lock", np.float64),
+        ("last_lock_block", np.float64),
+        ("registrations", np.int64),  # since genesis
+        ("dissolutions", np.int64),  # since genesis
         ("tao_genesis", np.float64),
         ("chain_issuance", np.float64),
         ("block_emission", np.float64),
@@ -130,12 +171,16 @@ WORLD_DTYPE = np.dtype(
         ("rest_count", np.float64),
         ("rest_moving_price", np.float64),
         ("rest_burn_weighted", np.float64),
+        ("rest_root_weighted", np.float64),
         ("rest_enabled_count", np.float64),
         ("rest_enabled_moving_price", np.float64),
         ("rest_enabled_burn_weighted", np.float64),
+        ("rest_enabled_root_weighted", np.float64),
+        ("rest_share", np.float64),  # under rules that are no weights over a sum
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
         # what is known at the end of a day
         ("informed_weight", np.float64),
+        ("gate_bar", np.float64),  # demand share at which the gate lets half through
         ("moving_price_sum", np.float64),
         ("price_sum", np.float64),  # spot prices of the simulated subnets
         ("emission_hhi", np.float64),  # sum of squared emission shares of the simulated subnets
@@ -143,6 +188,13 @@ WORLD_DTYPE = np.dtype(
         ("root_yield", np.float64),  # TAO per TAO and day, at the last span
         ("revenue_paid", np.float64),  # TAO of the day
         ("revenue_rationed", np.float64),  # TAO of the day that `outside` could not pay
+    ]
+)
+
+VALIDATOR_DTYPE = np.dtype(
+    [
+        ("stake", np.float64),  # share of the stake of all root validators
+        ("root_share", np.float64),  # part of its vote for root itself
     ]
 )
 
@@ -167,6 +219,7 @@ class Layout:
     price_days: int = 20
     signal_days: int = 8
     pipeline_stages: int = 0
+    n_validators: int = 0
 
     @property
     def sections(self) -> dict[str, slice]:
@@ -199,6 +252,7 @@ class Offsets(NamedTuple):
     price_days: int
     signal_history: int
     signal_days: int
+    n_validators: int
 
 
 def offsets(layout: Layout) -> Offsets:
@@ -212,6 +266,7 @@ def offsets(layout: Layout) -> Offsets:
         layout.price_days,
         at["signal_history"],
         layout.signal_days,
+        layout.n_validators,
     )
 
 
@@ -235,13 +290,14 @@ scratch_rows = unpacker(Scratch, "source[{i}]")
 class State:
     """The arrays of `n_worlds` worlds; plain data that copies, pickles and saves."""
 
-    ARRAYS = ("block", "worlds", "learners")
+    ARRAYS = ("block", "worlds", "learners", "validators")
 
     def __init__(self, layout: Layout, n_worlds: int):
         self.layout = layout
         self.block = np.zeros((n_worlds, layout.n_rows, layout.n_subnets))
         self.worlds = np.zeros(n_worlds, WORLD_DTYPE)
         self.learners = np.zeros((n_worlds, layout.n_learners), LEARNER_DTYPE)
+        self.validators = np.zeros((n_worlds, layout.n_validators), VALIDATOR_DTYPE)
 
     @property
     def n_worlds(self) -> int:
@@ -250,7 +306,8 @@ class State:
     def row(self, name: str) -> np.ndarray:
         """View `(n_worlds, n_subnets)` of a row of `Subnets`.
 
-        The engine reads `spot_price`: refresh it if you write reserves or weights.
+        The engine reads `spot_price` and the world's `equal_weights`: refresh them if you write reserves or
+        weights.
         """
         return self.block[:, ROW_OF[name]]
 

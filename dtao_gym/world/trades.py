@@ -7,7 +7,7 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 from dtao_gym.numerics import inlined_rule, row_sum, rule
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
-from dtao_gym.world.config import parameters_of
+from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
 
@@ -94,6 +94,7 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
     sell_rows(s, t, weights, None)
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
+        s.protocol_flow[i] -= t.proceeds[i]
         # what a pool refuses stays claimable
         t.claimed[i] = claimed if t.sold[i] > 0.0 or swap == 0.0 else 0.0
         t.proceeds[i] = t.proceeds[i] * p.root_swap_share / max(t.sold[i], 1e-300)
@@ -202,7 +203,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
     """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
 
     Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
-    which the chain takes one fee, on the sale.
+    which the chain takes one fee, on the sale. Subnets that are not started take no orders.
     """
     p = parameters_of(parameters)
     s = subnet_rows(block)
@@ -210,6 +211,8 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
     wanted = 0.0
     for i in range(alpha.size):
         amount = min(max(-orders[i] * part, 0.0), alpha[i])
+        if not s.started[i] > 0.0:
+            continue
         wanted += max(orders[i] * part, 0.0)
         if amount > 0.0:
             out, taken, fee, tao_reserve, alpha_reserve = sell(
@@ -236,7 +239,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
     fee_rate = p.pool_fee * (1.0 - moved)
     for i in range(alpha.size):
         amount = min(max(orders[i] * part, 0.0) * scale, me.root)
-        if amount >= p.min_order_tao * part and amount > 0.0:
+        if amount >= p.min_order_tao * part and amount > 0.0 and s.started[i] > 0.0:
             out, taken, fee, s.tao_reserve[i], s.alpha_reserve[i] = buy(
                 s.tao_reserve[i],
                 s.alpha_reserve[i],

@@ -9,7 +9,7 @@ import pytest
 from dtao_gym.envs.roles import GLOBAL_FEATURES, LOGIT_SCALE, ROLES, SUBNET_FEATURES, target_action
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.numerics import exp, tanh
-from dtao_gym.world.config import PARAMETERS_DTYPE
+from dtao_gym.world.parameters import PARAMETERS_DTYPE
 
 WIDTH = len(SUBNET_FEATURES)
 NOTHING_ELSE_MOVES = {

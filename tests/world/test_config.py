@@ -9,7 +9,8 @@ import yaml
 
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import PARAMETERS_DTYPE, Config, ConfigError, Parameters, parameters
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.parameters import PARAMETERS_DTYPE, Parameters, parameters
 from dtao_gym.world.snapshot import SnapshotError
 
 

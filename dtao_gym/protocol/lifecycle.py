@@ -1,0 +1,148 @@
+"""Life cycle of a subnet: what registration costs, how its pool starts, who is pruned and who is paid then.
+
+Source: subtensor `coinbase/root.rs`, `subnets/subnet.rs`, `staking/stake_utils.rs` and `staking/remove_stake.rs`.
+Amounts may be in any unit as long as all of a call are in the same; the chain counts in rao and rounds down
+at every step, which whoever compares with it does himself.
+"""
+
+from dtao_gym.numerics import inlined_rule, rule
+
+SEEDINGS = {"minimum": 0, "median_price": 1}
+"""How a new pool starts.
+
+* `minimum`: the minimum lock in TAO beside as much alpha, the rest of the lock is burned (until April 2026).
+* `median_price`: the whole lock, beside as much alpha as it is worth at the median price (from April 2026).
+"""
+MINIMUM, MEDIAN_PRICE = SEEDINGS.values()
+
+LOCK_INTERVAL_BLOCKS = 57_600
+"""Blocks in which the lock cost falls by one lock while a block mints 1 TAO (since September 2025)."""
+
+IMMUNITY_BLOCKS = 864_000
+"""Age below which a subnet is not pruned: 120 days."""
+
+SUBNET_LIMIT = 128
+"""Number of subnets at which a registration prunes one."""
+
+PRUNING_SINCE_BLOCK = 6_457_000
+"""About the block of 17 September 2025: subnets registered before it are legacy subnets."""
+
+RESERVE_COUNTS_SINCE_BLOCK = 8_322_000
+"""About the block of 3 June 2026 (spec 413): the pool's own alpha of later subnets takes part in a payout."""
+
+
+@inlined_rule
+def effective_interval(stored_interval, block_emission):
+    """Blocks in which the lock cost falls by one lock; `block_emission` in TAO per block."""
+    return stored_interval * block_emission
+
+
+@inlined_rule
+def fall_of_lock_cost(last_lock, interval):
+    """How much the lock cost falls in a block. The chain floors it to a whole rao."""
+    return last_lock / interval if interval > 0.0 else 0.0
+
+
+@inlined_rule
+def lock_cost_after(last_lock, min_lock, last_lock_block, block, fall):
+    """Cost of a registration at `block` if it falls by `fall` in every block since the last one.
+
+    Twice the last lock less what has fallen off, at least `min_lock`; before the first registration
+    (`last_lock_block` 0) it starts from one lock.
+    """
+    start = last_lock if last_lock_block == 0 else 2.0 * last_lock
+    return max(start - fall * max(block - last_lock_block, 0), min_lock)
+
+
+@inlined_rule
+def lock_cost(last_lock, min_lock, last_lock_block, block, interval):
+    """The same from the interval: back to the last lock after one interval, to `min_lock` within two."""
+    fall = fall_of_lock_cost(last_lock, interval)
+    return lock_cost_after(last_lock, min_lock, last_lock_block, block, fall)
+
+
+@inlined_rule
+def seed_pool(seeding, lock, min_lock, median):
+    """(tao_reserve, alpha_reserve, burned) of a new subnet; `seeding` is an id of `SEEDINGS`.
+
+    `lock` and `min_lock` in TAO, `median` in TAO per alpha, above 0 (`median_price`).
+    """
+    if seeding == MINIMUM:
+        tao_reserve = min(min_lock, lock)
+        return tao_reserve, tao_reserve, lock - tao_reserve
+    return lock, lock / median, 0.0
+
+
+@rule
+def _positive_at(values, place):
+    """The positive number with `place` positive numbers before it in ascending order."""
+    for i in range(values.size):
+        below, not_above = 0, 0
+        for j in range(values.size):
+            if values[j] > 0.0:
+                below += values[j] < values[i]
+                not_above += values[j] <= values[i]
+        if values[i] > 0.0 and below <= place < not_above:
+            return values[i]
+    return 0.0
+
+
+@rule
+def median_price(spot_prices):
+    """Median of the positive spot prices, the mean of the middle two if even in number; 1.0 if there is none."""
+    count = 0
+    for i in range(spot_prices.size):
+        count += spot_prices[i] > 0.0
+    if count == 0:
+        return 1.0
+    return 0.5 * (
+        _positive_at(spot_prices, (count - 1) // 2) + _positive_at(spot_prices, count // 2)
+    )
+
+
+@inlined_rule
+def is_immune(registered_block, block, immunity_blocks):
+    """Whether a subnet is still too young to be pruned."""
+    return block < registered_block + immunity_blocks
+
+
+@rule
+def subnet_to_prune(key, registered_block, immune):
+    """Index of the subnet that makes room for a new one, -1 if all are immune.
+
+    The lowest key (the chain's is the moving price) of those not immune; of equals the one registered first,
+    of those the lowest index. Arrays with one entry per subnet; an entry of `immune` counts if it is not 0.
+    """
+    found = -1
+    for i in range(key.size):
+        if immune[i]:
+            continue
+        lower = found < 0 or key[i] < key[found]
+        if lower or (key[i] == key[found] and registered_block[i] < registered_block[found]):
+            found = i
+    return found
+
+
+@inlined_rule
+def alpha_that_is_paid(staked_alpha, protocol_alpha, alpha_reserve, reserve_counts):
+    """Alpha among which the pot of a dissolved subnet is divided.
+
+    That of the stakers and of the protocol and, for subnets registered since spec 413, the pool's own.
+    """
+    total = staked_alpha + protocol_alpha
+    return total + alpha_reserve if reserve_counts else total
+
+
+@inlined_rule
+def dissolution_payout(pot, alpha, total_alpha):
+    """TAO that a holder of `alpha` gets of the pot; the protocol's part of it is recycled."""
+    return pot * alpha / total_alpha if total_alpha > 0.0 else 0.0
+
+
+@inlined_rule
+def owner_refund(lock, owner_cut, alpha_issuance, price, legacy):
+    """TAO that the owner of a dissolved subnet gets back: for `legacy` subnets the lock less his cut at today's price.
+
+    `legacy` subnets were registered before locks went into pools (September 2025); others get nothing.
+    """
+    return max(lock - alpha_issuance * owner_cut * price, 0.0) if legacy else 0.0

@@ -1,0 +1,209 @@
+"""Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded; slots may be empty.
+
+The rules are those of `protocol/lifecycle.py`. Lock and first treasury are paid by `outside`.
+"""
+
+import numpy as np
+
+from dtao_gym.numerics import exp, rule
+from dtao_gym.protocol.coinbase import DIRECT
+from dtao_gym.protocol.institutions import PRUNE_KEYS
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.lifecycle import (
+    MEDIAN_PRICE,
+    alpha_that_is_paid,
+    dissolution_payout,
+    effective_interval,
+    is_immune,
+    lock_cost,
+    median_price,
+    owner_refund,
+    seed_pool,
+    subnet_to_prune,
+)
+from dtao_gym.protocol.pool import spot_price
+from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.shocks import ENTRY, PRUNE, normal, philox, uniform
+from dtao_gym.world.state import scratch_rows, subnet_rows
+
+NEVER = float(2**53)
+"""Start block of an empty slot."""
+EMPTY = -1.0
+"""Registration block of an empty slot."""
+MOST_ARRIVALS = 32
+"""Founders that may arrive in a day."""
+PRUNE_BY_SHARE = PRUNE_KEYS["share"]
+
+
+@rule
+def arrivals_of_day(word, mean):
+    """Poisson number from one random word, by inversion."""
+    left, chance, count = uniform(word), exp(-mean), 0
+    while left >= chance and count < MOST_ARRIVALS:
+        left -= chance
+        count += 1
+        chance *= mean / count
+    return count
+
+
+@rule
+def start_subnets(block, world, parameters):
+    """Owners whose delay is over make the start call, and governance enables the emission of newcomers."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    for i in range(s.started.size):
+        if s.started[i] == 0.0 and s.start_block[i] <= world.block:
+            s.started[i] = 1.0
+            if p.injection != DIRECT:  # with halving every span reckons it anew
+                issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+                s.alpha_emission[i] = emission_per_block(SUPPLY_CAP - issuance)
+        newcomer = s.registered_block[i] >= world.genesis_block
+        if newcomer and world.block - s.registered_block[i] >= p.governance_blocks:
+            s.emission_enabled[i] = 1.0
+
+
+@rule
+def registration_cost(world, parameters):
+    """What a registration costs now, TAO."""
+    p = parameters_of(parameters)
+    interval = effective_interval(p.lock_interval_blocks, world.block_emission)
+    return lock_cost(world.last_lock, p.min_lock_tao, world.last_lock_block, world.block, interval)
+
+
+@rule
+def register(block, scratch, at, world, learners, parameters):
+    """Founders arrive and register where a slot is worth more to them than it costs."""
+    p = parameters_of(parameters)
+    n = subnet_rows(block).tao_reserve.size
+    key, episode, day = world.world_key, world.episode, world.day
+    word = philox(key, episode, 0, day, 0, ENTRY)[0]
+    for k in range(arrivals_of_day(word, p.arrivals_per_day * n)):
+        worth, value, _, _ = philox(key, episode, 1 + k, day, 0, ENTRY)
+        cost = registration_cost(world, parameters)
+        if p.entry_value_tao * exp(p.entry_value_sd * normal(worth)) < cost:
+            continue
+        if world.outside < cost + p.initial_treasury_tao:
+            continue
+        slot = _slot_for_newcomer(block, scratch, world, parameters)
+        if slot < 0:
+            continue
+        if subnet_rows(block).registered_block[slot] >= 0.0:
+            dissolve(block, at, world, learners, parameters, slot)
+        found(block, at, world, parameters, slot, cost, normal(value))
+
+
+@rule
+def _slot_for_newcomer(block, scratch, world, parameters):
+    """An empty slot, or that of the subnet to be dissolved; -1 if there is neither."""
+    p = parameters_of(parameters)
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    for i in range(s.registered_block.size):
+        if s.registered_block[i] < 0.0:
+            return i
+    if p.pruning == 0:
+        return -1
+    for i in range(s.registered_block.size):
+        t.gain[i] = s.emission_share[i] if p.prune_key == PRUNE_BY_SHARE else s.moving_price[i]
+        if p.prune_lottery_sd > 0.0:
+            stream = np.uint64(s.stream_id[i])
+            word = philox(world.world_key, world.episode, 0, world.day, stream, PRUNE)[0]
+            t.gain[i] *= exp(p.prune_lottery_sd * normal(word))
+        immune = is_immune(s.registered_block[i], world.block, p.immunity_blocks)
+        t.take[i] = 1.0 if immune else 0.0
+    return subnet_to_prune(t.gain, s.registered_block, t.take)
+
+
+@rule
+def dissolve(block, at, world, learners, parameters, slot):
+    """Pay out a subnet: its TAO goes to holders of its alpha, what is the protocol's is recycled.
+
+    Stakers are paid into purses, learners into root, everybody else into `outside`. Claims and burned alpha
+    get nothing.
+    """
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    pot = s.tao_reserve[slot]
+    others = s.owner_alpha[slot] + s.miner_alpha[slot] + s.validator_alpha[slot]
+    others += s.idle_alpha[slot]
+    staked = others + s.informed_alpha[slot] + s.uninformed_alpha[slot]
+    for learner in range(at.n_learners):
+        staked += block[at.learner_alpha + learner, slot]
+    total = alpha_that_is_paid(
+        staked, s.protocol_alpha[slot], s.alpha_reserve[slot], s.reserve_counts[slot] > 0.0
+    )
+    left = pot
+    if p.injection == DIRECT and s.alpha_reserve[slot] == 0.0:
+        others, total = 1.0, 1.0  # without a pool the pot is the owner's lock
+    for learner in range(at.n_learners):
+        paid = dissolution_payout(pot, block[at.learner_alpha + learner, slot], total)
+        learners[learner].root += paid
+        left -= paid
+    informed = dissolution_payout(pot, s.informed_alpha[slot], total)
+    uninformed = dissolution_payout(pot, s.uninformed_alpha[slot], total)
+    rest = min(dissolution_payout(pot, others, total), max(left - informed - uninformed, 0.0))
+    world.purse_informed += informed
+    world.purse_uninformed += uninformed
+    world.outside += rest
+    left -= informed + uninformed + rest
+    world.recycled += left
+    world.chain_issuance -= left
+
+    issuance = s.alpha_reserve[slot] + s.alpha_outstanding[slot]
+    refund = owner_refund(
+        s.lock_tao[slot], p.owner_cut, issuance, s.spot_price[slot], s.legacy[slot] > 0.0
+    )
+    refund = min(refund, world.burned)  # where the lock went
+    world.burned -= refund
+    world.outside += refund + s.treasury[slot]
+    world.dissolutions += 1
+    clear(block, slot)
+
+
+@rule
+def clear(block, slot):
+    """Empty a slot; it keeps its key of random numbers."""
+    s = subnet_rows(block)
+    stream = s.stream_id[slot]
+    for row in range(block.shape[0]):
+        block[row, slot] = 0.0
+    s.stream_id[slot] = stream
+    s.registered_block[slot] = EMPTY
+    s.start_block[slot] = NEVER
+    s.pool_tao_weight[slot] = 0.5
+    s.alpha_genesis[slot] = 0.0
+    s.dilution_alpha[slot] = 1.0
+
+
+@rule
+def found(block, at, world, parameters, slot, cost, value):
+    """A new subnet in an empty slot; `value` is a standard normal number."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    world.outside -= cost + p.initial_treasury_tao
+    tao, alpha, burned = cost, 0.0, 0.0  # without pools the lock is kept for the owner
+    if p.injection != DIRECT:
+        median = median_price(s.spot_price)
+        tao, alpha, burned = seed_pool(p.seeding, cost, p.min_lock_tao, median)
+    world.burned += burned
+    s.tao_reserve[slot] = tao
+    s.alpha_reserve[slot] = alpha
+    s.alpha_genesis[slot] = alpha
+    s.flow_mark[slot] = tao
+    s.dilution_alpha[slot] = p.dilution_reference_alpha
+    s.spot_price[slot] = spot_price(tao, alpha, 0.5)
+    s.lock_tao[slot] = cost
+    s.legacy[slot] = 1.0 - p.pruning
+    s.reserve_counts[slot] = 1.0 if p.seeding == MEDIAN_PRICE and p.bought_destroyed == 0 else 0.0
+    s.registered_block[slot] = world.block
+    s.start_block[slot] = world.block + BLOCKS_PER_DAY * p.start_delay_days
+    s.emission_enabled[slot] = p.entrants_enabled
+    s.treasury[slot] = p.initial_treasury_tao
+    s.true_value[slot] = p.entry_true_value * exp(p.entry_price_sd * value)
+    s.value_anchor[slot] = s.true_value[slot]
+    for k in range(at.price_days):
+        block[at.price_history + k, slot] = s.spot_price[slot]
+    for k in range(at.signal_days):
+        block[at.signal_history + k, slot] = s.true_value[slot]
+    world.last_lock = cost
+    world.last_lock_block = world.block
+    world.registrations += 1

@@ -1,0 +1,61 @@
+"""Scripted validators of the root network: what they vote for, and the epoch that counts the votes."""
+
+from dtao_gym.numerics import exp, inlined_rule, rule
+from dtao_gym.protocol.allocation import power
+from dtao_gym.protocol.root_vote import root_epoch
+from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.state import subnet_rows
+
+N_COUNTS = 4
+"""Rows of a ballot sheet before the votes: rank, trust, consensus, share."""
+
+
+@inlined_rule
+def _add_vote(vote, scores, vote_power, vote_cut, part):
+    """Add `part` of a vote in proportion to score**power, nothing below `vote_cut` of the mean score."""
+    n = scores.size
+    whole = 0.0
+    for i in range(n):
+        whole += scores[i]
+    least, graded = vote_cut * whole / n, 0.0
+    for i in range(n):
+        graded += power(scores[i], vote_power) if scores[i] >= least else 0.0
+    for i in range(n):
+        grade = power(scores[i], vote_power) if scores[i] >= least else 0.0
+        vote[1 + i] += part * grade / graded if graded > 0.0 else 0.0
+
+
+@rule
+def vote(block, scratch, ballot, validators, signal, parameters):
+    """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
+
+    The informed part of a vote reads true value, the rest the public signal with the day's error of opinion:
+    the same readers as among stakers. `ballot`: (4 + validators, 1 + subnets), working space.
+    """
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    n = s.vote_share.size
+    shared = ballot[0]
+    shared[:] = 0.0
+    for i in range(n):
+        scratch[0, i] = s.true_value[i]
+        scratch[1, i] = signal[i] * exp(s.opinion[i]) if s.registered_block[i] >= 0.0 else 0.0
+    _add_vote(shared, scratch[0], p.vote_power, p.vote_cut, p.informed_share_voters)
+    _add_vote(shared, scratch[1], p.vote_power, p.vote_cut, 1.0 - p.informed_share_voters)
+    for k in range(validators.size):
+        row = ballot[N_COUNTS + k]
+        row[0] = validators[k].root_share
+        for i in range(n):
+            row[1 + i] = shared[1 + i] * (1.0 - validators[k].root_share)
+    root_epoch(
+        validators.stake,
+        ballot[N_COUNTS:],
+        p.consensus_slope,
+        p.consensus_midpoint,
+        ballot[0],
+        ballot[1],
+        ballot[2],
+        ballot[3],
+    )
+    for i in range(n):
+        s.vote_share[i] = ballot[3, 1 + i]
