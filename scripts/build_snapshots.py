@@ -108,7 +108,7 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "moving_price": row["alpha_price_tao"],
             "miner_burned": "0",
             "emission_enabled": "true",
-            "user_flow_ema": repr(flow.get(row["netuid"], 0.0)),
+            "user_flow_ema": f"{flow.get(row['netuid'], 0.0):.12g}",
             "protocol_flow_ema": "0",
         }
         for row in subnets
@@ -169,7 +169,7 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "moving_price": row["moving_price"],
             "miner_burned": "0",
             "emission_enabled": "true",
-            "user_flow_ema": repr(flow.get(row["netuid"], 0.0)),
+            "user_flow_ema": f"{flow.get(row['netuid'], 0.0):.12g}",
             "protocol_flow_ema": "0",
         }
         for row in subnets
@@ -217,6 +217,8 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "Reserves have four decimals, prices nine.",
             "25 of 127 pools have a weight of TAO outside 0.499 to 0.501, 2 outside 0.49 to 0.51; "
             "pools had concentrated liquidity then, of which the weight is a summary.",
+            "The flow average of netuid 64 is 0 in the source beside a net flow of -11,666 TAO in 30 days; "
+            "the source seems to show negative averages as 0. No flow rule pays either.",
         ],
     }
 

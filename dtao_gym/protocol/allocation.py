@@ -192,14 +192,18 @@ def flow_weights(flows, cutoff, exponent):
         flows[i] = power(max(flows[i] - floor, 0.0) * scale, exponent)
 
 
-@rule
+@inlined_rule
 def _sum_rule_shares(allocation, market, settings, rest, shares):
     """Rules whose shares are demand weights over their sum; the rest takes part in the sum."""
     n = shares.size
     for i in range(n):
-        price = power(market.moving_price[i], settings.share_exponent)
+        shares[i] = market.moving_price[i]
+    if settings.share_exponent != 1.0:
+        for i in range(n):
+            shares[i] = power(shares[i], settings.share_exponent)
+    for i in range(n):
         shares[i] = demand_weight(
-            allocation, price, market.miner_burned[i], market.root_proportion[i]
+            allocation, shares[i], market.miner_burned[i], market.root_proportion[i]
         )
     rest_enabled = rest.enabled_demand
     if not rest.demand + row_sum(shares) > 0.0:
@@ -215,7 +219,7 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
     return rest_enabled * scale
 
 
-@rule
+@inlined_rule
 def demand_shares(market, settings, rest, shares):
     """Shares of `price_burn` before emission is switched off anywhere: what the gate looks at."""
     for i in range(shares.size):
@@ -231,13 +235,14 @@ def demand_shares(market, settings, rest, shares):
         shares[i] = shares[i] / total if total > 0.0 else 0.0
 
 
-@rule
+@inlined_rule
 def emission_shares(allocation, market, settings, rest, shares):
     """Write each subnet's share of the block's TAO into `shares`; returns the share of the rest.
 
     `allocation` is an id of `ALLOCATIONS`. The price rules fall back to moving prices alone where every claim
     is 0; a flow rule then pays nobody. Last, subnets with emission disabled get nothing and the others are
-    scaled up. Shares and rest add to 1, or the shares are all 0 if nobody has a claim.
+    scaled up. Shares and rest add to 1 if anybody has a claim; not so under `root_vote`, where votes for root
+    or for a disabled subnet are lost.
     """
     n = shares.size
     if allocation <= PRICE_ROOTPROP:

@@ -43,6 +43,13 @@ class Config(BaseModel):
         le=128,
         description="Subnets that are simulated; the others are a frozen aggregate. None: all.",
     )
+    empty_slots: int = Field(
+        0, ge=0, le=128, description="Slots beside them in which nobody has registered yet."
+    )
+    genesis_values: Literal["from_price", "drawn"] = Field(
+        "from_price",
+        description="True values at genesis: those that prices stand for, or drawn like newcomers'.",
+    )
     selection: Literal["largest", "sample"] = Field(
         "largest",
         description="Which subnets: the deepest pools, or a sample drawn anew each episode.",
@@ -181,7 +188,7 @@ class Config(BaseModel):
         0.0058,
         gt=0.0,
         le=1.0,
-        description="Price that a newcomer's value stands for at `dilution_reference_alpha`, median.",
+        description="Price that a drawn value stands for at `dilution_reference_alpha`, median.",
     )
     entry_price_sd: float = Field(0.74, ge=0.0, le=3.0, description="Its sd of log.")
     seeding: str | None = Field(

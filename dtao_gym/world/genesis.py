@@ -11,8 +11,9 @@ from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINC
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.parameters import parameters
-from dtao_gym.world.shocks import GENESIS, generator
-from dtao_gym.world.snapshot import Snapshot
+from dtao_gym.world.registrations import EMPTY, NEVER
+from dtao_gym.world.shocks import GENESIS, VALUES, generator
+from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
 from dtao_gym.world.state import Layout, Scratch, State, offsets, tao_total
 
@@ -69,8 +70,12 @@ def layout_of(config: Config) -> Layout:
         raise ConfigError(
             f"n_subnets: got {wanted}, allowed are 1 to {snapshot.n_subnets} in {snapshot.name}"
         )
+    if wanted + config.empty_slots > MAX_SUBNETS:
+        raise ConfigError(
+            f"empty_slots: got {config.empty_slots} beside {wanted} subnets, allowed are {MAX_SUBNETS} slots in all"
+        )
     return Layout(
-        n_subnets=wanted,
+        n_subnets=wanted + config.empty_slots,
         n_learners=config.n_learners,
         price_days=config.momentum_lag_days,
         signal_days=config.signal_lag_days + 1,
@@ -103,8 +108,9 @@ def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
 def genesis(config: Config, seed: int, episode: int) -> State:
     """One world at block zero of an episode."""
     key = world_key(config, seed)
-    # only a sample of subnets depends on the key
-    sample = (key, episode) if config.selection == "sample" else (0, 0)
+    # only a sample of subnets, and drawn values, depend on the key
+    drawn = config.selection == "sample" or config.genesis_values == "drawn"
+    sample = (key, episode) if drawn else (0, 0)
     state = _unkeyed(config, *sample).copy()  # pyright: ignore[reportArgumentType]
     state.worlds["world_key"] = key
     state.worlds["episode"] = episode
@@ -117,6 +123,9 @@ def _unkeyed(config: Config, key: int, episode: int) -> State:
     chosen = chosen_subnets(config, key, episode)
     state = State(layout_of(config), 1)
     _place_subnets(state, snapshot, chosen, config)
+    _place_empty_slots(state, snapshot, chosen.size)
+    if config.genesis_values == "drawn":
+        _draw_values(state, config, generator(key, episode, VALUES))
     _place_rest(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
     _place_voters(state, config)
@@ -168,10 +177,33 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "user_flow_ema": snapshot.user_flow_ema[chosen],
         "protocol_flow_ema": snapshot.protocol_flow_ema[chosen],
     }
+    n = chosen.size
     for name, values in rows.items():
-        state.row(name)[0] = values
+        state.row(name)[0, :n] = values
     state.worlds["equal_weights"] = (weight == 0.5).all()
-    state.section("price_history")[0] = price
+    state.section("price_history")[0, :, :n] = price
+    state.section("signal_history")[0, :, :n] = value
+
+
+def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
+    empty = {"registered_block": EMPTY, "start_block": NEVER, "pool_tao_weight": 0.5}
+    # keys of random numbers that no subnet of the snapshot has
+    free = np.setdiff1d(np.arange(1, 2 * MAX_SUBNETS + 1), snapshot.netuid)
+    empty |= {"dilution_alpha": 1.0, "stream_id": free[: state.layout.n_subnets - n]}
+    for name, values in empty.items():
+        state.row(name)[0, n:] = values
+
+
+def _draw_values(state: State, config: Config, random: np.random.Generator) -> None:
+    """True values like those of newcomers, whatever the prices say."""
+    record = parameters(config)
+    value = record["entry_true_value"] * np.exp(
+        record["entry_price_sd"] * random.standard_normal(state.layout.n_subnets)
+    )
+    value *= state.row("started")[0]
+    for name in ("true_value", "value_anchor"):
+        state.row(name)[0] = value
+    state.row("dilution_alpha")[0] = config.dilution_reference_alpha
     state.section("signal_history")[0] = value
 
 

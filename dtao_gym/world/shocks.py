@@ -11,9 +11,9 @@ import numpy as np
 
 from dtao_gym.numerics import inlined_rule, log, multiply_high, rule
 
-ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE = range(6)
+ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, VALUES = range(7)
 """Purposes: value, opinion and signal of a day; the order of trades in a span; genesis; a scripted action;
-founders; the lottery of pruning."""
+founders; the lottery of pruning; values at genesis."""
 
 EVALUATION_BIT = 1 << 63
 """Set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""

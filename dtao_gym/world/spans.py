@@ -267,7 +267,7 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
     )
 
 
-@rule
+@inlined_rule
 def share_out(block, scratch, at, world, parameters, root, blocks):
     """Emission rates, and emission shares from what was stored before; returns the share of the frozen subnets."""
     p = parameters_of(parameters)
@@ -314,7 +314,7 @@ def pay_directly(block, scratch, world, parameters, blocks):
     return row_sum(t.gain)
 
 
-@rule
+@inlined_rule
 def mint_into_pools(
     block, scratch, at, world, learners, parameters, blocks, weights, root, root_open
 ):

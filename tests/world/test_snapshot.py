@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dtao_gym.world.snapshot import COLUMNS, SNAPSHOT_NAMES, Snapshot, SnapshotError
+from dtao_gym.world.snapshot import (
+    COLUMNS,
+    OPTIONAL_COLUMNS,
+    SNAPSHOT_NAMES,
+    Snapshot,
+    SnapshotError,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "dtao_gym" / "data"
@@ -19,10 +25,10 @@ JUNE, APRIL = "mainnet-2026-06-14", "mainnet-2026-04-11"
 
 CHAIN = {"block": 1000, "root_stake_tao": 500.0, "chain_issuance_tao": 10_000.0}
 TABLE = """\
-netuid,registered_block,tao_reserve,alpha_reserve,alpha_outstanding,spot_price,moving_price,miner_burned,emission_enabled
-7,100,50.0,1000,2000,0.05,0.04,0.25,true
-3,200,50.0,500,700,0.1,0.1,0,false
-12,1000,80.0,1000,0,0.02,0.03,1,true
+netuid,registered_block,tao_reserve,alpha_reserve,alpha_outstanding,spot_price,moving_price,miner_burned,emission_enabled,user_flow_ema,protocol_flow_ema
+7,100,50.0,1000,2000,0.05,0.04,0.25,true,0.01,0.004
+3,200,50.0,500,700,0.1,0.1,0,false,-0.02,0
+12,1000,80.0,1000,0,0.02,0.03,1,true,0,-0.001
 """
 
 
@@ -55,7 +61,7 @@ def test_june_is_the_chain_of_that_day():
     assert june.tao_reserve.max() == pytest.approx(188_234, abs=0.5)
     held = june.root_stake_tao + june.tao_reserve.sum()
     assert june.root_stake_tao / held == pytest.approx(0.730, abs=5e-4)
-    assert june.imputed == ("moving_price", "miner_burned", "emission_enabled")
+    assert june.imputed == OPTIONAL_COLUMNS
 
 
 def test_april_lacks_the_subnet_that_was_no_market_yet():
@@ -65,10 +71,31 @@ def test_april_lacks_the_subnet_that_was_no_market_yet():
     assert 96 not in april.netuid
     assert april.spot_price.max() < 0.1
     assert april.root_stake_tao == 5025713.524
-    assert april.imputed == ("miner_burned", "emission_enabled")
+    assert april.imputed == OPTIONAL_COLUMNS[1:]
     # moving prices are real: close to the price, and not equal to it
     lag = np.abs(np.log(april.moving_price / april.spot_price))
     assert 0.0 < np.median(lag) < 0.01
+
+
+def test_flows_are_the_chains_or_follow_from_those_of_a_month():
+    april = Snapshot.named(APRIL)
+    flow = dict(zip(april.netuid.tolist(), april.user_flow_ema.tolist(), strict=True))
+    # on chain 6,384,602.7 rao per block; else TAO of 30 days, at this rate for two half-lives
+    assert flow[5] == pytest.approx(0.0063846027230, rel=1e-10)
+    assert flow[6] == pytest.approx(-3434.229507309 / (30 * 7200) * 0.75, rel=1e-11)
+    assert flow[1] == 0.0
+    assert np.count_nonzero(april.user_flow_ema) == 40  # 7 on chain, of which one is 0, and 34
+    assert not april.protocol_flow_ema.any()
+
+
+def test_june_has_the_flows_of_april_where_the_subnet_is_still_the_same():
+    june, april = Snapshot.named(JUNE), Snapshot.named(APRIL)
+    flow = dict(zip(april.netuid.tolist(), april.user_flow_ema.tolist(), strict=True))
+    old = june.registered_block < april.block
+    expected = [flow.get(k, 0.0) if o else 0.0 for k, o in zip(june.netuid, old, strict=True)]
+    assert june.user_flow_ema.tolist() == expected
+    assert 0 < (~old).sum() < 10
+    assert not june.protocol_flow_ema.any()
 
 
 @pytest.mark.parametrize(("name", "off_half"), [(JUNE, 77), (APRIL, 25)])
@@ -125,6 +152,8 @@ def test_file_is_read_as_written(tmp_path):
     assert mine.netuid.tolist() == [7, 3, 12]
     assert mine.miner_burned.tolist() == [0.25, 0.0, 1.0]
     assert mine.emission_enabled.tolist() == [True, False, True]
+    assert mine.user_flow_ema.tolist() == [0.01, -0.02, 0.0]
+    assert mine.protocol_flow_ema.tolist() == [0.004, 0.0, -0.001]
     assert mine.age_blocks.tolist() == [900, 800, 0]
     assert mine.imputed == ()
     for column, dtype in COLUMNS.items():
@@ -149,12 +178,14 @@ def test_order_of_columns_spaces_and_empty_lines_do_not_matter(tmp_path):
 
 
 def test_optional_columns_are_imputed_and_said_to_be(tmp_path):
-    table = without("moving_price", "miner_burned", "emission_enabled")
+    table = without(*OPTIONAL_COLUMNS)
     mine = Snapshot.from_csv(write(tmp_path, table))
     assert np.array_equal(mine.moving_price, mine.spot_price)
     assert not mine.miner_burned.any()
     assert mine.emission_enabled.all()
-    assert mine.imputed == ("moving_price", "miner_burned", "emission_enabled")
+    assert not mine.user_flow_ema.any()
+    assert not mine.protocol_flow_ema.any()
+    assert mine.imputed == OPTIONAL_COLUMNS
 
 
 def test_columns_imputed_by_the_source_are_said_to_be(tmp_path):
@@ -201,6 +232,8 @@ def make(**columns: list) -> Snapshot:
         "moving_price": [0.05],
         "miner_burned": [0.0],
         "emission_enabled": [True],
+        "user_flow_ema": [0.0],
+        "protocol_flow_ema": [0.0],
     }
     return Snapshot(name="made", date=None, **CHAIN, **{**row, **columns})
 
@@ -292,6 +325,13 @@ def cell(column: str, value: str) -> str:
         ("moving_price", "-0.1", r"netuid 3: got -0.1; allowed is 0 to"),
         ("miner_burned", "1.01", r"netuid 3: got 1.01; allowed is 0 to 1$"),
         ("miner_burned", "-0.01", r"netuid 3: got -0.01; allowed is 0 to 1$"),
+        (
+            "user_flow_ema",
+            "1395813.1",
+            r"netuid 3: got 1395813.1; allowed is .*TAO per block, not rao",
+        ),
+        ("protocol_flow_ema", "-1001", r"netuid 3: got -1001.0; allowed is -1000 to 1000"),
+        ("user_flow_ema", "nan", r"netuid 3 \(line 3\): got 'nan'; a number is needed"),
     ],
 )
 def test_refuses_a_cell(tmp_path, column, value, message):
@@ -311,9 +351,9 @@ HEADER, *ROWS = TABLE.splitlines()
         (without("tao_reserve"), r"columns \['tao_reserve'\] are missing; only \['moving_price'"),
         (TABLE.replace("spot_price", "price"), r"unknown columns \['price'\]; allowed are"),
         (TABLE.replace("moving", "spot"), r"columns \['spot_price'\] are there more than once"),
-        (TABLE + "13,1,2", r"line 5 has 3 values; the header has 9"),
+        (TABLE + "13,1,2", r"line 5 has 3 values; the header has 11"),
         (
-            "\n".join([HEADER] + [f"{k},0,1,10,10,0.1,0.1,0,true" for k in range(1, 130)]),
+            "\n".join([HEADER] + [f"{k},0,1,10,10,0.1,0.1,0,true,0,0" for k in range(1, 130)]),
             r"129 rows of subnets; allowed are 1 to 128",
         ),
         (

@@ -1,0 +1,271 @@
+"""A comparison of emission rules as tables, a picture, CSV or JSON: what `python -m dtao_gym.rules` prints."""
+
+import csv as csv_files
+import json as json_text
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+
+from dtao_gym.protocol.plugins import RuleError
+from dtao_gym.rules import REFERENCE, Comparison, compare_rules
+from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 100
+RULES_BESIDE = 7
+"""More rules than this are printed in several tables."""
+COLOURS = (
+    "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
+)  # fmt: skip
+_EXTRA = "pip install 'dtao-gym[train]'"
+
+
+def ordered(comparison: Comparison) -> np.ndarray:
+    """Rows of the snapshot, largest first by the mean over the rules; ties go to the lower netuid."""
+    mean = comparison.shares.mean(0)
+    return np.lexsort((comparison.snapshot.netuid, -mean))
+
+
+def print_report(comparison: Comparison, top: int, console: "Console") -> None:
+    """Print what each subnet gets, and what the rules come to, in 100 columns.
+
+    A star marks a rule that reads columns of the snapshot which are an assumption.
+    """
+    from rich.markup import escape
+
+    snapshot = comparison.snapshot
+    console.print(
+        f"{escape(snapshot.name)}, block {snapshot.block:,}: {snapshot.n_subnets} subnets, "
+        f"{comparison.tao_per_block:g} TAO per block",
+        highlight=False,
+    )
+    for first in range(0, len(comparison.rules), RULES_BESIDE):
+        chosen = slice(first, first + RULES_BESIDE)
+        console.print(_subnet_table(comparison, top, chosen))
+    console.print(_rule_table(comparison))
+    for line in notes(comparison):
+        console.print(escape(line), highlight=False)
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """What the numbers rest on, and which rules are missing."""
+    lines = []
+    if assumed := {name: columns for name, columns in comparison.imputed.items() if columns}:
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name, columns in assumed.items():
+            groups.setdefault(columns, []).append(name)
+        said = "; ".join(f"{', '.join(c)} ({', '.join(names)})" for c, names in groups.items())
+        lines.append(f"* reads what the snapshot fills by assumption: {said}.")
+    if "emission_enabled" in comparison.snapshot.imputed:
+        lines.append("That emission is enabled for every subnet is assumed too.")
+    lines += [f"Left out: {name} {why}." for name, why in comparison.left_out.items()]
+    return lines
+
+
+def _marked(comparison: Comparison, name: str) -> str:
+    return name + ("*" if comparison.imputed[name] else "")
+
+
+def _heading(name: str) -> str:
+    """A name in lines that a narrow column holds."""
+    lines = [""]
+    for part in name.replace("_", "_\n").replace(".", ".\n").replace(":", ":\n").split("\n"):
+        if len(lines[-1]) + len(part) > 8:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(filter(None, lines))
+
+
+def _subnet_table(comparison: Comparison, top: int, chosen: slice) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="TAO a day", title_justify="left", box=None, pad_edge=False)
+    table.add_column("netuid", justify="right")
+    table.add_column("price", justify="right")
+    for name in comparison.rules[chosen]:
+        table.add_column(escape(_heading(_marked(comparison, name))), justify="right")
+    paid = comparison.tao_per_day[chosen]
+    order = ordered(comparison)
+    shown, rest = order[:top], order[top:]
+    for k in shown:
+        price = f"{comparison.snapshot.spot_price[k]:.5f}"
+        table.add_row(
+            str(comparison.snapshot.netuid[k]), price, *(f"{tao:,.2f}" for tao in paid[:, k])
+        )
+    if rest.size:
+        table.add_row(
+            f"{rest.size} others", "", *(f"{tao:,.2f}" for tao in paid[:, rest].sum(1)), style="dim"
+        )
+    return table
+
+
+def _rule_table(comparison: Comparison) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="\nRules", title_justify="left", box=None, pad_edge=False)
+    table.add_column("rule", overflow="fold")
+    headings = (
+        "TAO\na day", "HHI", "top 5", "Nakamoto\ncoefficient", "subnets\npaid", f"moved against\n{REFERENCE}"
+    )  # fmt: skip
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for k, name in enumerate(comparison.rules):
+        paid = comparison.subnets_paid[k] > 0
+        table.add_row(
+            escape(_marked(comparison, name)),
+            f"{comparison.total_tao_per_day[k]:,.1f}",
+            f"{comparison.hhi[k]:.4f}" if paid else "-",
+            f"{comparison.top5_share[k]:.1%}" if paid else "-",
+            str(comparison.nakamoto[k]) if paid else "-",
+            str(comparison.subnets_paid[k]),
+            f"{comparison.distance[k]:.1%}",
+        )
+    return table
+
+
+def as_dict(comparison: Comparison) -> dict[str, Any]:
+    """Everything as plain numbers and texts; what is not defined is None."""
+
+    def number(value: float) -> float | None:
+        return float(value) if np.isfinite(value) else None
+
+    rules = {
+        name: {
+            "tao_per_day": number(comparison.total_tao_per_day[k]),
+            "hhi": number(comparison.hhi[k]),
+            "top5_share": number(comparison.top5_share[k]),
+            "nakamoto": int(comparison.nakamoto[k]),
+            "subnets_paid": int(comparison.subnets_paid[k]),
+            f"distance_from_{REFERENCE}": number(comparison.distance[k]),
+            "imputed": list(comparison.imputed[name]),
+            "shares": comparison.shares[k].tolist(),
+        }
+        for k, name in enumerate(comparison.rules)
+    }
+    return {
+        "snapshot": comparison.snapshot.name,
+        "block": comparison.snapshot.block,
+        "tao_per_block": comparison.tao_per_block,
+        "netuid": comparison.snapshot.netuid.tolist(),
+        "rules": rules,
+        "left_out": comparison.left_out,
+    }
+
+
+def write_csv(comparison: Comparison, path: Path) -> None:
+    """One row per subnet, largest first: netuid, prices, and TAO a day under each rule."""
+    snapshot, paid = comparison.snapshot, comparison.tao_per_day
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv_files.writer(file, lineterminator="\n")
+        writer.writerow(["netuid", "spot_price", "moving_price", *comparison.rules])
+        for k in ordered(comparison):
+            prices = snapshot.spot_price[k], snapshot.moving_price[k]
+            writer.writerow([int(snapshot.netuid[k]), *map(float, prices), *paid[:, k].tolist()])
+
+
+def draw(comparison: Comparison, top: int, path: Path) -> None:
+    """Write a picture: what the largest subnets get, and how much of the emission the first k get.
+
+    Needs matplotlib, the extra `plot`.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RuleError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
+
+    figure = Figure(figsize=(11, 4.8), dpi=110, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    snapshot, paid = comparison.snapshot, comparison.tao_per_day
+    shown = ordered(comparison)[:top]
+    places = np.arange(shown.size)
+    steps = np.arange(snapshot.n_subnets + 1)
+    for k, name in enumerate(comparison.rules):
+        style = {"color": COLOURS[k % len(COLOURS)], "label": _marked(comparison, name)}
+        if k % 2:  # dashes on top, so that rules which pay the same are both seen
+            style |= {"linestyle": "--", "zorder": 3}
+        left.plot(places, paid[k, shown], marker="o", markersize=3.5, linewidth=0.8, **style)
+        largest = -np.sort(-comparison.shares[k])
+        right.plot(steps, np.concatenate([[0.0], largest.cumsum()]), linewidth=1.6, **style)
+    left.set_title(f"TAO a day, {shown.size} largest subnets", fontsize=10, loc="left")
+    left.set_xticks(places, [str(n) for n in snapshot.netuid[shown]], fontsize=7)
+    left.set_xlabel("netuid", fontsize=9)
+    left.set_ylim(bottom=0.0)
+    right.set_title("Share of the emission of the k best-paid subnets", fontsize=10, loc="left")
+    right.set_xlabel("k", fontsize=9)
+    right.set_xlim(0, snapshot.n_subnets)
+    right.set_ylim(0.0, 1.02)
+    right.axhline(0.5, color="#999999", linewidth=0.8, linestyle="--")
+    right.legend(fontsize=8, frameon=False, loc="lower right")
+    for panel in (left, right):
+        panel.grid(color="#e8eaec", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.tick_params(labelsize=8 if panel is right else 7)
+        for side in ("top", "right"):
+            panel.spines[side].set_visible(False)
+    footnote = (
+        "   * reads columns that are an assumption" if any(comparison.imputed.values()) else ""
+    )
+    figure.suptitle(
+        f"{snapshot.name}, {comparison.tao_per_block:g} TAO per block{footnote}",
+        fontsize=10, x=0.01, ha="left",
+    )  # fmt: skip
+    try:
+        canvas.print_figure(path)
+    except (OSError, ValueError) as error:
+        raise RuleError(f"--plot {path}: {' '.join(str(error).split())}") from None
+
+
+def run() -> None:
+    """The command line of `python -m dtao_gym.rules`."""
+    try:
+        import tyro
+        from rich.console import Console
+    except ImportError as error:
+        sys.exit(f"error: the command needs {error.name}: {_EXTRA}")
+
+    def main(
+        snapshot: tyro.conf.Positional[str] = SNAPSHOT_NAMES[0],
+        rules: Annotated[
+            tuple[str, ...],
+            tyro.conf.arg(
+                help="Rules to compare, your own by import path; none: all built-in ones."
+            ),
+        ] = (),
+        top: int = 20,
+        plot: Path | None = None,
+        csv: Path | None = None,
+        json: bool = False,
+    ) -> None:
+        """What each emission rule would pay the subnets of a real state of the chain.
+
+        Args:
+            snapshot: Name of a packaged snapshot, or path of a CSV file.
+            top: Subnets that are shown one by one, largest first by the mean over the rules.
+            plot: File for a picture.
+            csv: File for a table with one row per subnet.
+            json: Print JSON instead of tables.
+        """
+        if top < 1:
+            raise RuleError(f"--top: got {top}, allowed is 1 or more")
+        comparison = compare_rules(rules or None, snapshot)
+        if csv is not None:
+            write_csv(comparison, csv)
+        if plot is not None:
+            draw(comparison, top, plot)
+        if json:
+            print(json_text.dumps(as_dict(comparison)))
+        else:
+            print_report(comparison, top, Console(width=WIDTH))
+
+    try:
+        tyro.cli(main, prog="python -m dtao_gym.rules")
+    except (RuleError, SnapshotError, OSError) as error:
+        sys.exit(f"error: {error}")
