@@ -1,8 +1,8 @@
 """Life cycle of a subnet: what registration costs, how its pool starts, who is pruned and who is paid then.
 
 Source: subtensor `coinbase/root.rs`, `subnets/subnet.rs`, `staking/stake_utils.rs` and `staking/remove_stake.rs`.
-Amounts may be in any unit as long as all of a call are in the same; the chain counts in rao and rounds down
-at every step, which whoever compares with it does himself.
+Amounts may be in any unit, the same for all of one call. The chain counts in rao and rounds down at every
+step; these functions do not.
 """
 
 from dtao_gym.numerics import inlined_rule, rule
@@ -141,8 +141,8 @@ def dissolution_payout(pot, alpha, total_alpha):
 
 @inlined_rule
 def owner_refund(lock, owner_cut, alpha_issuance, price, legacy):
-    """TAO that the owner of a dissolved subnet gets back: for `legacy` subnets the lock less his cut at today's price.
+    """TAO that the owner of a dissolved subnet gets back: the lock less the owner cut at today's price.
 
-    `legacy` subnets were registered before locks went into pools (September 2025); others get nothing.
+    Only `legacy` subnets, registered before September 2025, get it; later ones nothing.
     """
     return max(lock - alpha_issuance * owner_cut * price, 0.0) if legacy else 0.0

@@ -6,123 +6,284 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dtao_gym.protocol.allocation import ALLOCATIONS, Rest, emission_shares
+from dtao_gym.protocol import allocation
+from dtao_gym.protocol.allocation import (
+    ALLOCATIONS,
+    NO_REST,
+    Market,
+    Rest,
+    RuleSettings,
+    demand_shares,
+    emission_shares,
+    flow_ema_decay,
+    flow_weights,
+    hill_gate,
+    mass_quantile_bar,
+    net_flow,
+    net_flow_factor,
+    next_flow_ema,
+)
 
-NOBODY = Rest(0.0, 0.0, 0.0, 0.0)
 RULES = sorted(ALLOCATIONS)
+SUM_RULES = ["uniform", "price", "price_burn", "price_rootprop"]
+FLOW_RULES = ["tao_flow", "net_flow"]
+CHAIN = RuleSettings(share_exponent=1.0, gate_bar=0.01, flow_cutoff=0.0, norm_exponent=1.0)
 
 prices = st.just(0.0) | st.floats(1e-6, 1.0)
-burns = st.just(0.0) | st.just(1.0) | st.floats(0.0, 1.0)
+fractions = st.just(0.0) | st.just(1.0) | st.floats(1e-6, 1.0)
+flows = st.just(0.0) | st.floats(1e-6, 1e3) | st.floats(-1e3, -1e-6)
+exponents = st.sampled_from([0.5, 1.0, 1.5, 2.0])
 
 
 @st.composite
 def markets(draw):
-    """(moving prices, miner burn, emission enabled) of a few subnets."""
-    n = draw(st.integers(1, 12))
-    return (
-        draw(arrays(float, n, elements=prices)),
-        draw(arrays(float, n, elements=burns)),
-        draw(arrays(float, n, elements=st.sampled_from([0.0, 1.0]))),
+    """Public numbers of a few subnets."""
+    n = draw(st.integers(1, 6))
+
+    def column(elements):
+        return draw(arrays(float, n, elements=elements))
+
+    votes = column(fractions)
+    return Market(
+        moving_price=column(prices),
+        spot_price=column(prices),
+        miner_burned=column(fractions),
+        emission_enabled=column(st.sampled_from([0.0, 1.0])),
+        user_flow_ema=column(flows),
+        protocol_flow_ema=column(flows),
+        root_proportion=column(fractions),
+        signal=np.zeros(n),
+        votes=votes / max(votes.sum(), 1.0),
+        age_days=np.zeros(n),
+        knowledge_disclosed=np.zeros(n),
     )
 
 
-def shares_of(rule: str, market, rest: Rest = NOBODY):
+@st.composite
+def rule_settings(draw):
+    return RuleSettings(draw(exponents), draw(fractions), draw(flows), draw(exponents))
+
+
+def market_of(**columns) -> Market:
+    """A market in which all other numbers are 0 and emission is enabled."""
+    n = len(next(iter(columns.values())))
+    whole = {name: np.zeros(n) for name in Market._fields} | {"emission_enabled": np.ones(n)}
+    return Market(**whole | {name: np.array(value, float) for name, value in columns.items()})
+
+
+def part_of(market: Market, which) -> Market:
+    return Market(*(column[which] for column in market))
+
+
+def shares_of(rule: str, market: Market, settings=CHAIN, rest: Rest = NO_REST):
     """(shares, share of the rest)."""
-    shares = np.full(market[0].size, np.nan)
-    of_rest = emission_shares(ALLOCATIONS[rule], *market, rest, shares)
+    shares = np.full(market.moving_price.size, np.nan)
+    of_rest = emission_shares(ALLOCATIONS[rule], market, settings, rest, shares)
     return shares, of_rest
 
 
-def rest_of(rule: str, market) -> Rest:
-    """The sums that stand for subnets which are not simulated."""
-    moving, burned, enabled = market
-    demand = {"uniform": np.ones(moving.size), "price": moving}
-    claim = demand.get(rule, moving * (1 - burned))
-    return Rest(moving.sum(), claim.sum(), moving @ enabled, claim @ enabled)
+# --- every rule
 
 
 @pytest.mark.parametrize("rule", RULES)
-@given(markets())
-def test_shares_add_to_one_or_are_all_zero(rule, market):
-    shares, of_rest = shares_of(rule, market)
+@given(markets(), rule_settings())
+def test_shares_add_to_one_or_are_all_zero(rule, market, settings):
+    shares, of_rest = shares_of(rule, market, settings)
     assert of_rest == 0.0
     assert (shares >= 0.0).all()
-    assert shares.sum() == pytest.approx(1.0, rel=1e-14) or not shares.any()
-    someone = market[2].any() if rule == "uniform" else (market[0] * market[2]).any()
-    if not someone:
-        assert not shares.any()
-
-
-@pytest.mark.parametrize("rule", RULES)
-@given(markets())
-def test_a_subnet_with_emission_disabled_gets_nothing(rule, market):
-    shares, _ = shares_of(rule, market)
-    assert not shares[market[2] == 0.0].any()
-
-
-@pytest.mark.parametrize("rule", RULES)
-@given(markets())
-def test_what_the_disabled_would_get_goes_to_the_others_in_proportion(rule, market):
-    moving, burned, enabled = market
-    everybody, _ = shares_of(rule, (moving, burned, np.ones(moving.size)))
-    shares, _ = shares_of(rule, market)
-    kept = everybody * enabled
-    if kept.any():
-        assert shares == pytest.approx(kept / kept.sum(), rel=1e-13)
+    if rule == "root_vote":  # what is voted to root itself is nobody's
+        assert shares == pytest.approx(market.votes * market.emission_enabled)
     else:
-        assert not shares.any()
+        assert shares.sum() == pytest.approx(1.0, rel=1e-13) or not shares.any()
 
 
 @pytest.mark.parametrize("rule", RULES)
-@given(markets(), st.randoms(use_true_random=False))
-def test_order_of_the_subnets_does_not_matter(rule, market, random):
-    order = list(range(market[0].size))
-    random.shuffle(order)
-    shares, _ = shares_of(rule, market)
-    shuffled, _ = shares_of(rule, tuple(column[order] for column in market))
-    assert shuffled == pytest.approx(shares[order], rel=1e-14)
+@given(markets(), rule_settings())
+def test_a_subnet_with_emission_disabled_gets_nothing(rule, market, settings):
+    shares, _ = shares_of(rule, market, settings)
+    assert not shares[market.emission_enabled == 0.0].any()
 
 
-@pytest.mark.parametrize("rule", RULES)
-@given(markets(), st.integers(1, 12))
-def test_the_aggregate_stands_for_the_subnets_that_it_sums(rule, market, kept):
-    whole, _ = shares_of(rule, market)
-    shares, of_rest = shares_of(
-        rule,
-        tuple(column[:kept] for column in market),
-        rest_of(rule, tuple(column[kept:] for column in market)),
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "root_vote"])
+@given(markets(), rule_settings())
+def test_what_the_disabled_would_get_goes_to_the_others_in_proportion(rule, market, settings):
+    enabled = market.emission_enabled
+    everybody, _ = shares_of(
+        rule, market._replace(emission_enabled=np.ones(enabled.size)), settings
     )
-    assert shares == pytest.approx(whole[:kept], rel=1e-13)
-    assert of_rest == pytest.approx(whole[kept:].sum(), rel=1e-13, abs=1e-300)
+    shares, _ = shares_of(rule, market, settings)
+    kept = everybody * enabled
+    if kept.sum() > 1e-200:
+        assert shares == pytest.approx(kept / kept.sum(), rel=1e-11, abs=1e-200)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(markets(), rule_settings(), st.randoms(use_true_random=False))
+def test_order_of_the_subnets_does_not_matter(rule, market, settings, random):
+    order = list(range(market.moving_price.size))
+    random.shuffle(order)
+    shares, _ = shares_of(rule, market, settings)
+    shuffled, _ = shares_of(rule, part_of(market, order), settings)
+    assert shuffled == pytest.approx(shares[order], rel=1e-11, abs=1e-200)
+
+
+# --- the rest of a snapshot
+
+
+def rest_of(rule: str, market: Market, exponent: float) -> Rest:
+    """The sums that stand for subnets which are not simulated."""
+    moving, enabled = market.moving_price, market.emission_enabled
+    claims = moving**exponent
+    if rule == "uniform":
+        claims = np.ones(moving.size)
+    if rule in ("price_burn", "price_rootprop"):
+        claims = claims * (1 - market.miner_burned)
+    if rule == "price_rootprop":
+        claims = claims * market.root_proportion
+    return Rest(claims.sum(), claims @ enabled, moving.sum(), moving @ enabled, 0.0)
+
+
+@pytest.mark.parametrize("rule", SUM_RULES)
+@given(markets(), exponents, st.integers(1, 6))
+def test_the_aggregate_stands_for_the_subnets_that_it_sums(rule, market, exponent, kept):
+    settings = CHAIN._replace(share_exponent=exponent)
+    whole, _ = shares_of(rule, market, settings)
+    rest = rest_of(rule, part_of(market, slice(kept, None)), exponent)
+    shares, of_rest = shares_of(rule, part_of(market, slice(None, kept)), settings, rest)
+    assert shares == pytest.approx(whole[:kept], rel=1e-11, abs=1e-300)
+    assert of_rest == pytest.approx(whole[kept:].sum(), rel=1e-11, abs=1e-300)
+
+
+@pytest.mark.parametrize("rule", ["price_burn_gate", *FLOW_RULES, "root_vote"])
+@given(markets(), fractions)
+def test_under_the_other_rules_the_rest_has_a_fixed_share(rule, market, share):
+    alone, _ = shares_of(rule, market)
+    shares, of_rest = shares_of(rule, market, rest=Rest(0.0, 0.0, 0.0, 0.0, share))
+    assert of_rest == share
+    assert shares == pytest.approx(alone * (1 - share), rel=1e-12)
+
+
+# --- prices
 
 
 @given(markets())
 def test_the_scale_of_prices_does_not_matter(market):
-    moving, burned, enabled = market
-    for rule in ("price", "price_burn"):
-        shares, _ = shares_of(rule, market)
-        halved, _ = shares_of(rule, (moving / 2, burned, enabled))
-        assert halved == pytest.approx(shares, rel=1e-14)
+    halved = market._replace(moving_price=market.moving_price / 2)
+    for rule in ("price", "price_burn", "price_rootprop", "price_burn_gate"):
+        expected, _ = shares_of(rule, market)
+        assert shares_of(rule, halved)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @given(markets())
 def test_where_all_incentive_is_burned_moving_prices_decide(market):
-    moving, _, enabled = market
-    burned, _ = shares_of("price_burn", (moving, np.ones(moving.size), enabled))
+    burned = market._replace(miner_burned=np.ones(market.miner_burned.size))
     by_price, _ = shares_of("price", market)
-    assert np.array_equal(burned, by_price)
+    for rule in ("price_burn", "price_rootprop"):
+        assert shares_of(rule, burned)[0] == pytest.approx(by_price, rel=1e-14)
 
 
 @given(markets())
 def test_without_burn_the_rule_of_2026_is_that_of_2025(market):
-    moving, _, enabled = market
-    without = (moving, np.zeros(moving.size), enabled)
-    assert np.array_equal(shares_of("price_burn", without)[0], shares_of("price", without)[0])
+    without = market._replace(miner_burned=np.zeros(market.miner_burned.size))
+    expected, _ = shares_of("price", without)
+    assert np.array_equal(shares_of("price_burn", without)[0], expected)
+    same_root = without._replace(root_proportion=np.full(expected.size, 0.3))
+    assert shares_of("price_rootprop", same_root)[0] == pytest.approx(expected, rel=1e-13)
 
 
 def test_burning_costs_share_and_price_brings_it():
-    moving, on = np.array([0.02, 0.02, 0.06]), np.ones(3)
-    shares, _ = shares_of("price_burn", (moving, np.array([0.0, 0.5, 0.0]), on))
+    market = market_of(moving_price=[0.02, 0.02, 0.06], miner_burned=[0.0, 0.5, 0.0])
+    shares, _ = shares_of("price_burn", market)
     assert shares == pytest.approx([0.02 / 0.09, 0.01 / 0.09, 0.06 / 0.09], rel=1e-15)
-    shares, _ = shares_of("uniform", (moving, np.array([0.0, 0.5, 0.0]), on))
-    assert shares == pytest.approx([1 / 3] * 3, rel=1e-15)
+    assert shares_of("uniform", market)[0] == pytest.approx([1 / 3] * 3, rel=1e-15)
+    shares, _ = shares_of("price", market, CHAIN._replace(share_exponent=0.5))
+    roots = np.sqrt(market.moving_price)
+    assert shares == pytest.approx(roots / roots.sum(), rel=1e-14)
+
+
+# --- the gate
+
+
+@given(fractions, fractions)
+def test_the_gate_lets_half_through_at_its_bar(share, bar):
+    assert 0.0 <= hill_gate(share, bar) <= 1.0
+    if bar > 0.0:
+        assert hill_gate(bar, bar) == 0.5
+    assert hill_gate(share, 0.0) == 1.0
+
+
+def test_the_gate_looks_at_demand_before_emission_is_switched_off():
+    market = market_of(moving_price=[0.06, 0.03, 0.01], emission_enabled=[0.0, 1.0, 1.0])
+    shares, _ = shares_of("price_burn_gate", market, CHAIN._replace(gate_bar=0.3))
+    weights = np.array([x * x**3 / (x**3 + 0.3**3) for x in (0.3, 0.1)])
+    assert shares == pytest.approx([0.0, *weights / weights.sum()], rel=1e-13)
+
+
+@given(markets(), st.floats(0.05, 0.95))
+def test_the_bar_is_the_share_at_which_the_largest_pass_a_quantile(market, quantile):
+    shares = np.empty(market.moving_price.size)
+    demand_shares(market, CHAIN, NO_REST, shares)
+    bar = mass_quantile_bar(shares, quantile, np.empty(shares.size))
+    ordered = np.sort(shares)[::-1]
+    place = np.searchsorted(np.cumsum(ordered), quantile * shares.sum() * (1 - 1e-12))
+    assert bar == pytest.approx(ordered[min(place, shares.size - 1)], abs=1e-12)
+
+
+# --- flows
+
+
+@pytest.mark.parametrize("rule", FLOW_RULES)
+@given(markets(), exponents)
+def test_a_subnet_that_loses_tao_gets_nothing(rule, market, exponent):
+    shares, _ = shares_of(rule, market, CHAIN._replace(norm_exponent=exponent))
+    flow = market.user_flow_ema
+    if rule == "net_flow":
+        factor = net_flow_factor(flow, market.protocol_flow_ema)
+        flow = np.array(
+            [net_flow(*pair, factor) for pair in zip(flow, market.protocol_flow_ema, strict=True)]
+        )
+    assert not shares[flow <= 0.0].any()
+
+
+@given(markets(), st.floats(-1e3, -1e-3))
+def test_a_negative_cutoff_lifts_all_but_the_worst(market, cutoff):
+    shares, _ = shares_of("tao_flow", market, CHAIN._replace(flow_cutoff=cutoff))
+    flow = market.user_flow_ema
+    floor = max(cutoff, min(flow.min(), 0.0))
+    assert not shares[flow <= floor].any()
+    lifted = np.maximum(flow - floor, 0.0) * market.emission_enabled
+    if lifted.any():
+        assert shares == pytest.approx(lifted / lifted.sum(), rel=1e-11)
+
+
+@given(arrays(float, 5, elements=flows), exponents, st.floats(1e-9, 1e9))
+def test_the_unit_of_flow_does_not_matter(flow, exponent, unit):
+    weights, scaled = flow.copy(), flow * unit
+    flow_weights(weights, 0.0, exponent)
+    flow_weights(scaled, 0.0, exponent)
+    assert scaled == pytest.approx(weights, rel=1e-9)
+    assert weights.max() <= 1.0 + 1e-12
+
+
+@given(markets())
+def test_the_protocols_flow_is_scaled_down_to_the_users_at_most(market):
+    users, protocol = market.user_flow_ema, market.protocol_flow_ema
+    factor = net_flow_factor(users, protocol)
+    assert 0.0 <= factor <= 1.0
+    came, put_in = np.maximum(users, 0.0).sum(), np.maximum(protocol, 0.0).sum()
+    if put_in > 0.0:
+        assert factor * put_in <= came * (1 + 1e-12)
+
+
+@given(flows, flows, st.integers(1, 300))
+def test_blocks_of_equal_flow_are_the_closed_form(ema, flow, blocks):
+    one = flow_ema_decay(allocation.FLOW_EMA_BASE, 1.0)
+    stepped = ema
+    for _ in range(blocks):
+        stepped = next_flow_ema(stepped, flow, one)
+    at_once = next_flow_ema(ema, flow, flow_ema_decay(allocation.FLOW_EMA_BASE, float(blocks)))
+    assert stepped == pytest.approx(at_once, rel=1e-9, abs=1e-9)
+
+
+def test_half_life_of_the_flow_averages():
+    assert flow_ema_decay(allocation.FLOW_EMA_BASE, 216_000.0) == pytest.approx(0.5, rel=1e-9)

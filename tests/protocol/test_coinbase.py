@@ -8,17 +8,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dtao_gym.protocol.coinbase import (
+    ALPHA_EMISSION_BOUGHT,
     ALPHA_EMISSION_CAP,
+    BLOCK_EMISSION_CAP,
     INJECTIONS,
     ROOT_PROPORTION_CAP,
+    SUBSIDY,
     Span,
     coinbase_span,
     moving_price_decay,
     moving_price_rate,
     next_moving_price,
     root_proportion,
+    root_sell_open,
     split_alpha_out,
     subnet_terms,
+    subsidised,
 )
 from dtao_gym.protocol.pool import MIN_RESERVE, spot_price
 
@@ -34,6 +39,7 @@ def powers(low: float, high: float):
 SUBNET = {
     "blocks": 1.0,
     "tao_emission": 0.004,
+    "block_emission": 0.5,
     "alpha_emission": 1.0,
     "tao_reserve": 1000.0,
     "alpha_reserve": 20_000.0,
@@ -42,8 +48,13 @@ SUBNET = {
     "root_weighted_tao": 1e6,
     "owner_cut": 0.18,
 }
-LAUNCH = {"injection": ALPHA_EMISSION_CAP, "sold_part": 0.0}
-TODAY = {"injection": ROOT_PROPORTION_CAP, "sold_part": 0.0}
+LAUNCH = {"injection": ALPHA_EMISSION_CAP, "destroyed_part": 0.0, "sold_part": 0.0}
+SUBSIDISED = {"injection": SUBSIDY, "destroyed_part": 1.0, "sold_part": 0.0}
+FLOW = {"injection": BLOCK_EMISSION_CAP, "destroyed_part": 1.0, "sold_part": 0.0}
+TODAY = {"injection": ROOT_PROPORTION_CAP, "destroyed_part": 0.0, "sold_part": 0.0}
+
+POOLS = [rule for name, rule in INJECTIONS.items() if name != "direct"]
+NEUTRAL = [rule for rule in POOLS if rule != ALPHA_EMISSION_CAP]
 
 weights = st.just(0.5) | st.floats(0.3, 0.9)
 fractions = st.sampled_from([0.0, 1.0]) | st.floats(0.0, 1.0)
@@ -57,6 +68,7 @@ def spans(draw, **fixed):
     arguments = {
         "blocks": draw(span_lengths),
         "tao_emission": draw(st.just(0.0) | powers(1e-6, 0.5)),
+        "block_emission": draw(st.sampled_from([0.5, 1.0])),
         "alpha_emission": draw(st.sampled_from([0.0, 0.25, 0.5, 1.0])),
         "tao_reserve": tao_reserve,
         "alpha_reserve": min(tao_reserve * draw(powers(1.0, 1e4)), 2e7),
@@ -64,7 +76,8 @@ def spans(draw, **fixed):
         "alpha_outstanding": draw(st.just(0.0) | powers(1.0, 1e7)),
         "root_weighted_tao": draw(st.just(0.0) | powers(1.0, 3e6)),
         "owner_cut": draw(fractions),
-        "injection": draw(st.sampled_from(sorted(INJECTIONS.values()))),
+        "injection": draw(st.sampled_from(POOLS)),
+        "destroyed_part": draw(st.sampled_from([0.0, 1.0])),
         "sold_part": draw(st.sampled_from([0.0, 1.0])),
     }
     return {**arguments, **fixed}
@@ -98,11 +111,14 @@ def test_a_span_neither_creates_nor_loses_tao_or_alpha(a):
 
 
 @given(spans())
-def test_no_span_mints_more_alpha_into_a_pool_than_to_participants(a):
-    assert run(a).alpha_injected <= a["blocks"] * a["alpha_emission"] * (1 + EPS)
+def test_no_span_mints_more_alpha_into_a_pool_than_its_cap(a):
+    cap = a["block_emission"] if a["injection"] == SUBSIDY else a["alpha_emission"]
+    if a["injection"] == BLOCK_EMISSION_CAP:
+        cap = min(cap, a["block_emission"])
+    assert run(a).alpha_injected <= a["blocks"] * cap * (1 + EPS)
 
 
-@given(spans(injection=ROOT_PROPORTION_CAP, sold_part=0.0))
+@given(spans(sold_part=0.0).filter(lambda a: a["injection"] in NEUTRAL))
 def test_a_span_never_lowers_the_price(a):
     before = spot_price(a["tao_reserve"], a["alpha_reserve"], a["pool_tao_weight"])
     assert price_after(run(a)) >= before * (1 - 1e-12)
@@ -116,6 +132,26 @@ def test_a_weight_of_one_half_stays_exactly_one_half():
             pool = {"tao_reserve": tao, "alpha_reserve": tao * ratio}
             span = run({**SUBNET, **TODAY, **pool, "tao_emission": emission, "blocks": blocks})
             assert span.pool_tao_weight == 0.5
+
+
+@given(spans(sold_part=1.0))
+def test_root_sells_all_of_its_alpha_unless_the_subnet_is_subsidised(a):
+    span = run(a)
+    if a["injection"] == SUBSIDY and span.root_alpha > 0.0:
+        assert span.root_alpha_to_sell in (0.0, span.root_alpha)
+    else:
+        assert span.root_alpha_to_sell == span.root_alpha
+    if a["injection"] == SUBSIDY and a["blocks"] == 1.0:
+        price = spot_price(a["tao_reserve"], a["alpha_reserve"], a["pool_tao_weight"])
+        share = a["tao_emission"] / a["block_emission"]
+        assert (span.root_alpha_to_sell == 0.0) == (price < share or span.root_alpha == 0.0)
+
+
+@given(spans(blocks=1.0))
+def test_destroying_what_the_chain_bought_leaves_root_a_larger_part(a):
+    kept, destroyed = run(a | {"destroyed_part": 0.0}), run(a | {"destroyed_part": 1.0})
+    assert destroyed.root_alpha >= kept.root_alpha
+    assert destroyed[:5] == kept[:5]
 
 
 @given(spans(injection=ALPHA_EMISSION_CAP))
@@ -136,17 +172,18 @@ def test_the_coinbase_never_empties_a_pool(changed):
     assert run(a).alpha_reserve >= MIN_RESERVE
 
 
-@pytest.mark.parametrize("injection", INJECTIONS.values())
+@pytest.mark.parametrize("injection", POOLS)
 @pytest.mark.parametrize("reserves", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
 @pytest.mark.parametrize("blocks", [1.0, 1800.0])
 def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reserves, blocks):
     emission = 0.1
-    span = coinbase_span(blocks, emission, 1.0, *reserves, 0.5, 0.0, 1e6, 0.18, injection, 0.0)
+    rules = injection, 1.0, 0.0
+    span = coinbase_span(blocks, emission, 0.5, 1.0, *reserves, 0.5, 0.0, 1e6, 0.18, *rules)
     assert np.isfinite(span).all()
     assert min(span) >= 0.0
     if min(reserves) == 0.0:
         assert span.alpha_bought == 0.0
-        if injection == ROOT_PROPORTION_CAP:
+        if injection in NEUTRAL:
             assert span.tao_unused == pytest.approx(blocks * emission)
             assert span[:2] == reserves
         else:  # the launch put in what it had, at any price
@@ -154,7 +191,7 @@ def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reser
             assert span.tao_unused == 0.0
 
 
-@given(spans(injection=ROOT_PROPORTION_CAP))
+@given(spans().filter(lambda a: a["injection"] in NEUTRAL))
 def test_no_span_takes_the_weights_out_of_their_range(a):
     for start in (a["pool_tao_weight"], WEIGHT_MIN, WEIGHT_MAX):
         weight = run(a | {"pool_tao_weight": start}).pool_tao_weight
@@ -172,12 +209,17 @@ def day(a: dict, blocks: float) -> np.ndarray:
         span = run(a)
         a["tao_reserve"], a["alpha_reserve"] = span.tao_reserve, span.alpha_reserve
         a["pool_tao_weight"] = span.pool_tao_weight
-        a["alpha_outstanding"] += span.alpha_bought + blocks * a["alpha_emission"]
+        kept = (1.0 - a["destroyed_part"]) * span.alpha_bought
+        a["alpha_outstanding"] += kept + blocks * a["alpha_emission"]
         root += span.root_alpha
     return np.array([a["tao_reserve"], a["alpha_reserve"], a["alpha_outstanding"], root])
 
 
-@pytest.mark.parametrize("era", [LAUNCH, TODAY], ids=["launch", "price_burn"])
+@pytest.mark.parametrize(
+    "era",
+    [LAUNCH, SUBSIDISED, FLOW, TODAY],
+    ids=["launch", "subsidy", "tao_flow", "price_burn"],
+)
 @pytest.mark.parametrize("tao_emission", [0.004, 0.2])
 def test_half_the_span_has_a_quarter_of_the_error(era, tao_emission):
     a = {**SUBNET, "tao_emission": tao_emission, **era}
@@ -208,24 +250,58 @@ def test_root_proportion_of_nothing_is_nothing():
     assert root_proportion(0.18, 0.0, 0.0) == 0.0
 
 
-@given(powers(1e-9, 1.0), powers(1e-9, 1e3), fractions, fractions)
-def test_terms_use_the_tao_up_and_are_neutral_to_the_price(emission, price, alpha_emission, share):
-    tao_in, alpha_in, excess = subnet_terms(
-        ROOT_PROPORTION_CAP, emission, price, alpha_emission, share
-    )
+terms = (powers(1e-9, 1.0), powers(1e-9, 1e3), fractions, fractions, st.sampled_from([0.5, 1.0]))
+
+
+@pytest.mark.parametrize("injection", NEUTRAL)
+@given(*terms)
+def test_terms_use_the_tao_up_and_are_neutral_to_the_price(
+    injection, emission, price, minted, share, block
+):
+    tao_in, alpha_in, excess = subnet_terms(injection, emission, price, minted, share, block)
+    cap = {
+        SUBSIDY: block,
+        ALPHA_EMISSION_BOUGHT: minted,
+        BLOCK_EMISSION_CAP: min(minted, block),
+        ROOT_PROPORTION_CAP: share * minted,
+    }[injection]
     assert tao_in + excess == pytest.approx(emission, rel=4 * EPS)
     assert tao_in == alpha_in * price
-    assert alpha_in <= share * alpha_emission
-    assert excess == pytest.approx(0.0, abs=4 * EPS) or alpha_in == share * alpha_emission
+    assert alpha_in <= cap
+    assert excess == pytest.approx(0.0, abs=4 * EPS) or alpha_in == cap
 
 
 @given(st.just(0.0) | powers(1e-9, 1.0), powers(1e-9, 1e3), fractions)
-def test_launch_puts_in_all_tao_and_at_most_the_alpha_emission(emission, price, alpha_emission):
-    tao_in, alpha_in, excess = subnet_terms(
-        ALPHA_EMISSION_CAP, emission, price, alpha_emission, 0.3
-    )
-    assert (tao_in, excess) == (emission, 0.0)
-    assert alpha_in == min(emission / price, alpha_emission)
+def test_launch_puts_in_all_tao_and_at_most_the_alpha_emission(emission, price, minted):
+    terms = subnet_terms(ALPHA_EMISSION_CAP, emission, price, minted, 0.3, 1.0)
+    assert terms == (emission, min(emission / price, minted), 0.0)
+
+
+def test_without_a_price_the_launch_mints_its_cap_and_later_rules_nothing():
+    assert subnet_terms(ALPHA_EMISSION_CAP, 0.1, 0.0, 1.0, 0.3, 1.0) == (0.1, 1.0, 0.0)
+    for injection in NEUTRAL:
+        assert subnet_terms(injection, 0.1, 0.0, 1.0, 0.3, 1.0) == (0.0, 0.0, 0.1)
+
+
+@given(*terms)
+def test_the_later_a_cap_the_less_alpha_goes_in(emission, price, minted, share, block):
+    order = ALPHA_EMISSION_BOUGHT, BLOCK_EMISSION_CAP
+    injected = [subnet_terms(rule, emission, price, minted, share, block)[1] for rule in order]
+    assert injected[0] >= injected[1]
+
+
+def test_a_subnet_is_subsidised_where_its_price_is_below_its_share():
+    assert subsidised(SUBSIDY, 0.3, 0.2, 1.0)
+    assert not subsidised(SUBSIDY, 0.1, 0.2, 1.0)
+    assert not subsidised(SUBSIDY, 0.2, 0.2, 1.0)
+    assert subsidised(SUBSIDY, 0.15, 0.2, 0.5)
+    assert not subsidised(ALPHA_EMISSION_CAP, 0.3, 0.2, 1.0)
+
+
+def test_root_is_paid_while_prices_sum_to_more_than_one():
+    assert root_sell_open(False, 1.0000001)
+    assert not root_sell_open(False, 1.0)
+    assert root_sell_open(True, 0.0)
 
 
 @given(powers(1e-9, 1e4), fractions, fractions)

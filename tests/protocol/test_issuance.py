@@ -5,8 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dtao_gym.conformance_vectors import SUPPLY_RAO, tokens
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
-from tests.protocol.golden import SUPPLY_RAO, tokens
 
 THRESHOLDS_RAO = [SUPPLY_RAO // 2**k for k in range(1, 20)]
 

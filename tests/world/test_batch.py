@@ -483,7 +483,9 @@ def test_learners_hold_what_they_bought_themselves():
 
 def test_nobody_is_always_first():
     # two learners place one order: who comes first pays less, and that is each of them half the time
-    batch = Batch(Config(n_subnets=2, n_learners=2, wealth_tao=50_000.0), 600)
+    batch = Batch(
+        Config(n_subnets=2, n_learners=2, wealth_tao=50_000.0, arrivals_per_slot_year=0.0), 600
+    )
     batch.step(np.full((600, 2, 2), 20_000.0))
     held = batch.state.section("learner_alpha")
     assert (held[:, 0] != held[:, 1]).all()

@@ -8,6 +8,7 @@ from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.genesis import genesis, layout_of, snapshot_of
+from dtao_gym.world.parameters import parameters
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
 from dtao_gym.world.state import ALPHA_HOLDERS, audit, tao_total
 from tests.world.toy import CHAIN, COLUMNS, snapshot
@@ -71,7 +72,9 @@ def test_the_outside_account_is_stationary_unless_given():
     assert start(outside_initial_tao=0.0).worlds["outside"][0] == 0.0
     assert start(outside_initial_tao=77.0).worlds["outside"][0] == 77.0
     # with trade too slow to move prices, what comes in on the first day is what goes out
-    batch = Batch(Config(trade_speed=0.0, momentum=0.0, value_log_sd=0.0))
+    batch = Batch(
+        Config(trade_speed=0.0, momentum=0.0, value_log_sd=0.0, arrivals_per_slot_year=0.0)
+    )
     before = float(batch.state.worlds["outside"][0])
     batch.step()
     assert batch.state.worlds["outside"][0] == pytest.approx(before, rel=2e-3)
@@ -80,7 +83,7 @@ def test_the_outside_account_is_stationary_unless_given():
 def test_prices_start_where_stakers_think_them_right():
     state = start()
     price = snapshot_of(JUNE).spot_price
-    batch = Batch(Config())
+    batch = Batch(Config(arrivals_per_slot_year=0.0))
     assert batch.state.row("spot_price")[0] == pytest.approx(price, rel=1e-9)
     batch.step()
     # the target of the first day, from the value of genesis and no error of opinion yet
@@ -199,10 +202,14 @@ def test_what_is_left_out_is_there_in_sum(name, n_subnets):
     assert some["rest_root_income"] > everything["rest_root_income"] == 0.0
 
 
-@pytest.mark.parametrize("allocation", ALLOCATIONS)
+SUM_RULES = ("uniform", "price", "price_burn", "price_rootprop")
+
+
+@pytest.mark.parametrize("allocation", SUM_RULES)
 @pytest.mark.parametrize("era", ERAS)
 def test_a_part_of_the_market_has_the_shares_of_the_whole(era, allocation):
-    rules = {"era": era, "allocation": allocation, "spans_per_day": 1}
+    rules = {"era": era, "allocation": allocation, "spans_per_day": 1, "n_learners": 0}
+    rules["arrivals_per_slot_year"] = 0.0
     part, whole = (Batch(Config.make(rules, n_subnets=n)) for n in (7, None))
     for batch in (part, whole):
         batch.step()
@@ -212,6 +219,73 @@ def test_a_part_of_the_market_has_the_shares_of_the_whole(era, allocation):
     expected = [shares[netuid] for netuid in part.state.row("stream_id")[0]]
     assert part.state.row("emission_share")[0] == pytest.approx(expected, rel=1e-13)
     assert part.state.worlds["minted"] == whole.state.worlds["minted"]
+
+
+@pytest.mark.parametrize("allocation", sorted(set(ALLOCATIONS) - set(SUM_RULES)))
+def test_under_other_rules_the_rest_keeps_its_share_of_the_prices(allocation):
+    part = Batch(Config.make(allocation=allocation, n_subnets=50, arrivals_per_slot_year=0.0))
+    part.step()
+    chain = Snapshot.named(JUNE)
+    among = np.isin(chain.netuid, part.state.row("stream_id")[0])
+    expected = chain.moving_price[among].sum() / chain.moving_price.sum()
+    assert part.state.row("emission_share").sum() == pytest.approx(expected, rel=1e-12)
+    assert (part.state.row("emission_share") >= 0.0).all()
+
+
+# --- slots, values and eras without pools
+
+
+def test_empty_slots_hold_nothing_and_are_taken_first():
+    config = Config.make(
+        n_subnets=4, empty_slots=3, arrivals_per_slot_year=12.0, entry_value_tao=1e6
+    )
+    state = genesis(config, 0, 0)
+    empty = state.row("registered_block")[0] < 0
+    assert empty.tolist() == [False] * 4 + [True] * 3
+    assert len(set(state.row("stream_id")[0])) == 7
+    for name in (
+        "tao_reserve",
+        "alpha_reserve",
+        "alpha_outstanding",
+        "true_value",
+        "treasury",
+        "started",
+    ):
+        assert (state.row(name)[0][empty] == 0.0).all(), name
+    batch = Batch(config)
+    while batch.state.worlds["registrations"][0] < 3:
+        batch.step()
+    assert batch.state.worlds["dissolutions"][0] == 0
+    assert (batch.state.row("registered_block") >= 0).all()
+
+
+def test_too_many_slots_are_refused():
+    with pytest.raises(ConfigError, match="empty_slots: got 1 beside 128 subnets, allowed are 128"):
+        layout_of(Config(empty_slots=1))
+
+
+def test_drawn_values_depend_on_seed_and_episode_alone():
+    draw = {"genesis_values": "drawn", "entry_price_sd": 1.0}
+    values = [
+        start(seed, episode, **draw).row("true_value")[0] for seed in (0, 1) for episode in (0, 1)
+    ]
+    assert len({v.tobytes() for v in values}) == 4
+    again = start(0, 0, era="launch", **draw).row("true_value")[0]
+    assert again.tobytes() == values[0].tobytes()
+    logs = np.log(np.concatenate(values))
+    assert logs.std() == pytest.approx(1.0, abs=0.1)
+    price_per_value = float(parameters(Config())["price_per_value"])
+    assert np.exp(logs.mean()) * price_per_value == pytest.approx(0.0058, rel=0.15)
+
+
+def test_without_pools_all_tao_is_on_root():
+    state, chain = start(era="pre_dtao"), Snapshot.named(JUNE)
+    for name in ("tao_reserve", "alpha_reserve", "alpha_outstanding", "spot_price", *ALPHA_HOLDERS):
+        assert not state.row(name).any(), name
+    root = sum(state.worlds[f"root_{who}"][0] for who in ("informed", "uninformed", "validators"))
+    assert root == pytest.approx(chain.root_stake_tao + chain.tao_reserve.sum(), rel=1e-14)
+    assert state.validators["stake"].sum() == pytest.approx(1.0, rel=1e-12)
+    assert audit(state, 1e-14).ok
 
 
 def test_root_income_of_the_frozen_subnets_is_what_they_would_pay():

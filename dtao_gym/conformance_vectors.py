@@ -1,0 +1,236 @@
+"""Chain vectors as input: named values checked as they are read, eras by their labels, amounts in rao."""
+
+import math
+import re
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dtao_gym.protocol.issuance import emission_per_block
+
+RAO = 10**9
+U16, U63, U64 = 2**16 - 1, 2**63 - 1, 2**64 - 1
+SUPPLY_RAO = 21_000_000 * RAO
+OWNER_CUT_U16 = 11796
+
+
+class VectorError(ValueError):
+    """A vector that cannot be run as it is written; the message says why."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value read from JSON is a finite number, which true and false are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+class Fields:
+    """Named values of a vector, checked as they are read. Raises `VectorError`."""
+
+    def __init__(self, values: Any, where: str = "inputs"):
+        if not isinstance(values, dict):
+            raise VectorError(f"{where}: got {values!r}, allowed is an object")
+        self._values, self._where = values, where
+        self._read: set[str] = set()
+        self._parts: list[Fields] = []
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def _get(self, name: str, default: Any) -> Any:
+        self._read.add(name)
+        if name not in self._values and default is None:
+            raise VectorError(f"{self._where}: {name} is missing")
+        return self._values.get(name, default)
+
+    def _refuse(self, name: str, value: Any, allowed: str) -> VectorError:
+        return VectorError(f"{self._where}.{name}: got {value!r}, allowed is {allowed}")
+
+    def _as_number(self, name: str, value: Any) -> float:
+        if not is_number(value):
+            raise self._refuse(name, value, "a finite number")
+        return float(value)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A finite number."""
+        value = self._get(name, default)
+        return self._as_number(name, value) if name in self else float(value)
+
+    def between_0_and_1(self, name: str, default: float | None = None) -> float:
+        """A number above 0 and below 1."""
+        value = self.number(name, default)
+        if not 0.0 < value < 1.0:
+            raise self._refuse(name, value, "above 0 and below 1")
+        return value
+
+    def number_or_null(self, name: str) -> float:
+        """A finite number; 0 if it is null or missing."""
+        value = self._get(name, 0.0)
+        return 0.0 if value is None else self._as_number(name, value)
+
+    def rao(self, name: str, default: int | None = None) -> int:
+        """A whole number that is not negative."""
+        value = self._get(name, default)
+        if self._as_number(name, value) < 0 or value != int(value):
+            raise self._refuse(name, value, "a whole number, 0 or more")
+        return int(value)
+
+    def tokens(self, name: str, default: int | None = None) -> float:
+        """An amount of rao in whole tokens."""
+        return tokens(self.rao(name, default))
+
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        """True or false."""
+        value = self._get(name, default)
+        if not isinstance(value, bool):
+            raise self._refuse(name, value, "true or false")
+        return value
+
+    def text(self, name: str, allowed: tuple[str, ...]) -> str:
+        """One of some words."""
+        value = self._get(name, None)
+        if value not in allowed:
+            raise self._refuse(name, value, " or ".join(allowed))
+        return value
+
+    def numbers(
+        self, name: str, length: int | None = None, default: float | None = None
+    ) -> np.ndarray:
+        """A list of finite numbers (true and false count as 1 and 0), or as many defaults."""
+        value = self._get(name, None if default is None else [default] * (length or 0))
+        if not isinstance(value, list) or (length is not None and len(value) != length):
+            raise self._refuse(name, value, f"a list of {length or ''} numbers".replace("  ", " "))
+        return np.array([self._as_number(name, v + 0 if isinstance(v, bool) else v) for v in value])
+
+    def matrix(self, name: str, rows: int) -> np.ndarray:
+        """A list of `rows` lists of numbers, all of one length."""
+        value = self._get(name, None)
+        allowed = f"{rows} lists of numbers, all of one length"
+        if not isinstance(value, list) or len(value) != rows or not rows:
+            raise self._refuse(name, value, allowed)
+        if any(not isinstance(row, list) or len(row) != len(value[0]) for row in value):
+            raise self._refuse(name, value, allowed)
+        return np.array([[self._as_number(name, number) for number in row] for row in value])
+
+    def table(self, name: str) -> dict[str, float]:
+        """An object of numbers."""
+        value = self._get(name, None)
+        if not isinstance(value, dict):
+            raise self._refuse(name, value, "an object")
+        return {key: self._as_number(f"{name}.{key}", number) for key, number in value.items()}
+
+    def part(self, name: str, index: int | str) -> "Fields":
+        """An object within a list or an object."""
+        part = Fields(self._get(name, None)[index], f"{self._where}.{name}[{index}]")
+        self._parts.append(part)
+        return part
+
+    def parts(self, name: str) -> "dict[int | str, Fields]":
+        """All objects of a list or an object."""
+        value = self._get(name, None)
+        if not isinstance(value, list | dict):
+            raise self._refuse(name, value, "a list or an object")
+        keys = value if isinstance(value, dict) else range(len(value))
+        return {key: self.part(name, key) for key in keys}
+
+    def check_all_read(self) -> None:
+        """Refuse values that nothing has asked for."""
+        unknown = sorted(set(self._values) - self._read)
+        if unknown:
+            raise VectorError(f"{self._where}: unknown {', '.join(unknown)}")
+        for part in self._parts:
+            part.check_all_read()
+
+
+class Rules(NamedTuple):
+    """Rules of an era, by the names of `allocation.py` and `coinbase.py`."""
+
+    allocation: str
+    injection: str
+    chain_bought: str
+    root_dividend: str
+    root_gate: str
+    """`chain` where root's alpha is recycled unless the moving prices sum to more than 1, else `open`."""
+    seeding: str
+
+
+_LAUNCH = Rules("price", "alpha_emission", "destroyed", "sold", "open", "minimum")
+_SUBSIDY = _LAUNCH._replace(injection="subsidy")
+_TAO_FLOW = Rules("tao_flow", "block_emission", "destroyed", "claimable", "chain", "minimum")
+_NET_FLOW = _TAO_FLOW._replace(allocation="net_flow", seeding="median_price")
+_HEAD = Rules("price_burn", "root_proportion", "protocol", "claimable", "chain", "median_price")
+RULES = {
+    "pre-dtao": Rules("root_vote", "direct", "destroyed", "tao", "open", "minimum"),
+    "launch": _LAUNCH,
+    "launch_v3": _LAUNCH,
+    "subsidy": _SUBSIDY,
+    "taoflow": _TAO_FLOW,
+    "netflow": _NET_FLOW,
+    "price_rootprop": _HEAD._replace(allocation="price_rootprop"),
+    "head": _HEAD,
+    "price_burn_gate": _HEAD._replace(allocation="price_burn_gate"),
+}
+"""Rules by the era label of a vector."""
+
+ALIASES = {
+    "pre_dtao": "pre-dtao",
+    "tao_flow": "taoflow",
+    "net_flow": "netflow",
+    "price_burn": "head",
+    "all": "head",
+    "legacy-subnet": "head",
+}
+"""The package's own names of eras, and labels that mean every era."""
+
+_FIRST_SPECS = (
+    (425, "head"),
+    (421, "price_rootprop"),
+    (411, "netflow"),
+    (334, "taoflow"),
+    (302, "subsidy"),
+    (297, "launch_v3"),
+    (233, "launch"),
+    (0, "pre-dtao"),
+)
+
+
+def rules_of(label: str) -> Rules:
+    """Rules of an era label; of several eras (`a..b`, `a/b`, `spec320+`) the last. Raises `VectorError`.
+
+    Versions of the chain may stand alone (`spec421-424`) or behind a name (`taoflow(spec342-361)`).
+    """
+    last = re.split(r"\.\.|/", label.strip())[-1].strip()
+    match = re.fullmatch(r"([a-z0-9_-]*?)\s*\(?(?:spec(\d+)(\+|-\d+)?)?\)?", last)
+    name, first, more = match.groups() if match else (last, None, None)
+    name, spec = ALIASES.get(name, name), int(first) if first else None
+    if not name and spec is not None:
+        name = "head" if more == "+" else next(era for since, era in _FIRST_SPECS if spec >= since)
+    if name not in RULES:
+        known = ", ".join([*RULES, *ALIASES])
+        raise VectorError(f"era: got {label!r}, known are {known} and versions like spec421-424")
+    rules = RULES[name]
+    if name == "taoflow" and spec is not None and spec < 362:
+        rules = rules._replace(injection="alpha_emission_bought")
+    if name == "netflow" and spec is not None and spec >= 413:
+        rules = rules._replace(chain_bought="protocol")
+    return rules
+
+
+def tokens(rao: int) -> float:
+    """Whole tokens, rounded once from the exact number."""
+    return float(Fraction(rao, RAO))
+
+
+def floor_rao(amount: float) -> int:
+    """Whole rao of an amount in tokens. What is within 1e-6 rao of the next whole number is that number."""
+    return math.floor(amount * RAO + 1e-6)
+
+
+def floors(amounts: dict[str, float]) -> dict[str, Any]:
+    """The same of amounts by name; the names get the ending `_rao`."""
+    return {f"{name}_rao": floor_rao(amount) for name, amount in amounts.items()}
+
+
+def emission_rao(issuance_rao: int) -> int:
+    """Emission per block at an issuance; what remains is formed from integers."""
+    return floor_rao(emission_per_block(tokens(SUPPLY_RAO - issuance_rao)))
