@@ -7,6 +7,9 @@ They agree with the correctly rounded result to about 3e-16 relative (tested).
 """
 
 import hashlib
+import sys
+import threading
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +27,10 @@ inlined_rule = njit(error_model="numpy", forceinline=True)
 """The same for functions in the innermost loops: inlining lets whole loops become SIMD code."""
 
 composed = njit(inline="always")
-"""For functions that only call others: they are pasted into their caller and compile once, with it."""
+"""For the stages of the day: they are pasted into their caller and compile once, with it.
+
+A function that takes all rows of a world costs a second to compile on its own.
+"""
 
 
 @cache
@@ -54,6 +60,21 @@ def compile_kernel(function):
         if "locator" not in str(error):
             raise
         return njit(**options)(function)
+
+
+@contextmanager
+def announced(work: str, after_seconds: float = 1.5):
+    """Say on stderr what a long compilation is, if it turns out to be long."""
+    line = (
+        f"dtao_gym: {work}; once after each installation (python -m dtao_gym.warmup does it ahead)"
+    )
+    timer = threading.Timer(after_seconds, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @intrinsic

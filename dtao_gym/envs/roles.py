@@ -60,7 +60,7 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
     for i in range(s.spot_price.size):
         price = s.spot_price[i]
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        diluted = issuance / s.alpha_genesis[i] if p.dilution else 1.0
+        diluted = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
         raw[1, i] = _log_ratio(p.price_per_value * signal[i] / diluted, price)
         raw[2, i] = _log_ratio(price, past_price[i])
         raw[3, i] = _log_ratio(price, s.moving_price[i])

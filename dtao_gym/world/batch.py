@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from dtao_gym.numerics import announced
 from dtao_gym.protocol.allocation import USER_RULE
 from dtao_gym.protocol.plugins import FAULTS, RuleError
 from dtao_gym.world.config import Config, ConfigError
@@ -65,8 +66,10 @@ class Batch:
             raise ConfigError(
                 f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world"
             )
-        for world, seed in enumerate(seeds):
-            self.reset(world, seed, 0)
+        with announced("compiling the engine, about a minute"):
+            for world, seed in enumerate(seeds):
+                self.reset(world, seed, 0)
+            self._compile()
 
     @property
     def n_worlds(self) -> int:
@@ -125,18 +128,25 @@ class Batch:
             )
 
     def _run(self, orders: np.ndarray, days: int, trace: np.ndarray) -> None:
+        for task in self._tasks(orders, days, trace):
+            run_over_worlds(self.n_worlds, self.threads, task)
+
+    def _compile(self) -> None:
+        """Make sure that the kernels of these worlds are compiled, by calling them for no world."""
+        for task in self._tasks(self._no_orders, 0, NO_TRACE):
+            task(0, 0)
+
+    def _tasks(self, orders: np.ndarray, days: int, trace: np.ndarray) -> list:
+        """A function of a range of worlds for each of the two kernels that these worlds need."""
         state, records, at = self.state, self.parameters, self.offsets
         arrays = state.block, state.worlds, state.learners, state.validators
         n_equal = np.count_nonzero(state.worlds["equal_weights"])
-        kernels = [(advance_equal, n_equal), (advance_weighted, self.n_worlds - n_equal)]
-        for kernel, n in kernels:
-            if n == 0:
-                continue
+        needed = ((advance_equal, n_equal), (advance_weighted, self.n_worlds - n_equal))
 
-            def task(first: int, last: int, kernel=kernel) -> None:
-                kernel(arrays, records, orders, days, at, trace, first, last)
+        def task_of(kernel):
+            return lambda first, last: kernel(arrays, records, orders, days, at, trace, first, last)
 
-            run_over_worlds(self.n_worlds, self.threads, task)
+        return [task_of(kernel) for kernel, n in needed if n]
 
     @property
     def _has_user_rules(self) -> bool:

@@ -47,7 +47,7 @@ def part_of_day(rate, spans_per_day):
     return 1.0 if rate >= 1.0 else -expm1(log1p(-rate) / spans_per_day)
 
 
-@inlined_rule
+@composed
 def _target_stage(s, past_price, signal, p, informed, mean_yield):
     for i in range(s.tao_reserve.size):
         excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
@@ -60,14 +60,14 @@ def _target_stage(s, past_price, signal, p, informed, mean_yield):
             p.yield_sensitivity,
         )
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        dilution = issuance / s.dilution_alpha[i] if p.dilution else 1.0
+        dilution = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
         target = market_target(
             p.price_per_value, informed, s.true_value[i], signal[i] * tilt, dilution
         )
         s.target_price[i] = target if s.started[i] > 0.0 else 0.0
 
 
-@inlined_rule
+@composed
 def _moving_rate_stage(s, block, blocks, p):
     middle = block + 0.5 * (BLOCKS_PER_DAY - 1.0)
     for i in range(s.tao_reserve.size):
@@ -150,7 +150,7 @@ def span(
             )
 
 
-@inlined_rule
+@composed
 def _value_stage(s, t, signal, p):
     for i in range(s.tao_reserve.size):
         value = next_value(
@@ -247,7 +247,7 @@ def return_money(block, world, parameters):
     world.root_uninformed -= p.purse_rebalance * gap
 
 
-@inlined_rule
+@composed
 def _quote_stage(s, t, alpha, owed, p, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]

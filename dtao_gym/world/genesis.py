@@ -282,6 +282,8 @@ def _turn_alpha_into_root_stake(state: State) -> None:
     emptied += ("moving_price", "alpha_emission", "target_price", "flow_mark", *REST_OF_ALPHA)
     for name in (*emptied, "informed_alpha", "uninformed_alpha"):
         state.row(name)[0] = 0.0
+    state.row("pool_tao_weight")[0] = 0.5
+    world["equal_weights"] = True
     state.section("price_history")[0] = 0.0
     for name in ("moving_price", "burn_weighted", "root_weighted"):
         world[f"rest_{name}"] = world[f"rest_enabled_{name}"] = 0.0

@@ -6,7 +6,7 @@ subnets, so that results do not depend on the machine's vector width. `weights` 
 pools, or None where all are 1/2: then the general pool formulas disappear from the machine code.
 """
 
-from dtao_gym.numerics import inlined_rule, row_sum, rule
+from dtao_gym.numerics import composed, inlined_rule, row_sum, rule
 from dtao_gym.protocol.allocation import (
     PRICE,
     PRICE_BURN_GATE,
@@ -74,7 +74,7 @@ def all_root(world, learners):
     return total
 
 
-@inlined_rule
+@composed
 def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, sells, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
@@ -104,7 +104,7 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, s
         t.unused_tao[i] = span.tao_unused
 
 
-@inlined_rule
+@composed
 def _sell_root(s, t, late, weights):
     """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
     for i in range(t.sold.size):
@@ -120,7 +120,7 @@ def _sell_root(s, t, late, weights):
     return row_sum(t.proceeds)
 
 
-@inlined_rule
+@composed
 def _moving_price_stage(s, blocks, block, p, weights):
     middle = block + 0.5 * (blocks - 1.0)
     for i in range(s.tao_reserve.size):
@@ -135,7 +135,7 @@ def _moving_price_stage(s, blocks, block, p, weights):
         s.moving_price[i] = next_moving_price(s.moving_price[i], price, decay)
 
 
-@inlined_rule
+@composed
 def _insiders_share_stage(s, t, blocks, p, kept_part):
     for i in range(s.tao_reserve.size):
         out = blocks * s.alpha_emission[i]
@@ -155,7 +155,7 @@ def _insiders_share_stage(s, t, blocks, p, kept_part):
         t.take[i] = take
 
 
-@inlined_rule
+@composed
 def _stakers_share_stage(s, t, root_part):
     for i in range(s.tao_reserve.size):
         s.informed_alpha[i] *= 1.0 + t.gain[i]
@@ -163,7 +163,7 @@ def _stakers_share_stage(s, t, root_part):
         s.scripted_claimable[i] += root_part * t.root_alpha[i]
 
 
-@inlined_rule
+@composed
 def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
     """Bought alpha is destroyed or kept; root's alpha is kept as claims, or has been sold; the rest is recycled."""
     for i in range(s.tao_reserve.size):
@@ -177,7 +177,7 @@ def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
         s.stake_yield[i] = t.gain[i]
 
 
-@inlined_rule
+@composed
 def _flow_stage(s, blocks, decay):
     """Bring the flow averages up to date with what has happened since the last time.
 
@@ -193,7 +193,7 @@ def _flow_stage(s, blocks, decay):
         s.flow_mark[i] = s.tao_reserve[i]
 
 
-@inlined_rule
+@composed
 def _flow_mark_stage(s):
     for i in range(s.tao_reserve.size):
         s.protocol_flow[i] = s.tao_reserve[i] - s.flow_mark[i]
@@ -239,7 +239,7 @@ def _pay_root(world, learners, amount, root):
         learners[learner].root += learners[learner].root * rate
 
 
-@inlined_rule
+@composed
 def _market(s, t, signal, root_weighted_tao, world, allocation):
     """What an allocation rule may read, at the beginning of a span; a chain's rule gets what it needs of it."""
     for i in range(s.tao_reserve.size):

@@ -4,14 +4,14 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 `weights` None where every pool has weight 1/2.
 """
 
-from dtao_gym.numerics import inlined_rule, row_sum, rule
+from dtao_gym.numerics import composed, row_sum, rule
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
 
-@inlined_rule
+@composed
 def sell_rows(s, t, weights, fee_rate):
     """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
 
@@ -30,7 +30,7 @@ def sell_rows(s, t, weights, fee_rate):
         t.fee[i] = fee
 
 
-@inlined_rule
+@composed
 def buy_rows(s, t, weights, fee_rate):
     """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
     for i in range(s.tao_reserve.size):
@@ -62,7 +62,7 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
     world.authors += row_sum(t.fee)
 
 
-@inlined_rule
+@composed
 def _insiders_ledger(s, t, p, owner_part, miner_part):
     """Book a sale; the owner's reinvested part of the proceeds goes to the treasury, the rest is left to `outside`."""
     for i in range(t.sold.size):
@@ -130,7 +130,7 @@ def _pay_scripted_root(world, amount):
     world.root_validators += world.root_validators * rate if scripted > 0.0 else amount
 
 
-@inlined_rule
+@composed
 def _wish_stage(s, t, speed, pool_limit, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
@@ -143,7 +143,7 @@ def _wish_stage(s, t, speed, pool_limit, weights):
         t.sold[i] = min(wanted, s.informed_alpha[i] + s.uninformed_alpha[i])
 
 
-@inlined_rule
+@composed
 def _trade_rows(s, t, weights, fee_rate):
     """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to what was taken.
 
@@ -164,7 +164,7 @@ def _trade_rows(s, t, weights, fee_rate):
         t.fee[i] = fee
 
 
-@inlined_rule
+@composed
 def _populations_ledger(s, t, informed_purse):
     """Buys go to the populations by purse, sales by holding; `t.bought` becomes the TAO that the informed gain."""
     for i in range(t.sold.size):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dtao_gym.protocol.issuance import SUPPLY_CAP
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 
@@ -59,3 +60,22 @@ def random_orders(batch: Batch, random: np.random.Generator, scale: float = 2.0)
 def arrays(batch: Batch, worlds=slice(None)) -> list[bytes]:
     """The state of some worlds, bit by bit."""
     return [getattr(batch.state, name)[worlds].tobytes() for name in batch.state.ARRAYS]
+
+
+def assert_sound(batch: Batch) -> None:
+    """Conserved to 1e-9, finite, within the caps."""
+    state = batch.state
+    checked = batch.audit(1e-9)
+    assert checked.ok, checked
+    assert np.isfinite(state.block).all()
+    for array in (state.worlds, state.learners):
+        for name in array.dtype.names:
+            assert np.isfinite(array[name]).all(), name
+    cap = SUPPLY_CAP * (1 + 1e-14)
+    assert (state.row("alpha_reserve") + state.row("alpha_outstanding") <= cap).all()
+    assert (state.worlds["chain_issuance"] <= cap).all()
+    assert (state.row("moving_price") >= 0.0).all()
+    assert (state.row("moving_price") <= 1.0).all()
+    assert ((state.row("pool_tao_weight") >= 0.01) & (state.row("pool_tao_weight") <= 0.99)).all()
+    shares = state.row("emission_share").sum(1)
+    assert (shares <= 1.0 + 1e-12).all()
