@@ -107,8 +107,8 @@ class Episodes:
         """What a researcher logs, one row per world.
 
         day; wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step);
-        welfare (sum of true values, TAO a day); emission_hhi and price_sum over the simulated subnets; and
-        per subnet true_value, spot_price, emission_share.
+        welfare (sum of true values, TAO a day); emission_hhi and price_sum over the simulated subnets;
+        registrations and dissolutions since genesis; and per subnet true_value, spot_price, emission_share.
         """
         state = self.batch.state
         worlds, mine = state.worlds, state.learners[:, 0]
@@ -120,6 +120,8 @@ class Episodes:
             "welfare": worlds["welfare"].copy(),
             "emission_hhi": worlds["emission_hhi"].copy(),
             "price_sum": worlds["price_sum"].copy(),
+            "registrations": worlds["registrations"].copy(),
+            "dissolutions": worlds["dissolutions"].copy(),
             "true_value": state.row("true_value").copy(),
             "spot_price": state.row("spot_price").copy(),
             "emission_share": state.row("emission_share").copy(),

@@ -17,8 +17,8 @@ from dtao_gym.numerics import (
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.day import DAYS_PER_YEAR, run_over_worlds
-from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.day import run_over_worlds
+from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.state import subnet_rows
 
 LOGIT_SCALE = 10.0
@@ -35,6 +35,8 @@ SUBNET_FEATURES = (
     "price",  # ln spot price over the mean ln spot price of the world
     "depth",  # ln TAO in the pool over own wealth
     "root_proportion",  # part of validators' dividends that root takes, 2 x - 1
+    "immunity",  # part of the immunity period that is left, 2 x - 1
+    "prune_margin",  # ln moving price over the lowest of the subnets that may be dissolved
 )
 GLOBAL_FEATURES = (
     "root_weight",  # part of liquidation wealth in root, 2 w - 1
@@ -72,6 +74,19 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
 
 
 @inlined_rule
+def _prune_features(s, raw, block, immunity_blocks):
+    lowest = 2.0  # moving prices are at most 1
+    for i in range(s.spot_price.size):
+        left = 1.0 - (block - s.registered_block[i]) / max(immunity_blocks, 1.0)
+        taken = s.registered_block[i] >= 0.0
+        raw[10, i] = max(left, 0.0) if taken else 0.0
+        if taken and not left > 0.0:
+            lowest = min(lowest, s.moving_price[i])
+    for i in range(s.spot_price.size):
+        raw[11, i] = _log_ratio(s.moving_price[i], lowest) if lowest <= 1.0 else 0.0
+
+
+@inlined_rule
 def _own_features(s, raw, alpha, owed, wealth, p):
     for i in range(s.spot_price.size):
         net = alpha[i] * (1.0 - p.pool_fee)
@@ -102,6 +117,7 @@ def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
     _own_features(
         s, raw, block[at.learner_alpha + learner], block[at.learner_claimable + learner], wealth, p
     )
+    _prune_features(s, raw, world.block, p.immunity_blocks)
     claimable = row_sum(raw[6])
     mean_signal = row_sum(raw[1]) / n
     mean_share = row_sum(s.emission_share) / n
@@ -115,9 +131,11 @@ def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
     _squash(6, 1.0, 1.0, raw)
     _squash(7, 0.5, row_sum(raw[7]) / n, raw)
     _squash(8, 0.25, 0.0, raw)
+    _squash(11, 0.5, 0.0, raw)
     for i in range(n):
         raw[0, i] = 2.0 * raw[0, i] - 1.0
         raw[9, i] = 2.0 * raw[9, i] - 1.0
+        raw[10, i] = 2.0 * raw[10, i] - 1.0
     for i in range(n):
         for k in range(N_SUBNET):
             obs[i * N_SUBNET + k] = raw[k, i]
@@ -195,7 +213,7 @@ class Staker:
     weights = softmax(10 a); last the share of the way to go, 0 at -1 and all of it at 1. What is not staked
     in a subnet is staked in root.
 
-    Observation, `Box(-1, 1, (10 n_subnets + 6,), float32)`: `SUBNET_FEATURES` of the first subnet, of the
+    Observation, `Box(-1, 1, (12 n_subnets + 6,), float32)`: `SUBNET_FEATURES` of the first subnet, of the
     second and so on, then `GLOBAL_FEATURES`; unbounded quantities through a tanh. All of it is public or the
     staker's own. The public signal is as old as it is for everybody.
 

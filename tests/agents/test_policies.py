@@ -59,9 +59,9 @@ def test_the_card_comes_back(saved):
 
 def test_a_policy_refuses_observations_of_another_world(saved):
     with pytest.raises(
-        ValueError, match=r"observation: got shape \(1, 56\), allowed is \(batch, 46\)"
+        ValueError, match=r"observation: got shape \(1, 66\), allowed is \(batch, 54\)"
     ):
-        load_policy(saved).act(np.zeros((1, 56), np.float32))
+        load_policy(saved).act(np.zeros((1, 66), np.float32))
 
 
 def test_config_hash_depends_on_values_alone():
@@ -131,7 +131,7 @@ HOSTILE_CARDS = {
     "unknown role": ({"role": "../staker"}, "role: got '../staker'"),
     "no subnets": ({"n_subnets": 0}, "n_subnets: got 0, allowed is 1 to 128"),
     "gigantic layer": ({"hidden": 10**9}, "hidden: got 1000000000, allowed is 1 to 1024"),
-    "other subnets": ({"n_subnets": 5}, "observation_size: got 46, allowed is 56"),
+    "other subnets": ({"n_subnets": 5}, "observation_size: got 54, allowed is 66"),
     "other features": ({"global_features": []}, "global_features: got"),
     "other format": ({"format": 2}, "format: got 2"),
     "other width": ({"hidden": 4}, "of shape"),

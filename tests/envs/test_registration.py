@@ -71,7 +71,7 @@ def test_an_id_may_name_its_module():
         cwd=REPOSITORY,
         check=True,
     )
-    assert run.stdout.strip() == "(36,)"
+    assert run.stdout.strip() == "(42,)"
 
 
 # --- vector environments, in one process and in several

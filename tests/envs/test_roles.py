@@ -85,8 +85,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     world, me = state.worlds[0], state.learners[0, 0]
     p = dict(zip(PARAMETERS_DTYPE.names, batch.parameters[0], strict=True))
     row = {name: state.row(name)[0] for name in ("tao_reserve", "alpha_reserve", "pool_tao_weight",
-           "moving_price", "alpha_emission", "alpha_outstanding", "alpha_genesis", "emission_share",
-           "stake_yield")}  # fmt: skip
+           "moving_price", "alpha_emission", "alpha_outstanding", "dilution_alpha", "emission_share",
+           "stake_yield", "registered_block")}  # fmt: skip
     weight = row["pool_tao_weight"]
     price = (1 - weight) / weight * row["tao_reserve"] / row["alpha_reserve"]
     past = state.section("price_history")[0, world["day"] % config.momentum_lag_days]
@@ -94,7 +94,7 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     alpha = state.section("learner_alpha")[0, 0]
     owed = state.section("learner_claimable")[0, 0]
     issuance = row["alpha_reserve"] + row["alpha_outstanding"]
-    diluted = issuance / row["alpha_genesis"] if config.dilution else 1.0
+    diluted = issuance / row["dilution_alpha"] if config.dilution else 1.0
     net = alpha * (1 - p["pool_fee"])
     grown = (1 + net / row["alpha_reserve"]) ** (-(1 - weight) / weight)
     held = row["tao_reserve"] * (1 - grown)
@@ -103,6 +103,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     root *= p["tao_weight"]
     signal_value = np.log(p["price_per_value"] * signal / diluted / price)
     share = row["emission_share"]
+    left = 1 - (world["block"] - row["registered_block"]) / (7200 * config.immunity_days)
+    lowest = row["moving_price"][left <= 0].min()
     return {
         "own_weight": 2 * held / wealth - 1,
         "signal_value": np.tanh(2 * signal_value),
@@ -114,6 +116,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
         "price": np.tanh(0.5 * (np.log(price) - np.log(price).mean())),
         "depth": np.tanh(0.25 * np.log(row["tao_reserve"] / wealth)),
         "root_proportion": 2 * root / (root + issuance) - 1,
+        "immunity": 2 * np.maximum(left, 0) - 1,
+        "prune_margin": np.tanh(0.5 * np.log(row["moving_price"] / lowest)),
         "root_weight": 2 * me["root"] / wealth - 1,
         "wealth": np.tanh(np.log(wealth / config.wealth_tao)),
         "claimable": np.tanh(100 * (owed * price).sum() / wealth),

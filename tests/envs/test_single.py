@@ -43,7 +43,7 @@ def test_gymnasium_checker_has_nothing_to_say(render_mode):
 
 def test_step_returns_the_types_that_gymnasium_names():
     obs, reward, terminated, truncated, info = start().step(np.zeros(8, np.float32))
-    assert (obs.dtype, obs.shape) == (np.float32, (66,))
+    assert (obs.dtype, obs.shape) == (np.float32, (78,))
     assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
     assert type(info) is dict
 
@@ -54,7 +54,7 @@ def test_info_is_what_its_docstring_lists():
     state = env.episodes.batch.state
     listed = SingleEnv(n_subnets=6).episodes.info.__doc__
     assert set(info) == {"day", "wealth", "root_tao", "traded_tao", "welfare", "emission_hhi", "price_sum",
-                         "true_value", "spot_price", "emission_share"}  # fmt: skip
+                         "registrations", "dissolutions", "true_value", "spot_price", "emission_share"}  # fmt: skip
     assert all(name in listed for name in info)
     assert info["day"] == 1
     assert info["wealth"] == state.learners["wealth"][0, 0]
