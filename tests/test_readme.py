@@ -1,30 +1,39 @@
-"""Each Python example of the README runs as it stands; each command it names exists."""
+"""Each Python example of the README and the docs runs as it stands; each command they name exists."""
 
+import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", TEXT, re.S)
-COMMANDS = re.findall(r"^(make \S+|python \S+\.py)", TEXT, re.M)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+EXAMPLES = {
+    f"{page.stem}_{k}": code
+    for page in PAGES
+    for k, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
+}
+COMMANDS = re.findall(r"^(make \S+|python \S+\.py|python -m \S+)", TEXT, re.M)
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=[f"example_{k}" for k in range(len(EXAMPLES))])
-def test_python_example_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_python_example_runs(name):
+    exec(compile(EXAMPLES[name], f"{name}.md", "exec"), {})
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))
 def test_command_exists(command):
-    program, target = command.split()
-    if program == "make":
+    program, *_, target = command.split()
+    if "-m" in command:
+        assert importlib.util.find_spec(target), target
+    elif program == "make":
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
     else:
         assert (ROOT / target).is_file()
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", TEXT):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target

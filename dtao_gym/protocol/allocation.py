@@ -209,7 +209,7 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
     if not rest.demand + row_sum(shares) > 0.0:
         rest_enabled = rest.enabled_moving_price
         for i in range(n):
-            shares[i] = market.moving_price[i]
+            shares[i] = power(market.moving_price[i], settings.share_exponent)
     for i in range(n):
         shares[i] *= market.emission_enabled[i]
     total = rest_enabled + row_sum(shares)
@@ -229,7 +229,7 @@ def demand_shares(market, settings, rest, shares):
     if not total > 0.0:
         total = rest.moving_price
         for i in range(shares.size):
-            shares[i] = market.moving_price[i]
+            shares[i] = power(market.moving_price[i], settings.share_exponent)
         total += row_sum(shares)
     for i in range(shares.size):
         shares[i] = shares[i] / total if total > 0.0 else 0.0

@@ -105,9 +105,11 @@ def subnet_terms(injection, tao_emission, price, alpha_emission, root_share, blo
         cap = min(alpha_emission, block_emission)
     elif injection == ROOT_PROPORTION_CAP:
         cap = root_share * alpha_emission
+    if price > 0.0 and wanted <= cap:
+        return tao_emission, wanted, 0.0
     alpha_in = min(wanted, cap)
     tao_in = alpha_in * price
-    return tao_in, alpha_in, max(tao_emission - tao_in, 0.0)
+    return tao_in, alpha_in, tao_emission - tao_in
 
 
 @inlined_rule

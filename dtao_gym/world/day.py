@@ -64,7 +64,7 @@ def _target_stage(s, past_price, signal, p, informed, mean_yield):
         target = market_target(
             p.price_per_value, informed, s.true_value[i], signal[i] * tilt, dilution
         )
-        s.target_price[i] = target if s.started[i] > 0.0 else 0.0
+        s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
 
 
 @composed

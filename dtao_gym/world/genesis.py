@@ -220,6 +220,7 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
     world = state.worlds[0]
     world["rest_count"] = rest.size
+    world["rest_price_sum"] = full[rest].sum()
     world["rest_moving_price"] = moving.sum()
     world["rest_burn_weighted"] = demand.sum()
     world["rest_enabled_count"] = enabled.sum()
@@ -287,7 +288,7 @@ def _turn_alpha_into_root_stake(state: State) -> None:
     state.section("price_history")[0] = 0.0
     for name in ("moving_price", "burn_weighted", "root_weighted"):
         world[f"rest_{name}"] = world[f"rest_enabled_{name}"] = 0.0
-    world["rest_root_income"] = 0.0
+    world["rest_root_income"] = world["rest_price_sum"] = 0.0
     world["price_sum"] = 0.0
 
 

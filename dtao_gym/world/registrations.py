@@ -198,6 +198,7 @@ def found(block, at, world, parameters, slot, cost, value):
     s.start_block[slot] = world.block + BLOCKS_PER_DAY * p.start_delay_days
     s.emission_enabled[slot] = p.entrants_enabled
     s.treasury[slot] = p.initial_treasury_tao
+    s.opinion[slot] = 0.0  # those of empty slots move as well
     s.true_value[slot] = p.entry_true_value * exp(p.entry_price_sd * value)
     s.value_anchor[slot] = s.true_value[slot]
     for k in range(at.price_days):

@@ -280,7 +280,7 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
             rate = emission_per_block(SUPPLY_CAP - issuance)
             s.alpha_emission[i] = rate * s.started[i] * pools
     rest = rest_of_market(world, p.allocation)
-    world.moving_price_sum = rest.moving_price + row_sum(s.moving_price)
+    world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
     signal = block[at.signal_history + world.day % at.signal_days]
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
     if p.allocation == USER_RULE:

@@ -169,6 +169,7 @@ WORLD_DTYPE = np.dtype(
         ("minted", np.float64),
         # the subnets that are not simulated, frozen at genesis
         ("rest_count", np.float64),
+        ("rest_price_sum", np.float64),  # of moving prices as they are, for root's gate
         ("rest_moving_price", np.float64),
         ("rest_burn_weighted", np.float64),
         ("rest_root_weighted", np.float64),
