@@ -3,180 +3,82 @@
 One object holds W worlds of N subnets that share a configuration; amounts are arrays `(W, N)`, accounts
 `(W,)`, learners' holdings `(W, L, N)`. Nothing here is compiled and no rule of the engine is called: only
 parameters, starting states and names of choices are imported. What this file and the engine both say of a
-day, they say in different words; `tests/world/test_reference.py` holds them to each other.
+day, they say in different words; `tests/world/test_reference.py` holds them to each other. The rules that
+need no more than numbers are in `numpy_rules.py`.
 """
 
 from types import SimpleNamespace
 
 import numpy as np
-from scipy.special import ndtri
 
-from dtao_gym.protocol.allocation import ALLOCATIONS
+from benchmarks.numpy_rules import (
+    RULE,
+    Pools,
+    arrivals,
+    divide,
+    emission_shares,
+    minted_per_block,
+    normals,
+    part_of,
+    philox,
+    refreshed_bar,
+    registration_cost,
+    uniforms,
+    vote_shares,
+)
 from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
+from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
+from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
 from dtao_gym.world.config import Config
 from dtao_gym.world.parameters import parameters
-from dtao_gym.world.shocks import ECONOMY, ORDER
+from dtao_gym.world.shocks import ECONOMY, ENTRY, ORDER, PRUNE
 from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
 
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 POPULATIONS = ("informed", "uninformed")
 ROOT_CLASSES = ("root_informed", "root_uninformed", "root_validators")
-
-
-# ---------------------------------------------------------------- numbers
-
-
-def divide(a, b):
-    """a / b, and 0 where b is not positive."""
-    a, b = np.broadcast_arrays(a, b)
-    return np.divide(a, b, out=np.zeros(a.shape), where=b > 0)
-
-
-def part_of(rate, spans):
-    """Rate of a span that compounds to `rate` over `spans` spans."""
-    return -np.expm1(np.log1p(-rate) / spans) if rate < 1 else 1.0
-
-
-def minted_per_block(remaining):
-    """Tokens of a block: the smallest power of two that is at least remaining / cap, at most 1."""
-    mantissa, exponent = np.frexp(np.asarray(remaining) / SUPPLY_CAP)
-    power = np.ldexp(1.0, exponent - (mantissa == 0.5))
-    return np.where(np.asarray(remaining) > 0, np.minimum(power, 1.0), 0.0)
-
-
-def philox(key0, key1, *counter):
-    """Four words `(4, ...)` of Philox4x64-10 for arrays of keys and counters.
-
-    Equal to `np.random.Philox(key=[key0, key1], counter=counter).random_raw(4)`, which adds 1 to the first
-    counter before it draws.
-    """
-    u, low, half = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(32)
-
-    def product(a, b):
-        a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
-        middle = a1 * b0 + ((a0 * b0) >> half)
-        other = a0 * b1 + (middle & low)
-        return a1 * b1 + (middle >> half) + (other >> half), a * b
-
-    k0, k1, c0, c1, c2, c3 = np.broadcast_arrays(
-        *(np.asarray(v, u) for v in (key0, key1, *counter))
-    )
-    c0 = c0 + u(1)
-    for turn in range(10):
-        high0, low0 = product(u(0xD2E7470EE14C6C93), c0)
-        high1, low1 = product(u(0xCA5A826395121157), c2)
-        with np.errstate(over="ignore"):
-            bump0, bump1 = u(turn) * u(0x9E3779B97F4A7C15), u(turn) * u(0xBB67AE8584CAA73B)
-        c0, c1, c2, c3 = high1 ^ c1 ^ (k0 + bump0), low1, high0 ^ c3 ^ (k1 + bump1), low0
-    return np.stack([c0, c1, c2, c3])
-
-
-def uniforms(words):
-    """In [0, 1), 53 bits."""
-    return (words >> np.uint64(11)) * 2.0**-53
-
-
-def normals(words):
-    """By inversion, from the middle of each of 2**52 cells."""
-    return ndtri(((words >> np.uint64(12)) + 0.5) * 2.0**-52)
-
-
-# ---------------------------------------------------------------- the pool
-
-
-class Pools:
-    """TAO y, alpha x and weight w of TAO, for some worlds; trades change y and x and return amounts.
-
-    `balanced` says that every weight is 1/2: then powers are left out.
-    """
-
-    def __init__(self, y, x, w, balanced):
-        self.y, self.x, self.w, self.balanced = y, x, w, balanced
-
-    @property
-    def price(self):
-        """TAO per alpha."""
-        y, x = (self.y, self.x) if self.balanced else ((1 - self.w) * self.y, self.w * self.x)
-        return divide(y, x)
-
-    def _swap(self, amount, into, out_of, exponent):
-        if self.balanced:
-            return out_of * divide(amount, into + amount)
-        return -out_of * np.expm1(-exponent * np.log1p(divide(amount, into)))
-
-    def alpha_for(self, tao):
-        """What TAO would buy, without fee."""
-        return self._swap(tao, self.y, self.x, 1.0 if self.balanced else self.w / (1 - self.w))
-
-    def tao_for(self, alpha):
-        """What alpha would fetch, without fee."""
-        return self._swap(alpha, self.x, self.y, 1.0 if self.balanced else (1 - self.w) / self.w)
-
-    def buy(self, tao, fee_rate, flat):
-        """(alpha bought, TAO paid, fee to the author); the flat fee stays in the pool."""
-        fee = (tao - np.minimum(flat, tao)) * fee_rate
-        net = tao - np.minimum(flat, tao) - fee
-        out = self.alpha_for(net)
-        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & (self.x - out >= MIN_RESERVE)
-        out, paid, fee = ok * out, ok * tao, ok * fee
-        self.y, self.x = self.y + paid - fee, self.x - out
-        return out, paid, fee
-
-    def sell(self, alpha, fee_rate, flat, wanted=True):
-        """(TAO received, alpha sold, fee to the author): the fee is kept back in alpha, then sold as well.
-
-        `wanted` may refuse a quote: a function of the TAO received.
-        """
-        gross = self.tao_for(alpha)
-        net = self.tao_for(alpha * (1 - fee_rate)) if fee_rate > 0 else gross
-        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & (self.y - gross >= MIN_RESERVE)
-        received = np.where(ok, np.maximum(net - flat, 0), 0)
-        ok &= True if wanted is True else wanted(received)
-        received, sold, fee = ok * received, ok * alpha, ok * (gross - net)
-        self.y, self.x = self.y - received - fee, self.x + sold
-        return received, sold, fee
-
-    def to_reach(self, target):
-        """(TAO to buy with, alpha to sell) that would bring the price to `target`; one of them is 0."""
-        price = self.price
-        sound = (price > 0) & (target > 0)
-        gap = np.log(np.where(sound, target, 1) / np.where(sound, price, 1))
-        tao = self.y * np.expm1((1 - self.w) * np.maximum(gap, 0))
-        return tao, self.x * np.expm1(self.w * np.maximum(-gap, 0))
-
-
-# ---------------------------------------------------------------- the market
+STAKED = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
+INJECTION = {number: name for name, number in INJECTIONS.items()}
+DIVIDEND = {number: name for name, number in ROOT_DIVIDENDS.items()}
+SECTIONS = ("learner_alpha", "learner_claimable", "price_history", "signal_history")
 
 
 class NumpyMarket:
     """Worlds that share a configuration, advanced by `step`; `state()` gives their arrays for comparison."""
 
     def __init__(self, config: Config, state: State):
-        p = parameters(config)
-        self.p = SimpleNamespace(**{name: p[name].item() for name in p.dtype.names})
+        self.configure(config)
         self.layout = state.layout
         self.s = SimpleNamespace(**{name: state.row(name).copy() for name in Subnets._fields})
         self.g = SimpleNamespace(**{name: state.worlds[name].copy() for name in WORLD_DTYPE.names})
         self.me = SimpleNamespace(**{n: state.learners[n].copy() for n in LEARNER_DTYPE.names})
-        for name in ("learner_alpha", "learner_claimable", "price_history", "signal_history"):
+        self.validators = state.validators.copy()
+        for name in SECTIONS:
             setattr(self, name, state.section(name).copy())
-        self.claimable = self.p.root_dividend == ROOT_DIVIDENDS["claimable"]
-        self.capped = self.p.injection == INJECTIONS["root_proportion"]
+        # what stakers brought since the averages were last brought up to date; the engine works it out
+        self.user_flow = self.s.tao_reserve - self.s.flow_mark - self.s.protocol_flow
         self.everyone = np.arange(len(self.g.day))
+
+    def configure(self, config: Config) -> None:
+        """Go on under other rules."""
+        p = parameters(config)
+        self.p = SimpleNamespace(**{name: p[name].item() for name in p.dtype.names})
+        self.injection, self.dividend = INJECTION[self.p.injection], DIVIDEND[self.p.root_dividend]
 
     def state(self) -> State:
         """A copy in the engine's arrays."""
         state = State(self.layout, len(self.g.day))
         for name in Subnets._fields:
             state.row(name)[...] = getattr(self.s, name)
-        for name in ("learner_alpha", "learner_claimable", "price_history", "signal_history"):
+        for name in SECTIONS:
             state.section(name)[...] = getattr(self, name)
         for name in WORLD_DTYPE.names:
             state.worlds[name] = getattr(self.g, name)
         for name in LEARNER_DTYPE.names:
             state.learners[name] = getattr(self.me, name)
+        state.validators[...] = self.validators
         return state
 
     def step(self, orders=None, days=1):
@@ -197,6 +99,7 @@ class NumpyMarket:
     def _day(self, orders):
         p, s, g = self.p, self.s, self.g
         self.balanced = bool((s.pool_tao_weight == 0.5).all())
+        self._start_subnets()
         self._decide()
         for index in range(p.spans_per_day):
             self._span(index, orders)
@@ -206,6 +109,7 @@ class NumpyMarket:
         self._produce()
         self._users_pay()
         s.spot_price = self._pools().price
+        self._founders_arrive()
         g.price_sum = s.spot_price.sum(1)
         g.emission_hhi = (s.emission_share**2).sum(1)
         g.welfare = s.true_value.sum(1)
@@ -217,6 +121,17 @@ class NumpyMarket:
         return sum(getattr(self.g, name) for name in ROOT_CLASSES) + self.me.root.sum(1)
 
     # 1. decisions
+
+    def _start_subnets(self):
+        p, s, g = self.p, self.s, self.g
+        block = g.block[:, None]
+        new = (s.started == 0) & (s.start_block <= block)
+        s.started[new] = 1.0
+        if self.injection != "direct":
+            issuance = s.alpha_reserve + s.alpha_outstanding
+            s.alpha_emission[new] = minted_per_block(SUPPLY_CAP - issuance)[new]
+        ours = s.registered_block >= g.genesis_block[:, None]
+        s.emission_enabled[ours & (s.registered_block + p.governance_blocks <= block)] = 1.0
 
     def _population_wealth(self):
         s, g, price = self.s, self.g, self._pools().price
@@ -230,21 +145,38 @@ class NumpyMarket:
         price = self._pools().price
         oldest = all_, g.day % self.price_history.shape[1]
         signal = self.signal_history[all_, g.day % self.signal_history.shape[1]]
-        trend = np.clip(np.log(price / self.price_history[oldest]), -1, 1)
+        before = self.price_history[oldest]
+        known = (price > 0) & (before > 0)
+        trend = np.log(np.where(known, price, 1) / np.where(known, before, 1))
         apy = 365 * s.stake_yield
         taste = p.yield_sensitivity * (apy - apy.mean(1, keepdims=True))
-        uninformed_value = signal * np.exp(s.opinion + p.momentum * trend + taste)
+        belief = signal * np.exp(s.opinion + p.momentum * np.clip(trend, -1, 1) + taste)
         informed = g.informed_weight
         if p.wealth_weights:
             mine, theirs = self._population_wealth()
-            informed = mine / (mine + theirs)
+            informed = np.where(mine + theirs > 0, divide(mine, mine + theirs), informed)
         f = informed[:, None]
-        s.target_price = p.price_per_value * (f * s.true_value + (1 - f) * uninformed_value)
+        s.target_price = p.price_per_value * (f * s.true_value + (1 - f) * belief) * s.started
         if p.dilution:
-            s.target_price *= s.alpha_genesis / (s.alpha_reserve + s.alpha_outstanding)
+            s.target_price *= divide(s.dilution_alpha, s.alpha_reserve + s.alpha_outstanding)
+        if self.layout.n_validators:
+            s.vote_share = vote_shares(p, s, signal, self.validators)
+        # the moving price's speed is reckoned for the middle of the day
+        middle = g.block + (BLOCKS_PER_DAY - 1) / 2
+        s.moving_rate = self._moving_rate(middle)
+        s.moving_decay = np.exp(BLOCKS_PER_DAY / p.spans_per_day * np.log1p(-s.moving_rate))
         self.price_history[oldest] = price
         g.outside += (p.spend_rate * s.treasury).sum(1)
         s.treasury *= 1 - p.spend_rate
+
+    def _moving_rate(self, block):
+        """Weight of a block in the moving price: base b / (b + h) at age b."""
+        p, s = self.p, self.s
+        age = np.maximum(block[:, None] - s.start_block, 0)
+        maturity = 1.0
+        if p.moving_price_halving_blocks > 0:
+            maturity = age / (age + p.moving_price_halving_blocks)
+        return p.moving_price_base * maturity * s.started
 
     # 2. a span
 
@@ -252,6 +184,9 @@ class NumpyMarket:
         p, g = self.p, self.g
         blocks = BLOCKS_PER_DAY / p.spans_per_day
         self._coinbase(blocks)
+        g.block += blocks
+        if self.injection == "direct":
+            return
         words = philox(g.world_key, g.episode, index, g.day, 0, ORDER)
         u = uniforms(words)
         order = np.tile(np.arange(4), (len(g.day), 1))
@@ -277,7 +212,7 @@ class NumpyMarket:
                         )
                 elif group == INSIDERS:
                     self._insiders_sell(who, blocks)
-                elif group == CLAIMS and self.claimable:
+                elif group == CLAIMS and self.dividend == "claimable":
                     self._claim_root(who)
                 elif group == SCRIPTED:
                     self._scripted_trade(who)
@@ -289,105 +224,180 @@ class NumpyMarket:
         for name in ROOT_CLASSES:
             setattr(g, name, getattr(g, name) * (1 + divide(self.due.claimed, scripted)))
         g.root_validators += np.where(scripted > 0, 0, self.due.claimed)
-        g.block += blocks
-
-    def _shares(self):
-        """Shares of the subnets `(W, N)` and of those not simulated `(W,)`."""
-        s, g, rule = self.s, self.g, self.p.allocation
-        m = s.moving_price
-        demand, rest, rest_enabled = np.ones_like(m), g.rest_count, g.rest_enabled_count
-        if rule == ALLOCATIONS["price"]:
-            demand, rest, rest_enabled = m, g.rest_moving_price, g.rest_enabled_moving_price
-        elif rule == ALLOCATIONS["price_burn"]:
-            demand = m * (1 - s.miner_burned)
-            rest, rest_enabled = g.rest_burn_weighted, g.rest_enabled_burn_weighted
-        nobody = ~(rest + demand.sum(1) > 0)
-        demand = np.where(nobody[:, None], m, demand) * s.emission_enabled
-        rest_enabled = np.where(nobody, g.rest_enabled_moving_price, rest_enabled)
-        total = rest_enabled + demand.sum(1)
-        return divide(demand, total[:, None]), divide(rest_enabled, total)
 
     def _coinbase(self, n):
+        """n blocks: averages, shares, minting, injection, chain buys, root's part, dividends, moving prices."""
         p, s, g = self.p, self.s, self.g
+        self._average_flows(n)
+        root = self._all_root()
+        rest_share = self._share_out(n, p.tao_weight * root[:, None])
+        gate = (g.moving_price_sum > 1) | bool(p.root_gate_open)
+        self.net_claims = 0 * s.tao_reserve
+        if self.injection == "direct":
+            root_tao, unused = self._pay_directly(n), 0.0
+        else:
+            root_tao, unused = self._mint(n, root, gate[:, None])
+
+        minted = n * g.block_emission
+        lost = 1 - rest_share - s.emission_share.sum(1)
+        unused = unused + minted * np.where(lost > 1e-9, lost, 0)  # below that: rounding
+        g.minted += minted
+        g.recycled += unused
+        g.chain_issuance += minted - unused
+        g.aggregate += minted * rest_share
+        rest_pays = gate * n * g.rest_root_income
+        if self.injection == "direct":
+            rest_pays = minted * rest_share * (1 - p.owner_cut) / 2
+        from_rest = np.minimum(rest_pays * (1 - p.validator_take), g.aggregate)
+        g.aggregate -= from_rest
+        income = (1 - p.validator_take) * root_tao + from_rest
+        g.root_yield = divide(income, root)
+        for name in ROOT_CLASSES:
+            setattr(g, name, getattr(g, name) * (1 + g.root_yield))
+        self.me.root *= 1 + g.root_yield[:, None]
+        g.root_validators += p.validator_take * root_tao + np.where(root > 0, 0, income)
+
+    def _average_flows(self, n):
+        """The averages take in what has flowed since the last time, spread over n blocks."""
+        s, kept = self.s, (1 - self.p.flow_ema_base) ** n
+        for average, flow in (
+            (s.user_flow_ema, self.user_flow),
+            (s.protocol_flow_ema, s.protocol_flow),
+        ):
+            average += s.started * (1 - kept) * (flow / n - average)
+            flow[...] = 0.0
+        s.flow_mark = s.tao_reserve.copy()
+
+    def _share_out(self, n, weighted):
+        """Rates of emission and shares of the TAO; returns the share of the subnets that are not simulated."""
+        p, s, g = self.p, self.s, self.g
+        issuance = s.alpha_reserve + s.alpha_outstanding
         if p.halving:
             g.block_emission = minted_per_block(SUPPLY_CAP - g.chain_issuance)
-            s.alpha_emission = minted_per_block(SUPPLY_CAP - s.alpha_reserve - s.alpha_outstanding)
-        s.emission_share, rest_share = self._shares()
-        g.moving_price_sum = g.rest_moving_price + s.moving_price.sum(1)
-        gate = (g.moving_price_sum > 1) | bool(p.root_gate_open)
-        root = self._all_root()
+            alpha = s.started * (self.injection != "direct")
+            s.alpha_emission = alpha * minted_per_block(SUPPLY_CAP - issuance)
+        g.moving_price_sum = g.rest_price_sum + (s.started * s.moving_price).sum(1)
+        if RULE[p.allocation] == "price_burn_gate" and p.gate_from_quantile:
+            g.gate_bar = refreshed_bar(p, s, g, n)
+        root_share = divide(weighted, weighted + issuance)
+        s.emission_share, rest_share = emission_shares(p, s, g, root_share)
+        return rest_share
+
+    def _pay_directly(self, n):
+        """TAO to owners and miners; returns what is left for all who stake."""
+        p, s, g = self.p, self.s, self.g
+        tao = n * g.block_emission[:, None] * s.emission_share
+        owners, others = p.owner_cut * tao, (1 - p.owner_cut) * tao
+        s.treasury += p.reinvest_share * owners
+        g.outside += ((1 - p.reinvest_share) * owners + others / 2).sum(1)
+        s.stake_yield = 0 * tao
+        return (others / 2).sum(1)
+
+    def _terms(self, price, root_share):
+        """(alpha, TAO) that enter each pool in a block, and the TAO that buys instead, by the era's rule."""
+        s, be = self.s, self.g.block_emission[:, None]
+        ae, emission = s.alpha_emission, be * s.emission_share
+        worth = divide(emission, price)
+        if self.injection == "alpha_emission":
+            return np.where(price > 0, np.minimum(worth, ae), ae), emission, 0 * emission
+        cap = {
+            "subsidy": be,
+            "alpha_emission_bought": ae,
+            "block_emission": np.minimum(ae, be),
+            "root_proportion": root_share * ae,
+        }[self.injection]
+        whole = (worth <= cap) & (price > 0)
+        tao = np.where(whole, emission, price * cap)
+        return np.where(price > 0, np.minimum(worth, cap), 0), tao, emission - tao
+
+    def _root_sells(self, price, gate):
+        """1 where root's part is sold at once: not in a subnet that is priced below its share of the subsidy."""
+        sells = gate & (self.dividend == "sold")
+        if self.injection == "subsidy":
+            sells = sells & ~(price < self.s.emission_share)
+        return sells + 0.0
+
+    def _mint(self, n, root, gate):
+        """Root's TAO from sales, and the TAO that pools could not take, both `(W,)`."""
+        p, s = self.p, self.s
         weighted = p.tao_weight * root[:, None]
         issuance, ae = s.alpha_reserve + s.alpha_outstanding, s.alpha_emission
-        emission = g.block_emission[:, None] * s.emission_share  # TAO per block
-        pools, half = self._pools(), (n - 1) / 2
+        destroyed, over_injects = p.bought_destroyed, self.injection == "alpha_emission"
+        half, of_validators = (n - 1) / 2, (1 - p.owner_cut) / 2
+        pools = self._pools()
 
-        # injection and chain buy, from the price and the issuance of the middle block
-        price, share = pools.price, weighted / (weighted + issuance)
-        cap = share * ae if self.capped else ae
-        wanted = np.where(price > 0, divide(emission, price), 0 if self.capped else np.inf)
-        alpha_in = np.minimum(wanted, cap)
-        excess = np.maximum(emission - price * alpha_in, 0) if self.capped else 0 * emission
-        share = weighted / (weighted + issuance + half * (alpha_in + ae))
-        sold = 0 if self.claimable else gate[:, None] * share * (1 - p.owner_cut) / 2 * ae
+        def proportion(issued):
+            return divide(weighted, weighted + issued)
+
+        # the price and the issuance that the middle block will find, from the terms of the first
+        price = pools.price
+        alpha_in, tao_in, excess = self._terms(price, proportion(issuance))
+        growth = alpha_in + ae - destroyed * divide(excess, price)
+        share = proportion(issuance + half * growth)
+        sold = self._root_sells(price, gate) * share * of_validators * ae
         rise = divide(excess, pools.y * (1 - pools.w))
         fall = divide(sold, pools.x * pools.w)
-        if not self.capped:  # not at the pool's own price
-            rise, fall = rise + divide(emission, pools.y), fall + divide(alpha_in, pools.x)
+        if over_injects:  # at another than the pool's price
+            rise, fall = rise + divide(tao_in, pools.y), fall + divide(alpha_in, pools.x)
         price = price * (1 + half * rise) / (1 + half * fall)
-        if self.capped:
-            cap = share * ae
-            alpha_in = n * np.minimum(divide(emission, price), cap)
-            tao_in = alpha_in * price
-            excess = np.maximum(n * emission - tao_in, 0)
-            if not self.balanced:
-                tao_side, alpha_side = (
-                    pools.y + tao_in,
-                    pools.y * (1 - pools.w) / pools.w + price * alpha_in,
-                )
-                weight = divide(tao_side, tao_side + alpha_side)
-                pools.w = weight
-        else:
-            alpha_in = n * np.where(price > 0, np.minimum(divide(emission, price), ae), ae)
-            tao_in, excess = n * emission, 0 * emission
-        there = half / n  # part of the injection that is in the pool when the mean block buys
+
+        alpha_in, tao_in, excess = (n * a for a in self._terms(price, share))
+        sells = self._root_sells(price, gate)
+        if not (over_injects or self.balanced):
+            tao_side = pools.y + tao_in
+            alpha_side = pools.y * (1 - pools.w) / pools.w + price * alpha_in
+            pools.w = np.where(tao_side > 0, divide(tao_side, tao_side + alpha_side), pools.w)
+        there = half / n  # part of a span's changes that has happened when its mean block comes
         met = Pools(pools.y + there * tao_in, pools.x + there * alpha_in, pools.w, self.balanced)
         bought, paid, _ = met.buy(excess, 0.0, 0.0)
-        unused, excess = excess - paid, paid
-        pools.y, pools.x = pools.y + tao_in + excess, pools.x + alpha_in - bought
+        pools.y, pools.x = pools.y + tao_in + paid, pools.x + alpha_in - bought
+        kept = (1 - destroyed) * bought
 
-        # alpha for the participants; root's part counts the block's own minting
-        later = issuance + (half + 1) * (alpha_in / n + ae)
-        out = n * ae
-        owner = p.owner_cut * out
-        miners = (out - owner) / 2
-        root_alpha = miners * weighted / (weighted + later)
-        claims, sold, sold_tao = 0 * out, 0 * out, 0 * out
-        if self.claimable:
-            claims = gate[:, None] * root_alpha
-        else:  # a pool that cannot take it leaves root's alpha to be recycled
-            late_tao, late_alpha = (
-                there * (pools.y - s.tao_reserve),
-                there * (pools.x - s.alpha_reserve),
-            )
-            pools.y, pools.x = pools.y - late_tao, pools.x - late_alpha
-            sold_tao, sold, _ = pools.sell(gate[:, None] * root_alpha, 0.0, 0.0)
-            pools.y, pools.x = pools.y + late_tao, pools.x + late_alpha
+        # root's part, by the issuance after the minting of the mean block
+        growth = alpha_in + n * ae - (bought - kept)
+        root_alpha = n * ae * of_validators * proportion(issuance + (there + 1 / n) * growth)
+        late_tao = there * (pools.y - s.tao_reserve)
+        late_alpha = there * (pools.x - s.alpha_reserve)
+        pools.y, pools.x = pools.y - late_tao, pools.x - late_alpha
+        sold_tao, sold, _ = pools.sell(sells * root_alpha, 0.0, 0.0)
+        pools.y, pools.x = pools.y + late_tao, pools.x + late_alpha
         self._keep(pools)
         s.pool_tao_weight = pools.w
-        rate = p.moving_price_base
-        if p.moving_price_halving_blocks > 0:
-            age = g.block[:, None] + half - s.start_block
-            rate = rate * age / (age + p.moving_price_halving_blocks)
-        old = np.exp(n * np.log1p(-rate))
-        s.moving_price = old * s.moving_price + (1 - old) * np.minimum(pools.price, 1)
+        s.protocol_flow += tao_in + paid - sold_tao
+        self._move_prices(n)
 
-        # dividends: validators take their part, the rest compounds to all who stake alpha
+        claims = gate * (self.dividend == "claimable") * root_alpha
+        self._distribute(n, root, root_alpha, claims)
+        # what was to be sold and was not stays outstanding, and is nobody's
+        unowned = gate * (self.dividend == "sold") * (root_alpha - sold)
+        s.protocol_alpha += kept
+        s.burned_alpha += unowned
+        s.alpha_outstanding += n * ae - root_alpha + claims + kept + unowned
+        s.alpha_minted += alpha_in + n * ae
+        s.alpha_recycled += root_alpha - claims - sold - unowned + bought - kept
+        return sold_tao.sum(1), (excess - paid).sum(1)
+
+    def _move_prices(self, n):
+        """Moving prices take in the price after injection, for n blocks at the speed of the middle one.
+
+        The weight of the old price is that of the day's middle, carried to this span by a second-order series.
+        """
+        s = self.s
+        rate = self._moving_rate(self.g.block + (n - 1) / 2)
+        step = n * (rate - s.moving_rate) / (1 - s.moving_rate)
+        old = s.moving_decay * (1 - step + step**2 / 2)
+        s.moving_price = old * s.moving_price + (1 - old) * np.minimum(self._pools().price, 1)
+
+    def _distribute(self, n, root, root_alpha, claims):
+        """Owner, miners and validators are paid; dividends compound, claims are noted."""
+        p, s = self.p, self.s
+        owner = p.owner_cut * n * s.alpha_emission
+        miners = (n * s.alpha_emission - owner) / 2
         dividends = miners - root_alpha
         take = p.validator_take * dividends
-        holders = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
-        staked = sum(getattr(s, name) for name in holders) + self.learner_alpha.sum(1)
+        staked = sum(getattr(s, name) for name in STAKED) + self.learner_alpha.sum(1)
         gain = divide(dividends - take, staked)
-        for name in holders:
+        for name in STAKED:
             setattr(s, name, getattr(s, name) * (1 + gain))
         self.learner_alpha *= 1 + gain[:, None]
         self.take = take + p.validator_take * claims
@@ -395,39 +405,17 @@ class NumpyMarket:
         s.miner_alpha += miners
         s.validator_alpha += self.take + np.where(staked > 0, 0, dividends - take)
         mine = divide(self.me.root, root[:, None])
-        net_claims = (1 - p.validator_take) * claims
-        self.learner_claimable += mine[:, :, None] * net_claims[:, None]
+        self.net_claims = (1 - p.validator_take) * claims
+        self.learner_claimable += mine[:, :, None] * self.net_claims[:, None]
         scripted = np.where(root > 0, 1 - mine.sum(1), 1)
-        s.scripted_claimable += net_claims * scripted[:, None]
-        s.protocol_alpha += bought
-        s.alpha_outstanding += bought + out - root_alpha + claims
-        s.alpha_minted += alpha_in + out
-        s.alpha_recycled += root_alpha - claims - sold
+        s.scripted_claimable += self.net_claims * scripted[:, None]
         s.stake_yield = gain
-
-        # TAO
-        minted = n * g.block_emission
-        wasted = np.where(rest_share + s.emission_share.sum(1) > 0, unused.sum(1), minted)
-        g.minted += minted
-        g.recycled += wasted
-        g.chain_issuance += minted - wasted
-        g.aggregate += minted * rest_share
-        from_rest = np.minimum(gate * n * g.rest_root_income * (1 - p.validator_take), g.aggregate)
-        g.aggregate -= from_rest
-        sold_tao = sold_tao.sum(1)
-        rate = divide((1 - p.validator_take) * sold_tao + from_rest, root)
-        for name in ROOT_CLASSES:
-            setattr(g, name, getattr(g, name) * (1 + rate))
-        self.me.root *= 1 + rate[:, None]
-        g.root_validators += p.validator_take * sold_tao
-        g.root_yield = rate
-        self.net_claims = net_claims
 
     # 2d. trades, for the worlds whose turn it is
 
     def _learner_trades(self, who, me, orders, part):
         p, s, g = self.p, self.s, self.g
-        pools, orders = self._pools(who), part * orders[who, me]
+        pools, orders = self._pools(who), part * orders[who, me] * s.started[who]
         held, root = self.learner_alpha[who, me], self.me.root[who, me]
         offered = np.minimum(np.maximum(-orders, 0), held)
         allowed = lambda tao: (tao >= part * p.min_order_tao) | (offered >= held)  # noqa: E731
@@ -441,6 +429,7 @@ class NumpyMarket:
         amount = np.where(amount >= part * p.min_order_tao, amount, 0)
         bought, paid, more_fee = pools.buy(amount, fee_rate[:, None], p.flat_fee_tao)
         self._keep(pools, who)
+        self.user_flow[who] += paid - more_fee - received - fee
         self.learner_alpha[who, me] = held - sold + bought
         s.alpha_outstanding[who] += bought - sold
         g.authors[who] += (fee + more_fee).sum(1)
@@ -456,6 +445,7 @@ class NumpyMarket:
         wanted = owner + miners + validators
         received, sold, fee = pools.sell(wanted, p.pool_fee, 0.0)
         self._keep(pools, who)
+        self.user_flow[who] -= received + fee
         done = divide(sold, wanted)
         s.owner_alpha[who] -= done * owner
         s.miner_alpha[who] -= done * miners
@@ -473,10 +463,10 @@ class NumpyMarket:
         offered = p.root_swap_share * claimed * (scripted + mine.sum(1))
         received, sold, _ = pools.sell(offered, 0.0, 0.0)
         self._keep(pools, who)
+        s.protocol_flow[who] -= received
         s.alpha_outstanding[who] -= sold
-        happens = claimed * (
-            (sold > 0) | (p.root_swap_share == 0)
-        )  # a refused sale stays claimable
+        # a refused sale stays claimable
+        happens = claimed * ((sold > 0) | (p.root_swap_share == 0))
         price = p.root_swap_share * divide(received, sold)
         informed = divide(g.root_informed[who], g.root_informed[who] + g.root_uninformed[who])[
             :, None
@@ -503,6 +493,7 @@ class NumpyMarket:
         bought, paid, fee = pools.buy(scale * tao, p.pool_fee, 0.0)
         received, sold, more_fee = pools.sell(alpha, p.pool_fee, 0.0)
         self._keep(pools, who)
+        self.user_flow[who] += paid - fee - received - more_fee
         s.alpha_outstanding[who] += bought - sold
         informed_buys = divide(purse["informed"], sum(purse.values()))[:, None]
         informed_sells = divide(held["informed"], sum(held.values()))
@@ -522,41 +513,159 @@ class NumpyMarket:
             philox(key, episode, 0, day, s.stream_id.astype(np.uint64), ECONOMY)[:3]
         )
         drawn = p.value_innovation_sd * for_value
-        s.true_value = (
-            s.value_anchor * (s.true_value / s.value_anchor) ** p.value_persistence * np.exp(drawn)
-        )
+        reverting = divide(s.true_value, s.value_anchor) ** p.value_persistence
+        s.true_value = s.value_anchor * reverting * np.exp(drawn)
         s.opinion = p.opinion_persistence * s.opinion + p.opinion_innovation_sd * for_opinion
         signal = s.true_value * np.exp(p.signal_noise_sd * for_signal)
         self.signal_history[self.everyone, g.day % self.signal_history.shape[1]] = signal
 
     def _users_pay(self):
         p, s, g, pools = self.p, self.s, self.g, self._pools()
-        wish = p.revenue_share * s.true_value
+        wish = p.revenue_share * s.true_value * s.started
         due = wish.sum(1)
         paid_part = np.minimum(divide(g.outside, due), 1)
-        bought, paid, fee = pools.buy(paid_part[:, None] * wish, p.pool_fee, 0.0)
-        self._keep(pools)
-        s.alpha_recycled += bought
+        paid, fee = paid_part[:, None] * wish, 0 * wish
+        if self.injection == "direct":
+            s.treasury += paid
+        else:
+            bought, paid, fee = pools.buy(paid, p.pool_fee, 0.0)
+            self._keep(pools)
+            self.user_flow += paid - fee
+            s.alpha_recycled += bought
         g.revenue_paid = paid.sum(1)
         g.revenue_rationed = due * (1 - paid_part)
         g.outside -= g.revenue_paid
         g.authors += fee.sum(1)
 
-    # 4. money comes back
+    # 4. founders
+
+    def _founders_arrive(self):
+        p, g, n = self.p, self.g, self.layout.n_subnets
+        if not p.arrivals_per_day > 0:
+            return
+        word = philox(g.world_key, g.episode, 0, g.day, 0, ENTRY)[0]
+        for w, count in enumerate(arrivals(uniforms(word), n * p.arrivals_per_day)):
+            for k in range(count):
+                words = philox(g.world_key[w], g.episode[w], 1 + k, g.day[w], 0, ENTRY)
+                self._founder(w, *normals(words[:2]))
+
+    def _founder(self, w, worth, quality):
+        """One founder, who registers if a slot is worth its cost, is to be had, and `outside` can pay."""
+        p, s, g = self.p, self.s, self.g
+        cost = registration_cost(p, g)[w]
+        affordable = cost + p.initial_treasury_tao <= g.outside[w]
+        if p.entry_value_tao * np.exp(p.entry_value_sd * worth) < cost or not affordable:
+            return
+        empty = np.flatnonzero(s.registered_block[w] < 0)
+        if empty.size:
+            slot = empty[0]
+        else:
+            slot = self._weakest(w) if p.pruning else None
+            if slot is None:
+                return
+            self._dissolve(w, slot)
+        self._register(w, slot, cost, p.entry_true_value * np.exp(p.entry_price_sd * quality))
+
+    def _weakest(self, w):
+        """Who makes room: the lowest key of those that are old enough, the eldest of equals; or None."""
+        p, s, g = self.p, self.s, self.g
+        share = p.prune_key == PRUNE_KEYS["share"]
+        key = (s.emission_share if share else s.moving_price)[w]
+        if p.prune_lottery_sd > 0:
+            stream = s.stream_id[w].astype(np.uint64)
+            words = philox(g.world_key[w], g.episode[w], 0, g.day[w], stream, PRUNE)
+            key = key * np.exp(p.prune_lottery_sd * normals(words[0]))
+        old = np.flatnonzero(g.block[w] - s.registered_block[w] >= p.immunity_blocks)
+        if old.size == 0:
+            return None
+        return old[np.lexsort((old, s.registered_block[w, old], key[old]))[0]]
+
+    def _dissolve(self, w, i):
+        """The pool's TAO goes to who holds its alpha; the part of the protocol and of the pool is recycled."""
+        p, s, g = self.p, self.s, self.g
+        held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
+        people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
+        held["outside"] = sum(getattr(s, name)[w, i] for name in people)
+        mine, nobodys = self.learner_alpha[w, :, i], s.protocol_alpha[w, i]
+        if s.reserve_counts[w, i]:
+            nobodys = nobodys + s.alpha_reserve[w, i]
+        if self.injection == "direct" and s.alpha_reserve[w, i] == 0:  # the owner's lock
+            held, mine, nobodys = {"outside": 1.0}, 0 * mine, 0.0
+        per_alpha = divide(s.tao_reserve[w, i], sum(held.values()) + mine.sum() + nobodys)
+        for name, alpha in held.items():
+            account = name if name == "outside" else f"purse_{name}"
+            getattr(g, account)[w] += per_alpha * alpha
+        self.me.root[w] += per_alpha * mine
+        recycled = s.tao_reserve[w, i] - per_alpha * (sum(held.values()) + mine.sum())
+        g.recycled[w] += recycled
+        g.chain_issuance[w] -= recycled
+
+        issuance = s.alpha_reserve[w, i] + s.alpha_outstanding[w, i]
+        earned = p.owner_cut * issuance * s.spot_price[w, i]
+        refund = s.legacy[w, i] * np.clip(s.lock_tao[w, i] - earned, 0, g.burned[w])
+        g.burned[w] -= refund
+        g.outside[w] += refund + s.treasury[w, i]
+        g.dissolutions[w] += 1
+
+    def _register(self, w, i, cost, value):
+        """A new subnet in a slot, of which nothing stays but the key of its random numbers."""
+        p, s, g = self.p, self.s, self.g
+        for name in set(Subnets._fields) - {"stream_id"}:
+            getattr(s, name)[w, i] = 0.0
+        for name in SECTIONS:
+            getattr(self, name)[w, :, i] = 0.0
+        self.user_flow[w, i] = 0.0
+        tao, alpha = cost, 0.0
+        if self.injection != "direct" and p.seeding == SEEDINGS["minimum"]:
+            tao = alpha = min(p.min_lock_tao, cost)
+        elif self.injection != "direct":
+            prices = s.spot_price[w][s.spot_price[w] > 0]
+            alpha = cost / (np.median(prices) if prices.size else 1.0)
+        price = tao / alpha if alpha else 0.0
+        modern = p.seeding == SEEDINGS["median_price"] and not p.bought_destroyed
+        rows = {
+            "tao_reserve": tao,
+            "flow_mark": tao,
+            "alpha_reserve": alpha,
+            "alpha_genesis": alpha,
+            "dilution_alpha": p.dilution_reference_alpha,
+            "pool_tao_weight": 0.5,
+            "spot_price": price,
+            "registered_block": g.block[w],
+            "start_block": g.block[w] + p.start_delay_days * BLOCKS_PER_DAY,
+            "lock_tao": cost,
+            "legacy": not p.pruning,
+            "reserve_counts": modern,
+            "emission_enabled": p.entrants_enabled,
+            "treasury": p.initial_treasury_tao,
+            "true_value": value,
+            "value_anchor": value,
+        }
+        for name, content in rows.items():
+            getattr(s, name)[w, i] = content
+        self.price_history[w, :, i], self.signal_history[w, :, i] = price, value
+        g.outside[w] -= cost + p.initial_treasury_tao
+        g.burned[w] += cost - tao
+        g.last_lock[w], g.last_lock_block[w] = cost, g.block[w]
+        g.registrations[w] += 1
+
+    # 5. money comes back
 
     def _return_money(self):
         p, g = self.p, self.g
         wealth = dict(zip(POPULATIONS, self._population_wealth(), strict=True))
-        returned = p.outside_return * g.outside
+        returned = p.outside_return * g.outside * (sum(wealth.values()) > 0)
         g.outside -= returned
         for name in POPULATIONS:
-            purse = getattr(g, f"purse_{name}") + returned * wealth[name] / sum(wealth.values())
+            purse = getattr(g, f"purse_{name}") + divide(
+                returned * wealth[name], sum(wealth.values())
+            )
             root = getattr(g, f"root_{name}")
             moved = p.purse_rebalance * (p.purse_share * (purse + root) - purse)
             setattr(g, f"purse_{name}", purse + moved)
             setattr(g, f"root_{name}", root - moved)
 
-    # 5. what learners have
+    # 6. what learners have
 
     def _value_learners(self):
         p, pools = self.p, self._pools()
@@ -569,3 +678,4 @@ class NumpyMarket:
             ok &= pools.y - fetched >= MIN_RESERVE
             self.me.wealth[:, k] += (ok * np.maximum(fetched - p.flat_fee_tao, 0)).sum(1)
         self.me.log_wealth = np.log(np.maximum(self.me.wealth, 1e-12))
+        self.me.ruined = self.me.wealth < p.ruin_fraction * self.me.first_wealth

@@ -95,6 +95,7 @@ def start_of(weights: str, spans: int) -> tuple[Config, "Batch"]:
     batch = Batch(config, WORLDS)
     if weights == "weights 1/2":
         batch.state.row("pool_tao_weight")[...] = 0.5
+        batch.state.worlds["equal_weights"] = True
     return config, batch
 
 

@@ -165,12 +165,17 @@ def _stakers_share_stage(s, t, root_part):
 
 @composed
 def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
-    """Bought alpha is destroyed or kept; root's alpha is kept as claims, or has been sold; the rest is recycled."""
+    """Bought alpha is destroyed or kept; root's alpha is kept as claims, or was up for sale, or is recycled.
+
+    What was up for sale and was not sold stays outstanding and belongs to nobody.
+    """
     for i in range(s.tao_reserve.size):
         minted = blocks * s.alpha_emission[i]
-        left = t.root_alpha[i] * (1.0 - kept_part)
         kept = t.alpha_bought[i] * (1.0 - destroyed)
+        unsold = sold_part * (t.root_alpha[i] - t.sold[i])
+        left = t.root_alpha[i] * (1.0 - kept_part) - unsold
         s.protocol_alpha[i] += kept
+        s.burned_alpha[i] += unsold
         s.alpha_minted[i] += t.injected[i] + minted
         s.alpha_outstanding[i] += minted - left + kept
         s.alpha_recycled[i] += left - t.sold[i] * sold_part + t.alpha_bought[i] - kept
@@ -372,6 +377,8 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     world.aggregate += minted * rest_share
 
     rest_income = blocks * world.rest_root_income if root_open else 0.0
+    if p.injection == DIRECT:
+        rest_income = split_alpha_out(minted * rest_share, p.owner_cut, 0.0)[2]
     rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
     world.aggregate -= rest_income
     take = root_tao * p.validator_take

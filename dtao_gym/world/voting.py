@@ -11,13 +11,16 @@ N_COUNTS = 4
 
 
 @inlined_rule
-def _add_vote(vote, scores, vote_power, vote_cut, part):
-    """Add `part` of a vote in proportion to score**power, nothing below `vote_cut` of the mean score."""
+def _add_vote(vote, scores, n_subnets, vote_power, vote_cut, part):
+    """Add `part` of a vote in proportion to score**power, nothing below `vote_cut` of the mean score.
+
+    Empty slots have score 0 and are none of the `n_subnets`.
+    """
     n = scores.size
     whole = 0.0
     for i in range(n):
         whole += scores[i]
-    least, graded = vote_cut * whole / n, 0.0
+    least, graded = vote_cut * whole / max(n_subnets, 1.0), 0.0
     for i in range(n):
         graded += power(scores[i], vote_power) if scores[i] >= least else 0.0
     for i in range(n):
@@ -37,11 +40,15 @@ def vote(block, scratch, ballot, validators, signal, parameters):
     n = s.vote_share.size
     shared = ballot[0]
     shared[:] = 0.0
+    count = 0.0
     for i in range(n):
-        scratch[0, i] = s.true_value[i]
-        scratch[1, i] = signal[i] * exp(s.opinion[i]) if s.registered_block[i] >= 0.0 else 0.0
-    _add_vote(shared, scratch[0], p.vote_power, p.vote_cut, p.informed_share_voters)
-    _add_vote(shared, scratch[1], p.vote_power, p.vote_cut, 1.0 - p.informed_share_voters)
+        taken = s.registered_block[i] >= 0.0
+        count += 1.0 if taken else 0.0
+        scratch[0, i] = s.true_value[i] if taken else 0.0
+        scratch[1, i] = signal[i] * exp(s.opinion[i]) if taken else 0.0
+    informed = p.informed_share_voters
+    _add_vote(shared, scratch[0], count, p.vote_power, p.vote_cut, informed)
+    _add_vote(shared, scratch[1], count, p.vote_power, p.vote_cut, 1.0 - informed)
     for k in range(validators.size):
         row = ballot[N_COUNTS + k]
         row[0] = validators[k].root_share

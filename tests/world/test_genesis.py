@@ -190,6 +190,7 @@ def test_what_is_left_out_is_there_in_sum(name, n_subnets):
     for rest, mine, total in (
         ("rest_count", n_subnets, chain.n_subnets),
         ("rest_moving_price", moving.sum(), all_moving.sum()),
+        ("rest_price_sum", moving.sum(), all_moving.sum()),
         ("rest_burn_weighted", (moving * (1 - burned)).sum(), claims.sum()),
         ("rest_enabled_count", enabled.sum(), chain.emission_enabled.sum()),
         ("rest_enabled_moving_price", moving @ enabled, all_moving @ chain.emission_enabled),

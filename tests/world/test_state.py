@@ -108,7 +108,7 @@ def test_whatever_else_a_state_holds_is_no_money(state):
         *("reserve_counts", "user_flow_ema", "protocol_flow_ema", "protocol_flow", "flow_mark"),
         *("vote_share", "knowledge_disclosed", "genesis_block", "equal_weights", "rule_error"),
         *("gate_bar", "last_lock", "last_lock_block", "registrations", "dissolutions"),
-        *("rest_root_weighted", "rest_enabled_root_weighted", "rest_share"),
+        *("rest_price_sum", "rest_root_weighted", "rest_enabled_root_weighted", "rest_share"),
         *("true_value", "value_anchor", "opinion", "target_price", "stake_yield", "stream_id"),
         *("world_key", "episode", "day", "block", "chain_issuance", "block_emission"),
         *("rest_count", "rest_moving_price", "rest_burn_weighted", "rest_root_income"),

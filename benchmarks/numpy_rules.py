@@ -1,0 +1,252 @@
+"""The rules of the market in plain NumPy, for `numpy_market.py`: numbers, the pool, emission shares, votes, founders.
+
+Written from the description of the chain and from nothing in `dtao_gym/protocol/` but names and constants.
+Arrays have a row per world and, where they have a second axis, a column per subnet.
+"""
+
+import numpy as np
+from scipy.special import ndtri, pdtr
+
+from dtao_gym.protocol.allocation import ALLOCATIONS
+from dtao_gym.protocol.issuance import SUPPLY_CAP
+from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
+
+# ---------------------------------------------------------------- numbers
+
+
+def divide(a, b):
+    """a / b, and 0 where b is not positive."""
+    a, b = np.broadcast_arrays(a, b)
+    return np.divide(a, b, out=np.zeros(a.shape), where=b > 0)
+
+
+def part_of(rate, spans):
+    """Rate of a span that compounds to `rate` over `spans` spans."""
+    return -np.expm1(np.log1p(-rate) / spans) if rate < 1 else 1.0
+
+
+def minted_per_block(remaining):
+    """Tokens of a block: the smallest power of two that is at least remaining / cap, at most 1."""
+    mantissa, exponent = np.frexp(np.asarray(remaining) / SUPPLY_CAP)
+    power = np.ldexp(1.0, exponent - (mantissa == 0.5))
+    return np.where(np.asarray(remaining) > 0, np.minimum(power, 1.0), 0.0)
+
+
+def philox(key0, key1, *counter):
+    """Four words `(4, ...)` of Philox4x64-10 for arrays of keys and counters.
+
+    Equal to `np.random.Philox(key=[key0, key1], counter=counter).random_raw(4)`, which adds 1 to the first
+    counter before it draws.
+    """
+    u, low, half = np.uint64, np.uint64(0xFFFFFFFF), np.uint64(32)
+
+    def product(a, b):
+        a0, a1, b0, b1 = a & low, a >> half, b & low, b >> half
+        middle = a1 * b0 + ((a0 * b0) >> half)
+        other = a0 * b1 + (middle & low)
+        return a1 * b1 + (middle >> half) + (other >> half), a * b
+
+    k0, k1, c0, c1, c2, c3 = np.broadcast_arrays(
+        *(np.asarray(v, u) for v in (key0, key1, *counter))
+    )
+    with np.errstate(over="ignore"):
+        c0 = c0 + u(1)
+        for turn in range(10):
+            high0, low0 = product(u(0xD2E7470EE14C6C93), c0)
+            high1, low1 = product(u(0xCA5A826395121157), c2)
+            bump0, bump1 = u(turn) * u(0x9E3779B97F4A7C15), u(turn) * u(0xBB67AE8584CAA73B)
+            c0, c1, c2, c3 = high1 ^ c1 ^ (k0 + bump0), low1, high0 ^ c3 ^ (k1 + bump1), low0
+    return np.stack([c0, c1, c2, c3])
+
+
+def uniforms(words):
+    """In [0, 1), 53 bits."""
+    return (words >> np.uint64(11)) * 2.0**-53
+
+
+def normals(words):
+    """By inversion, from the middle of each of 2**52 cells."""
+    return ndtri(((words >> np.uint64(12)) + 0.5) * 2.0**-52)
+
+
+# ---------------------------------------------------------------- the pool
+
+
+class Pools:
+    """TAO y, alpha x and weight w of TAO, for some worlds; trades change y and x and return amounts.
+
+    `balanced` says that every weight is 1/2: then powers are left out.
+    """
+
+    def __init__(self, y, x, w, balanced):
+        self.y, self.x, self.w, self.balanced = y, x, w, balanced
+
+    @property
+    def price(self):
+        """TAO per alpha."""
+        y, x = (self.y, self.x) if self.balanced else ((1 - self.w) * self.y, self.w * self.x)
+        return divide(y, x)
+
+    def _swap(self, amount, into, out_of, exponent):
+        if self.balanced:
+            return out_of * divide(amount, into + amount)
+        return -out_of * np.expm1(-exponent * np.log1p(divide(amount, into)))
+
+    def alpha_for(self, tao):
+        """What TAO would buy, without fee."""
+        return self._swap(tao, self.y, self.x, 1.0 if self.balanced else self.w / (1 - self.w))
+
+    def tao_for(self, alpha):
+        """What alpha would fetch, without fee."""
+        return self._swap(alpha, self.x, self.y, 1.0 if self.balanced else (1 - self.w) / self.w)
+
+    def buy(self, tao, fee_rate, flat):
+        """(alpha bought, TAO paid, fee to the author); the flat fee stays in the pool."""
+        fee = (tao - np.minimum(flat, tao)) * fee_rate
+        net = tao - np.minimum(flat, tao) - fee
+        out = self.alpha_for(net)
+        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & (self.x - out >= MIN_RESERVE)
+        out, paid, fee = ok * out, ok * tao, ok * fee
+        self.y, self.x = self.y + paid - fee, self.x - out
+        return out, paid, fee
+
+    def sell(self, alpha, fee_rate, flat, wanted=True):
+        """(TAO received, alpha sold, fee to the author): the fee is kept back in alpha, then sold as well.
+
+        `wanted` may refuse a quote: a function of the TAO received.
+        """
+        gross = self.tao_for(alpha)
+        net = self.tao_for(alpha * (1 - fee_rate)) if fee_rate > 0 else gross
+        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & (self.y - gross >= MIN_RESERVE)
+        received = np.where(ok, np.maximum(net - flat, 0), 0)
+        ok &= True if wanted is True else wanted(received)
+        received, sold, fee = ok * received, ok * alpha, ok * (gross - net)
+        self.y, self.x = self.y - received - fee, self.x + sold
+        return received, sold, fee
+
+    def to_reach(self, target):
+        """(TAO to buy with, alpha to sell) that would bring the price to `target`; one of them is 0."""
+        price = self.price
+        sound = (price > 0) & (target > 0)
+        gap = np.log(np.where(sound, target, 1) / np.where(sound, price, 1))
+        tao = self.y * np.expm1((1 - self.w) * np.maximum(gap, 0))
+        return tao, self.x * np.expm1(self.w * np.maximum(-gap, 0))
+
+
+# ---------------------------------------------------------------- shares of the TAO
+
+RULE = {number: name for name, number in ALLOCATIONS.items()}
+REST = {
+    "uniform": "count",
+    "price": "moving_price",
+    "price_burn": "burn_weighted",
+    "price_rootprop": "root_weighted",
+}
+"""What the subnets that are not simulated bring to a sum, by rule."""
+BAR_BLOCKS = 360
+
+
+def demand(name, p, s, root_share):
+    """Claims `(W, N)` before normalisation, of subnets that are started."""
+    if name == "uniform":
+        return s.started + 0.0
+    price = s.started * s.moving_price**p.share_exponent
+    if name == "price":
+        return price
+    burned = price * (1 - s.miner_burned)
+    return burned * root_share if name == "price_rootprop" else burned
+
+
+def demand_share(p, s, g):
+    """Share of burn-weighted prices among all subnets, also those switched off; of prices where all is burned."""
+    claim, rest = demand("price_burn", p, s, None), g.rest_burn_weighted
+    nothing = ~(claim.sum(1) + rest > 0)
+    claim = np.where(nothing[:, None], demand("price", p, s, None), claim)
+    rest = np.where(nothing, g.rest_moving_price, rest)
+    return divide(claim, (claim.sum(1) + rest)[:, None])
+
+
+def refreshed_bar(p, s, g, n):
+    """The gate's bar: read anew when a multiple of 360 blocks has passed since the last span of n blocks."""
+    share = demand_share(p, s, g)
+    largest_first = -np.sort(-share, axis=1)
+    cumulated = np.cumsum(largest_first, axis=1)
+    passed = (cumulated >= p.gate_quantile * share.sum(1)[:, None]).argmax(1)
+    found = largest_first[np.arange(len(passed)), passed]
+    due = np.floor(g.block / BAR_BLOCKS) > np.floor((g.block - n) / BAR_BLOCKS)
+    return np.where(due | (g.gate_bar == 0), found, g.gate_bar)
+
+
+def flow_weights(name, p, s):
+    """Weights from averages of flow: what lies above the cutoff, or above the worst outflow if that is higher."""
+    flow = s.user_flow_ema.copy()
+    if name == "net_flow":
+        cost = s.protocol_flow_ema
+        factor = divide(np.maximum(flow, 0).sum(1), np.maximum(cost, 0).sum(1))
+        flow -= np.where(cost > 0, np.minimum(factor, 1)[:, None] * cost, cost)
+    floor = np.maximum(p.flow_cutoff, np.minimum(flow.min(1), 0))[:, None]
+    above = np.where(flow > floor, flow - floor, 0)
+    largest = above.max(1)[:, None]
+    return divide(above, largest) ** p.norm_exponent * (above > 0)
+
+
+def emission_shares(p, s, g, root_share):
+    """Shares of the subnets `(W, N)` and of those not simulated `(W,)`."""
+    name, enabled = RULE[p.allocation], s.emission_enabled * s.started
+    if name in REST:
+        claim = demand(name, p, s, root_share)
+        rest, rest_enabled = (getattr(g, f"rest_{e}{REST[name]}") for e in ("", "enabled_"))
+        nobody = ~(rest + claim.sum(1) > 0)
+        claim = np.where(nobody[:, None], demand("price", p, s, None), claim) * enabled
+        rest_enabled = np.where(nobody, g.rest_enabled_moving_price, rest_enabled)
+        total = rest_enabled + claim.sum(1)
+        return divide(claim, total[:, None]), divide(rest_enabled, total)
+    simulated = (1 - g.rest_share)[:, None]
+    if name == "root_vote":  # a vote for who cannot be paid is lost
+        return simulated * s.vote_share * enabled, g.rest_share
+    if name == "price_burn_gate":
+        share = demand_share(p, s, g)
+        bar = g.gate_bar[:, None] if p.gate_from_quantile else p.gate_bar
+        claim = np.where(share > 0, share / (1 + divide(bar, share) ** 3), 0)
+    else:
+        claim = flow_weights(name, p, s)
+    claim *= enabled
+    return simulated * divide(claim, claim.sum(1)[:, None]), g.rest_share
+
+
+def grades(score, registered, p):
+    """A vote in proportion to a power of the score, nothing for what lies below a part of the mean."""
+    mean = divide(score.sum(1), registered.sum(1))[:, None]
+    grade = np.where(score >= p.vote_cut * mean, score, 0) ** p.vote_power * (score > 0)
+    return divide(grade, grade.sum(1)[:, None])
+
+
+def vote_shares(p, s, signal, validators):
+    """Share of every subnet `(W, N)` after one epoch of the root network."""
+    registered = s.registered_block >= 0
+    voters = p.informed_share_voters
+    vote = voters * grades(s.true_value, registered, p)
+    vote += (1 - voters) * grades(signal * np.exp(s.opinion) * registered, registered, p)
+    for_root = validators["root_share"][:, :, None]  # column 0 of a ballot (W, V, 1 + N)
+    ballot = np.concatenate([for_root, (1 - for_root) * vote[:, None]], axis=2)
+    ballot = divide(ballot, ballot.sum(2, keepdims=True))
+    stake = divide(validators["stake"], validators["stake"].sum(1, keepdims=True))[:, :, None]
+    trust = (stake * (ballot > 0)).sum(1)
+    consensus = 1 / (1 + np.exp(-p.consensus_slope * (trust - p.consensus_midpoint)))
+    weight = (stake * ballot).sum(1) * consensus
+    return divide(weight, weight.sum(1, keepdims=True))[:, 1:]
+
+
+# ---------------------------------------------------------------- founders
+
+
+def arrivals(uniform, mean, most=32):
+    """Poisson numbers, by inversion, of which at most `most` are let in."""
+    return (uniform[:, None] >= pdtr(np.arange(most), mean)).sum(1)
+
+
+def registration_cost(p, g):
+    """Twice the last lock, less one lock for every interval since; the interval shrinks with the TAO emission."""
+    locks_fallen = divide(g.block - g.last_lock_block, p.lock_interval_blocks * g.block_emission)
+    times = np.where(g.last_lock_block == 0, 1, 2) - np.maximum(locks_fallen, 0)
+    return np.maximum(g.last_lock * times, p.min_lock_tao)
