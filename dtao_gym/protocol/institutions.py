@@ -1,6 +1,6 @@
 """Eras of the chain by name: frozen configurations of the rules in this package, and the history of the chain."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -45,15 +45,9 @@ class Era:
     """Whether a new subnet gets TAO emission at once, or only when governance says so."""
 
 
-def _era(name: str, since: str, base: "Era | None" = None, **parts: Any) -> Era:
-    """An era that changes some parts of the one before it."""
-    before = {} if base is None else dict(vars(base))
-    return Era(**(before | {"name": name, "since": since} | parts))
-
-
-_PRE_DTAO = _era(
-    "pre_dtao",
-    "2023-03-20",
+_PRE_DTAO = Era(
+    name="pre_dtao",
+    since="2023-03-20",
     allocation="root_vote",
     injection="direct",
     chain_bought="destroyed",
@@ -70,10 +64,10 @@ _PRE_DTAO = _era(
     start_delay_days=0,
     entrants_enabled=True,
 )
-_LAUNCH = _era(
-    "launch",
-    "2025-02-13",
+_LAUNCH = replace(
     _PRE_DTAO,
+    name="launch",
+    since="2025-02-13",
     allocation="price",
     injection="alpha_emission",
     root_dividend="sold",
@@ -83,47 +77,51 @@ _LAUNCH = _era(
     min_lock_tao=1.0,
     start_delay_days=7,
 )
-_LAUNCH_V3 = _era(
-    "launch_v3", "2025-07-23", _LAUNCH, pool_fee=FEE_OF_WEIGHTED_POOL, flat_fee_tao=0.0
+_LAUNCH_V3 = replace(
+    _LAUNCH, name="launch_v3", since="2025-07-23", pool_fee=FEE_OF_WEIGHTED_POOL, flat_fee_tao=0.0
 )
-_SUBSIDY = _era(
-    "subsidy",
-    "2025-08-19",
+_SUBSIDY = replace(
     _LAUNCH_V3,
+    name="subsidy",
+    since="2025-08-19",
     injection="subsidy",
     pruning=True,
     min_lock_tao=100.0,
     lock_interval_days=8.0,
 )
-_TAO_FLOW = _era(
-    "tao_flow",
-    "2025-11-04",
+_TAO_FLOW = replace(
     _SUBSIDY,
+    name="tao_flow",
+    since="2025-11-04",
     allocation="tao_flow",
     injection="block_emission",
     root_dividend="claimable",
     root_gate="chain",
 )
-_NET_FLOW = _era(
-    "net_flow",
-    "2026-05-27",
+_NET_FLOW = replace(
     _TAO_FLOW,
+    name="net_flow",
+    since="2026-05-27",
     allocation="net_flow",
     seeding="median_price",
     chain_bought="protocol",
 )
-_PRICE_ROOTPROP = _era(
-    "price_rootprop",
-    "2026-06-22",
+_PRICE_ROOTPROP = replace(
     _NET_FLOW,
+    name="price_rootprop",
+    since="2026-06-22",
     allocation="price_rootprop",
     injection="root_proportion",
     min_order_tao=0.002,
     start_delay_days=0,
     entrants_enabled=False,
 )
-_PRICE_BURN = _era("price_burn", "2026-06-30", _PRICE_ROOTPROP, allocation="price_burn")
-_PRICE_BURN_GATE = _era("price_burn_gate", "2026-07-24", _PRICE_BURN, allocation="price_burn_gate")
+_PRICE_BURN = replace(
+    _PRICE_ROOTPROP, name="price_burn", since="2026-06-30", allocation="price_burn"
+)
+_PRICE_BURN_GATE = replace(
+    _PRICE_BURN, name="price_burn_gate", since="2026-07-24", allocation="price_burn_gate"
+)
 
 ERAS = {
     era.name: era
