@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
+    from dtao_gym.comparison import compare_rules as compare_rules
+    from dtao_gym.comparison import emission_shares as emission_shares
     from dtao_gym.protocol.plugins import RuleError as RuleError
     from dtao_gym.protocol.plugins import allocation_rule as allocation_rule
-    from dtao_gym.rules import compare_rules as compare_rules
-    from dtao_gym.rules import emission_shares as emission_shares
     from dtao_gym.world.snapshot import Snapshot as Snapshot
 
 __version__ = "0.1.0"
@@ -20,8 +20,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "RuleError": "dtao_gym.protocol.plugins",
     "allocation_rule": "dtao_gym.protocol.plugins",
-    "compare_rules": "dtao_gym.rules",
-    "emission_shares": "dtao_gym.rules",
+    "compare_rules": "dtao_gym.comparison",
+    "emission_shares": "dtao_gym.comparison",
     "Snapshot": "dtao_gym.world.snapshot",
 }
 

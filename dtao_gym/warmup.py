@@ -26,7 +26,7 @@ def _equal_weights() -> None:
 
 
 def _rules() -> None:
-    from dtao_gym.rules import compare_rules
+    from dtao_gym.comparison import compare_rules
 
     compare_rules()
 

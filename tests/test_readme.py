@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,13 @@ def test_command_exists(command):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_the_table_of_rules_is_what_the_command_prints():
+    command = "python -m dtao_gym.rules mainnet-2026-06-14 --top 8"
+    shown = TEXT.split(command)[1].split("```")[1].strip()
+    run = subprocess.run(
+        [sys.executable, *command.split()[1:]], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    printed = [line.rstrip() for line in run.stdout.strip().splitlines()]
+    assert shown.splitlines() == printed

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import dtao_gym
+from dtao_gym.comparison import Comparison, compare_rules, emission_shares
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.plugins import RuleError, allocation_rule
-from dtao_gym.rules import Comparison, compare_rules, emission_shares
 from dtao_gym.world.snapshot import Snapshot, SnapshotError
 
 REPOSITORY = Path(__file__).parents[1]
