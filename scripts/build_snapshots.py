@@ -7,6 +7,9 @@ each netuid, root included, and `tao_flow_2026-04-11.csv`, flows of some subnets
 table `mainnet-DATE.csv` and its provenance `mainnet-DATE.json`, which lists the cleaning: columns are
 renamed and their digits kept, root becomes a number of the provenance, columns that a capture lacks are
 imputed, and a row that is no market yet is dropped.
+
+Of the day on which pools began there is no capture: `mainnet-2025-02-13` follows from the rules, from
+`alpha_price_2025-02-14_block4925837.csv`, which says who was there, and from `subnet_registrations_2026-05-03.csv`.
 """
 
 import argparse
@@ -15,6 +18,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 from dtao_gym.world.snapshot import COLUMNS, Snapshot
 
 DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
@@ -22,7 +27,12 @@ DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
 JUNE_BLOCK = 8_404_076  # 2026-06-14 09:03 UTC
 APRIL_BLOCKS = (7_940_553, 7_947_753)  # the day 2026-04-11 UTC, from JUNE_BLOCK at 12 s a block
 
+LAUNCH_BLOCK = 4_919_910  # root's last epoch, see the block_derivation of mainnet-2026-04-11
+BLOCKS_TO_HALVING = 2_194_000  # from there to the middle of 2025-12-15, at 12 s a block
+
 FLOWS = "tao_flow_2026-04-11.csv"
+DAY_ONE = "alpha_price_2025-02-14_block4925837.csv"
+REGISTRATIONS = "subnet_registrations_2026-05-03.csv"
 FLOW_HALF_LIFE_BLOCKS = 216_000  # 30 days
 WARM_UP_HALF_LIVES = 2  # a flow average that starts at 0 and has seen its rate for 60 days
 
@@ -223,6 +233,90 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
     }
 
 
+def registration_blocks(path: Path, netuids: list[int]) -> tuple[dict[int, int], list[int]]:
+    """When each subnet of the launch was registered, and those for which the neighbours stand in.
+
+    The source knows the last registration under a netuid only. Where that came after the launch, the netuid
+    has been given anew since, and the block is interpolated between the next known netuids.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        found = {int(r["netuid"]): r["registered_block"] for r in csv.DictReader(file)}
+    known = {k: int(found[k]) for k in netuids if int(found[k]) < LAUNCH_BLOCK}
+    blocks = np.interp(netuids, list(known), list(known.values())).round().astype(int).tolist()
+    return dict(zip(netuids, blocks, strict=True)), [k for k in netuids if k not in known]
+
+
+def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]:
+    """64 subnets with pools of 1 TAO and 1 alpha: what the migration to dTAO made of each."""
+    with path.open(newline="", encoding="utf-8") as file:
+        netuids = [int(row["netuid"]) for row in csv.DictReader(file)]
+    registered, interpolated = registration_blocks(registrations, netuids)
+    rows = [
+        {
+            "netuid": str(netuid),
+            "registered_block": str(registered[netuid]),
+            "tao_reserve": "1",
+            "alpha_reserve": "1",
+            "alpha_outstanding": "0",
+            "spot_price": "1",
+            "moving_price": f"{1 / len(netuids):.12g}",
+            "miner_burned": "0",
+            "emission_enabled": "true",
+            "user_flow_ema": "0",
+            "protocol_flow_ema": "0",
+        }
+        for netuid in netuids
+    ]
+    return rows, {
+        "date": "2025-02-13",
+        "block": LAUNCH_BLOCK,
+        "block_derivation": (
+            "Root's last epoch, about 20:15 UTC, as the epoch counters of mainnet-2026-04-11 tell it. "
+            "A price file dated 2025-02-14 16:00 UTC, block 4925837, agrees: 5,927 blocks are 19.8 hours."
+        ),
+        "root_stake_tao": 5.9e6,
+        "root_stake_derivation": (
+            "About 5.9 M: all stake was moved to root on that day. It fits the 6 M TAO on root, with "
+            "which the documentation of taostats puts the age of equal weight of root and alpha at 70 "
+            "days, and 71 % of an issuance of 8.3 M. No capture of the day was found."
+        ),
+        "chain_issuance_tao": 8.306e6,
+        "chain_issuance_derivation": (
+            "10.5 M TAO at the halving of mid-December 2025, less 1 TAO for each of the 2,194,000 "
+            "blocks from this one to the middle of 2025-12-15; recycling is left out. Used for halving only."
+        ),
+        "source": (
+            "The rules of the migration to dTAO (opentensor/subtensor, spec 233): 1 TAO and 1 alpha "
+            "in each pool, no alpha outside. Subnets: those with a price at block 4925837 in "
+            "alexlange1/backtesting, emissions_v2/emissions_v2_20250214.json (96b6444). Registrations: "
+            "stevewoz1234567890/Bittensor-Discussion, subnets/NNN-*.md (d599780)"
+        ),
+        "licence": "Facts read from a public chain; the repositories that published them state no licence.",
+        "columns_imputed": {
+            "moving_price": (
+                "1/64 each. The migration set it to the subnet's last share under the root vote, of "
+                "which no record was found. A table of autumn 2024 (taostat/taostats-docs, 50 subnets) "
+                "gives 0 to 7.9 %, but a day later 25 of the 64 subnets, with 0 to 3.1 % there, had "
+                "one price, 0.0100 to 0.0108 TAO: pools that nobody had traded in had got equal shares."
+            ),
+            "miner_burned": NO_BURN,
+            "emission_enabled": "true: there was no such switch",
+            "user_flow_ema": "0: the chain did not count flows yet",
+            "protocol_flow_ema": "0: the chain did not count flows yet",
+        },
+        "registrations_source_sha256": hashlib.sha256(registrations.read_bytes()).hexdigest(),
+        "cleaning": [
+            NO_ROOT,
+            f"registered_block of the netuids {', '.join(map(str, interpolated))}, which were given "
+            "anew later, is interpolated between the next netuids with a known one.",
+        ],
+        "notes": [
+            "A price of 1 TAO is that of a pool in which nothing has happened: within a day mining, "
+            "root's sales and the first stakers bring it to about 0.01.",
+        ],
+    }
+
+
 def write(folder: Path, rows: list[dict[str, str]], facts: dict, source: Path) -> Snapshot:
     """Write table and provenance, and read them back as a user would."""
     name = f"mainnet-{facts['date']}"
@@ -243,12 +337,13 @@ def main() -> None:
     parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
     parser.add_argument("--output", type=Path, default=DATA, help="default: the package's data")
     options = parser.parse_args()
-    for clean, file in (
-        (june, "subnet_snapshot_2026-06-14.csv"),
-        (april, "subnet_snapshot_2026-04-11.csv"),
+    for clean, file, second in (
+        (june, "subnet_snapshot_2026-06-14.csv", FLOWS),
+        (april, "subnet_snapshot_2026-04-11.csv", FLOWS),
+        (launch, DAY_ONE, REGISTRATIONS),
     ):
         path = options.source_dir / file
-        snapshot = write(options.output, *clean(path, options.source_dir / FLOWS), path)
+        snapshot = write(options.output, *clean(path, options.source_dir / second), path)
         low, high = snapshot.tao_weight.min(), snapshot.tao_weight.max()
         print(f"{snapshot.name}: {snapshot.n_subnets} subnets, TAO weights {low:.4f} to {high:.4f}")
 

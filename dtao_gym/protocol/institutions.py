@@ -149,19 +149,40 @@ class Period:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
+_SINCE_MARCH_2025 = {"lock_interval_days": 2.0}
+_SINCE_2026 = {"lock_interval_days": 16.0}
+
 HISTORY = (
-    Period(date(2025, 2, 13), "launch", {"spans_per_day": 240}),
-    Period(date(2025, 3, 27), "launch"),
-    Period(date(2025, 7, 23), "launch_v3"),
-    Period(date(2025, 8, 19), "subsidy", {"pruning": False}),
+    Period(
+        date(2025, 2, 13),
+        "launch",
+        {"spans_per_day": 240, "start_delay_days": 0, "lock_interval_days": 4.0},
+    ),
+    Period(
+        date(2025, 3, 1),
+        "launch",
+        {"spans_per_day": 240, "start_delay_days": 0} | _SINCE_MARCH_2025,
+    ),
+    Period(date(2025, 3, 27), "launch", {"start_delay_days": 0} | _SINCE_MARCH_2025),
+    Period(date(2025, 3, 29), "launch", _SINCE_MARCH_2025),
+    Period(date(2025, 7, 23), "launch_v3", _SINCE_MARCH_2025),
+    Period(date(2025, 8, 19), "subsidy", {"pruning": False} | _SINCE_MARCH_2025),
     Period(date(2025, 9, 17), "subsidy"),
     Period(date(2025, 11, 4), "tao_flow", {"injection": "alpha_emission_bought"}),
     Period(date(2025, 12, 12), "tao_flow"),
-    Period(date(2026, 4, 23), "tao_flow", {"seeding": "median_price"}),
-    Period(date(2026, 5, 27), "net_flow", {"chain_bought": "destroyed"}),
-    Period(date(2026, 6, 3), "net_flow"),
-    Period(date(2026, 6, 22), "price_rootprop"),
-    Period(date(2026, 6, 30), "price_burn"),
-    Period(date(2026, 7, 24), "price_burn_gate"),
+    Period(date(2026, 1, 24), "tao_flow", _SINCE_2026),
+    Period(date(2026, 4, 23), "tao_flow", {"seeding": "median_price"} | _SINCE_2026),
+    Period(date(2026, 5, 27), "net_flow", {"chain_bought": "destroyed"} | _SINCE_2026),
+    Period(date(2026, 6, 3), "net_flow", _SINCE_2026),
+    Period(date(2026, 6, 22), "price_rootprop", _SINCE_2026),
+    Period(date(2026, 6, 30), "price_burn", _SINCE_2026),
+    Period(date(2026, 7, 24), "price_burn_gate", _SINCE_2026),
 )
-"""What the chain did since it has pools, by date (days on which a change was merged)."""
+"""What the chain did since it has pools, by date (days on which a change was merged).
+
+Two things follow from what was recorded of registrations, not from code. Until the end of March 2025 new subnets were
+traded on their first day; from netuid 83, of 29 March, on prices show pools that wait for the owner's start call.
+And pairs of one registration and the next tell how fast the lock cost fell between: 28,800 blocks in February 2025,
+14,400 from March to June 2025, 57,600 from autumn 2025 on (28,800 after the halving), and 57,600 again, at half the
+emission, since late January 2026.
+"""

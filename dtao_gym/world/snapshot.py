@@ -37,8 +37,12 @@ from typing import Any, Self
 
 import numpy as np
 
-SNAPSHOT_NAMES: tuple[str, ...] = ("mainnet-2026-06-14", "mainnet-2026-04-11")
-"""The snapshots that come with the package, the default first."""
+SNAPSHOT_NAMES: tuple[str, ...] = (
+    "mainnet-2026-06-14",
+    "mainnet-2026-04-11",
+    "mainnet-2025-02-13",
+)
+"""The snapshots that come with the package, the default first; the last is the day on which pools began."""
 
 COLUMNS: dict[str, type] = {
     "netuid": np.int64,

@@ -13,7 +13,7 @@ from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
 from dtao_gym.world.state import ALPHA_HOLDERS, audit, tao_total
 from tests.world.toy import CHAIN, COLUMNS, snapshot
 
-JUNE, APRIL = SNAPSHOT_NAMES
+JUNE, APRIL = SNAPSHOT_NAMES[:2]
 SIZES = [1, 5, 127, None]
 
 
@@ -24,7 +24,7 @@ def start(seed: int = 0, episode: int = 0, **config):
 # --- accounts
 
 
-@pytest.mark.parametrize("name", SNAPSHOT_NAMES)
+@pytest.mark.parametrize("name", [JUNE, APRIL])
 @pytest.mark.parametrize("n_subnets", SIZES)
 def test_the_ledger_starts_from_the_sum_of_its_accounts(name, n_subnets):
     state = start(genesis=name, n_subnets=n_subnets, n_learners=3, wealth_tao=2000.0)
@@ -40,7 +40,7 @@ def test_the_ledger_starts_from_the_sum_of_its_accounts(name, n_subnets):
     assert audit(state, 1e-14).ok
 
 
-@pytest.mark.parametrize("name", SNAPSHOT_NAMES)
+@pytest.mark.parametrize("name", [JUNE, APRIL])
 def test_all_alpha_has_a_holder(name):
     state = start(genesis=name, staker_share_of_alpha_out=0.7, informed_share_stakers=0.25)
     held = sum(state.row(holder) for holder in ALPHA_HOLDERS)[0]
@@ -177,7 +177,7 @@ def test_every_subnet_can_be_sampled():
 # --- the subnets that are not simulated
 
 
-@pytest.mark.parametrize("name", SNAPSHOT_NAMES)
+@pytest.mark.parametrize("name", [JUNE, APRIL])
 @pytest.mark.parametrize("n_subnets", [1, 5, 100])
 def test_what_is_left_out_is_there_in_sum(name, n_subnets):
     part, whole = start(genesis=name, n_subnets=n_subnets), start(genesis=name)

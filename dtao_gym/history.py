@@ -1,0 +1,309 @@
+"""The chain's history replayed: simulated prices by date beside the real ones.
+
+    python -m dtao_gym.history [--config configs/calibrated.yaml] [--until 2026-08-01] [--worlds 8]
+                               [--schedule FILE] [--csv FILE] [--plot FILE]
+
+Worlds start on 13 February 2025 and go through the eras of the chain by date (`dtao_gym.world.history`), or through a
+schedule of your own. Prices are means of a day, as in the data; what the chain's data lack is blank.
+"""
+
+import csv as csv_files
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import numpy as np
+
+from dtao_gym.world.config import ConfigError
+from dtao_gym.world.cross_section import observed, observed_volatility
+from dtao_gym.world.history import Record, Schedule, record
+from dtao_gym.world.snapshot import SnapshotError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDTH = 100
+RANGE = (0.05, 0.95)
+REPORT_DATES = tuple(
+    date.fromisoformat(text)
+    for text in [
+        "2025-02-14",
+        "2025-02-16",
+        "2025-02-20",
+        "2025-03-01",
+        "2025-04-01",
+        "2025-05-01",
+        "2025-06-01",
+        "2025-07-01",
+        "2025-08-01",
+        "2025-08-31",
+        "2025-10-01",
+        "2025-12-01",
+        "2026-02-01",
+        "2026-04-11",
+        "2026-06-14",
+        "2026-08-01",
+    ]
+)
+"""Days that are printed, as far as they are played."""
+_EXTRA = "pip install 'dtao-gym[train]'"
+
+
+class Measure(NamedTuple):
+    """What is told of a day: its name in files, its heading, how a number is written."""
+
+    name: str
+    heading: str
+    form: str
+
+
+MEASURES = (
+    Measure("subnets", "subnets", ".0f"),
+    Measure("price_sum", "sum of prices", ".2f"),
+    Measure("median_price", "median price", ".4f"),
+    Measure("sd_log_price", "sd of ln price", ".2f"),
+    Measure("top1_share", "top 1", ".1%"),
+    Measure("top5_share", "top 5", ".1%"),
+    Measure("hhi", "HHI", ".3f"),
+    Measure("root_share", "root share", ".1%"),
+)
+
+
+class Row(NamedTuple):
+    """A measure on a day: the chain's (NaN where unknown), and mean and range over the worlds."""
+
+    chain: float
+    mean: float
+    low: float
+    high: float
+
+
+def compare(played: Record) -> dict[date, dict[str, Row]]:
+    """Every day that was played: each of `MEASURES`, on the chain and in the worlds."""
+    chain = {
+        day.date: {**day.cross_section._asdict(), "root_share": day.root_share}
+        for day in observed()
+    }
+    found = {}
+    for k, day in enumerate(played.dates[1:], start=1):
+        simulated = {**played.cross_sections(day)._asdict(), "root_share": played.root_share[k]}
+        known = chain.get(day, {})
+        found[day] = {
+            m.name: Row(known.get(m.name, np.nan), *_over_worlds(simulated[m.name]))
+            for m in MEASURES
+        }
+    return found
+
+
+def _over_worlds(values: np.ndarray) -> tuple[float, float, float]:
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return np.nan, np.nan, np.nan
+    low, high = np.quantile(known, RANGE)
+    return float(known.mean()), float(low), float(high)
+
+
+def print_report(played: Record, console: "Console") -> None:
+    """Print the tables, in 100 columns."""
+    rows = compare(played)
+    shown = [day for day in REPORT_DATES if day in rows] or [played.dates[-1]]
+    if played.dates[-1] not in shown:
+        shown.append(played.dates[-1])
+    n_worlds = played.price.shape[1]
+    console.print(
+        f"{n_worlds} worlds from {played.dates[0]} to {played.dates[-1]}; prices in TAO, means of a day; "
+        "range: 5 to 95 % of worlds",
+        highlight=False,
+    )
+    for first in range(0, len(MEASURES), 3):
+        console.print(_table(MEASURES[first : first + 3], shown, rows))
+    if windows := list(_volatility_rows(played)):
+        console.print(_volatility_table(windows))
+
+
+def _told(value: float, form: str) -> str:
+    return format(value, form) if np.isfinite(value) else ""
+
+
+def _table(
+    measures: tuple[Measure, ...], shown: list[date], rows: dict[date, dict[str, Row]]
+) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title_justify="left", padding=(0, 2, 0, 0))
+    table.add_column("\ndate", no_wrap=True)
+    for measure in measures:
+        table.add_column(f"{measure.heading}\nchain", justify="right")
+        table.add_column("\nworlds", justify="right")
+        table.add_column("\nrange", justify="right", style="dim", no_wrap=True)
+    for day in shown:
+        cells = []
+        for measure in measures:
+            row = rows[day][measure.name]
+            low, high = _told(row.low, measure.form), _told(row.high, measure.form)
+            cells += [_told(row.chain, measure.form), _told(row.mean, measure.form)]
+            cells.append(f"{low}-{high}")
+        table.add_row(str(day), *cells)
+    return table
+
+
+def _volatility_rows(played: Record) -> Iterator[tuple[str, float, tuple[float, float, float]]]:
+    """(window, chain's volatility, mean and range of the worlds) of the windows that were played."""
+    for window in observed_volatility():
+        if window.first in played.dates[1:] and window.last in played.dates:
+            for days, chain in ((1, window.median_sd), (7, window.median_sd_of_week)):
+                worlds = played.volatility(window.first, window.last, days)
+                name = f"{window.first} to {window.last}, {'a day' if days == 1 else 'a week'}"
+                yield name, chain, _over_worlds(worlds)
+
+
+def _volatility_table(windows: list[tuple[str, float, tuple[float, float, float]]]) -> Any:
+    from rich.table import Table
+
+    title = "\nSd of the change of the log price, median subnet"
+    table = Table(title=title, box=None, pad_edge=False, title_justify="left", padding=(0, 2, 0, 0))
+    table.add_column("window", no_wrap=True)
+    for heading in ("chain", "worlds", "range"):
+        table.add_column(heading, justify="right")
+    for window, chain, (mean, low, high) in windows:
+        table.add_row(window, f"{chain:.3f}", f"{mean:.3f}", f"{low:.3f}-{high:.3f}")
+    return table
+
+
+def write_csv(played: Record, path: Path) -> None:
+    """One row per day: each measure on the chain, and its mean and range over the worlds."""
+    parts = ("chain", "mean", "p5", "p95")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv_files.writer(file, lineterminator="\n")
+        writer.writerow(["date", *(f"{m.name}_{part}" for m in MEASURES for part in parts)])
+        for day, row in compare(played).items():
+            values = [value for m in MEASURES for value in row[m.name]]
+            writer.writerow([day, *("" if np.isnan(v) else f"{v:.7g}" for v in values)])
+
+
+def draw(played: Record, path: Path) -> None:
+    """Write a picture of the measures by date. Needs matplotlib, the extra `plot`."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
+
+    rows = compare(played)
+    days = list(rows)
+    figure = Figure(figsize=(12, 6.4), dpi=110, facecolor="white", layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for axes, measure in zip(figure.subplots(2, 4).flat, MEASURES, strict=True):
+        chain, mean, low, high = np.array([rows[day][measure.name] for day in days]).T
+        axes.fill_between(days, low, high, color="#0072b2", alpha=0.2, linewidth=0)
+        axes.plot(days, mean, color="#0072b2", linewidth=1.4, label="simulated, 5 to 95 %")
+        known = np.isfinite(chain)
+        where = [day for day, k in zip(days, known, strict=True) if k]
+        axes.plot(where, chain[known], ".", color="#d55e00", markersize=3, label="chain")
+        axes.set_title(measure.heading, fontsize=10, loc="left")
+        axes.set_ylim(bottom=0.0)
+        locator = AutoDateLocator(maxticks=6)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.tick_params(labelsize=7)
+        axes.grid(color="#e8eaec", linewidth=0.8)
+        axes.set_axisbelow(True)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    figure.axes[0].legend(fontsize=8, frameon=False)
+    try:
+        canvas.print_figure(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--plot {path}: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def _progress(days: int) -> Iterator[Any]:
+    """A bar on a terminal's standard error, called with each date."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console, text = Console(stderr=True), TextColumn("{task.description}")
+    quiet = not console.is_terminal
+    with Progress(text, BarColumn(), console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("compiling", total=days)
+        yield lambda day: bar.update(task, description=str(day), advance=1)
+
+
+def run() -> None:
+    """The command line of `python -m dtao_gym.history`."""
+    try:
+        import tyro
+        from rich.console import Console
+    except ImportError as error:
+        sys.exit(f"error: the command needs {error.name}: {_EXTRA}")
+
+    def main(
+        config: Annotated[
+            Path | None, tyro.conf.arg(help="YAML of parameters; none: the defaults.")
+        ] = None,
+        schedule: Annotated[
+            Path | None, tyro.conf.arg(help="YAML of eras by date; none: the chain's own.")
+        ] = None,
+        until: Annotated[
+            str | None,
+            tyro.conf.arg(help="Last date; none: the end of the schedule, or 2026-08-01."),
+        ] = None,
+        worlds: int = 8,
+        seed: int = 0,
+        threads: int = 1,
+        csv: Path | None = None,
+        plot: Path | None = None,
+    ) -> None:
+        """Replay the chain's history and print simulated prices by date beside the real ones.
+
+        Args:
+            worlds: How many worlds.
+            seed: World seed of the first.
+            threads: Threads that share the worlds.
+            csv: File for a table with one row per day.
+            plot: File for a picture.
+        """
+        for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
+            if value < least:
+                raise ConfigError(f"--{name}: got {value}, allowed is {least} or more")
+        eras = None if schedule is None else Schedule.make(schedule)
+        last = _last_day(until, eras)
+        with _progress((last - (eras or Schedule()).since + timedelta(days=1)).days) as progress:
+            played = record(
+                config,
+                eras,
+                until=last,
+                n_worlds=worlds,
+                seeds=range(seed, seed + worlds),
+                threads=threads,
+                progress=progress,
+            )
+        if csv is not None:
+            write_csv(played, csv)
+        if plot is not None:
+            draw(played, plot)
+        print_report(played, Console(width=WIDTH))
+
+    try:
+        tyro.cli(main, prog="python -m dtao_gym.history")
+    except (ConfigError, SnapshotError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _last_day(until: str | None, schedule: Schedule | None) -> date:
+    if until is None:
+        end = None if schedule is None else schedule.until
+        return end or date(2026, 8, 1)
+    try:
+        return date.fromisoformat(until)
+    except ValueError:
+        raise ConfigError(f"--until: got {until!r}, allowed is a date such as 2026-08-01") from None
+
+
+if __name__ == "__main__":
+    run()

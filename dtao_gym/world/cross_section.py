@@ -1,0 +1,145 @@
+"""What the prices of all subnets look like on a day, and how much they move: the same measures for chain and simulation.
+
+Prices are TAO per alpha. A price that is NaN (no such subnet, or not started) or above `PRICE_LIMIT` does not
+count: until a subnet was started in 2025, its pool of a few TAO stood at prices from 1 TAO to thousands.
+"""
+
+import csv
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+
+PRICE_LIMIT = 0.9
+"""TAO per alpha above which a price is that of a pool without a market."""
+YOUNG_DAYS = 7
+"""Days of prices at the beginning of a window, or of a subnet, that say nothing of volatility yet."""
+MIN_CHANGES = 14
+"""Daily changes that a volatility needs at least."""
+
+VOLATILITY_WINDOWS = (
+    (date(2025, 2, 16), date(2025, 3, 31)),
+    (date(2025, 4, 1), date(2025, 5, 31)),
+    (date(2025, 6, 1), date(2025, 6, 30)),
+    (date(2025, 6, 1), date(2025, 8, 31)),
+    (date(2025, 7, 1), date(2025, 8, 31)),
+)
+"""First and last day of the windows of the packaged data."""
+
+
+class CrossSection(NamedTuple):
+    """Prices of one day over all subnets."""
+
+    subnets: float
+    """How many count."""
+    price_sum: float
+    """TAO per alpha."""
+    median_price: float
+    """TAO per alpha."""
+    sd_log_price: float
+    """Standard deviation of the natural logarithm."""
+    top1_share: float
+    """Part of the sum of prices that the highest one is, 0 to 1."""
+    top5_share: float
+    """The same of the five highest."""
+    hhi: float
+    """Herfindahl-Hirschman index of the shares in the sum of prices, 1/n to 1."""
+
+
+class Observed(NamedTuple):
+    """A day of the chain, from the packaged data."""
+
+    date: date
+    cross_section: CrossSection
+    root_share: float
+    """TAO in root over TAO in root and pools; NaN where unknown."""
+
+
+class Volatility(NamedTuple):
+    """Daily volatility over a window, from the packaged data."""
+
+    first: date
+    last: date
+    subnets: int
+    median_sd: float
+    """Median over the subnets of the standard deviation of the daily change of the log price."""
+    median_sd_of_week: float
+    """The same of the change in seven days: three times the daily one where prices are a random walk."""
+
+
+def cross_section(prices: np.ndarray) -> CrossSection:
+    """The measures of the prices `(n_subnets,)` of a day; NaN where no price counts."""
+    prices = np.asarray(prices, float)
+    counted = prices[(prices > 0.0) & (prices <= PRICE_LIMIT)]  # a NaN is neither
+    if counted.size == 0:
+        return CrossSection(0.0, *[np.nan] * (len(CrossSection._fields) - 1))
+    share = -np.sort(-counted / counted.sum())
+    return CrossSection(
+        subnets=float(counted.size),
+        price_sum=float(counted.sum()),
+        median_price=float(np.median(counted)),
+        sd_log_price=float(np.log(counted).std()),
+        top1_share=float(share[0]),
+        top5_share=float(share[:5].sum()),
+        hhi=float((share**2).sum()),
+    )
+
+
+def volatilities(prices: np.ndarray, days: int = 1) -> np.ndarray:
+    """Sd of the change of the log of mean prices `(days, n_subnets)`, one for each subnet with enough changes.
+
+    The change is that of a day or, from each day on, of several `days`.
+
+    A subnet's first `YOUNG_DAYS` prices within the window are left out: the price of a pool of a few TAO
+    falls by a factor of ten in a day whatever anybody thinks of the subnet.
+    """
+    prices = np.asarray(prices, float)
+    log_price = np.full(prices.shape, np.nan)
+    counted = (prices > 0.0) & (prices <= PRICE_LIMIT)
+    log_price[counted] = np.log(prices[counted])
+    log_price[counted.cumsum(0) <= YOUNG_DAYS] = np.nan
+    change = log_price[days:] - log_price[:-days]
+    enough = np.isfinite(change).sum(0) >= MIN_CHANGES
+    return np.nanstd(change[:, enough], axis=0, ddof=1) if enough.any() else np.empty(0)
+
+
+def median_volatility(prices: np.ndarray, days: int = 1) -> float:
+    """Median of `volatilities`; NaN where no subnet has enough days."""
+    found = volatilities(prices, days)
+    return float(np.median(found)) if found.size else np.nan
+
+
+@cache
+def observed() -> tuple[Observed, ...]:
+    """The chain by date: every day from 2025-02-14 to 2025-08-31, and the days of the snapshots of 2026."""
+    return tuple(
+        Observed(
+            date.fromisoformat(row["date"]),
+            CrossSection(*(float(row[name]) for name in CrossSection._fields)),
+            float(row["root_share"] or "nan"),
+        )
+        for row in _table("cross_section")
+    )
+
+
+@cache
+def observed_volatility() -> tuple[Volatility, ...]:
+    """The chain's volatility over `VOLATILITY_WINDOWS`."""
+    return tuple(
+        Volatility(
+            date.fromisoformat(row["first"]),
+            date.fromisoformat(row["last"]),
+            int(row["subnets"]),
+            float(row["median_sd"]),
+            float(row["median_sd_of_week"]),
+        )
+        for row in _table("volatility")
+    )
+
+
+def _table(name: str) -> Iterator[dict[str, str]]:
+    path = resources.files("dtao_gym") / "data" / "history" / f"{name}.csv"
+    return csv.DictReader(path.read_text("utf-8").splitlines())

@@ -1,0 +1,349 @@
+"""The chain's history: worlds that are played through a schedule of eras by date.
+
+    from dtao_gym.world.history import play, record
+
+    for day, batch in play("configs/calibrated.yaml", n_worlds=8, until=date(2025, 8, 31)):
+        print(day, batch.state.worlds["price_sum"].mean())
+
+`play` without a schedule starts on 13 February 2025, when every pool held 1 TAO and 1 alpha, and takes the rules of
+`institutions.HISTORY` as they come. `PRESET` says what is special about such a start. `record` keeps the prices.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS
+from dtao_gym.protocol.institutions import HISTORY, Period
+from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.cross_section import (
+    PRICE_LIMIT,
+    CrossSection,
+    cross_section,
+    median_volatility,
+)
+from dtao_gym.world.genesis import snapshot_of
+
+LAUNCH = "mainnet-2025-02-13"
+
+PRESET: dict[str, Any] = {
+    "genesis": LAUNCH,
+    "empty_slots": 64,
+    "genesis_values": "drawn",
+    "dilution": False,
+    "spans_per_day": 24,
+    "n_learners": 0,
+    "outside_initial_tao": 67_000.0,
+}
+"""What a history from the launch on is played with, unless a configuration says otherwise.
+
+* `empty_slots`: 64 subnets on the first day, 128 slots.
+* `genesis_values`: a price of 1 TAO in a pool that nobody has touched says nothing of value, so values are drawn.
+* `dilution` is off: targets over an issuance of 2 alpha are sky-high, and with the default reference of 2 million alpha
+  they stay above any price for months. `configs/calibrated.yaml` turns it on, with a reference that is fitted:
+  from April to August 2025 prices did fall while alpha was issued, and nothing else in the model makes them.
+* `spans_per_day`: 240 in the first six weeks (`HISTORY`), while pools are shallow, then 24.
+* `outside_initial_tao`: 30 days of what miners, validators and owners had cashed out before: of 7,200 TAO a day miners
+  57 % of 41 %, validators 30 % of 18 % of 41 %, owners 30 % of 18 %. The prices of the first day, which it is
+  otherwise reckoned from, are no prices yet.
+"""
+
+GENESIS_ONLY = [
+    "genesis",
+    "n_subnets",
+    "empty_slots",
+    "genesis_values",
+    "selection",
+    "world_seed",
+    "split",
+    "n_learners",
+    "wealth_tao",
+    "validator_top5",
+    "root_column_share",
+    "entry_lock_tao",
+    "outside_initial_tao",
+    "staker_share_of_alpha_out",
+    "signal_lag_days",
+    "momentum_lag_days",
+    "root_validators",
+]
+"""Parameters that only the start of a world reads, or that fix the sizes of its arrays."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Eras by date: `periods` in ascending order, each in force until the next begins.
+
+    Attributes:
+        periods: what is in force from a date on, and which parameters differ from the base configuration then.
+        until: the day on which the last period ends; None: open.
+
+    Raises:
+        ConfigError: no periods, dates that do not ascend, an unknown era or parameter, a bad value.
+    """
+
+    periods: tuple[Period, ...] = HISTORY
+    until: date | None = None
+
+    def __post_init__(self) -> None:
+        if not self.periods:
+            raise ConfigError("schedule: got no periods, allowed is one or more")
+        for k, period in enumerate(self.periods):
+            if k and period.since <= self.periods[k - 1].since:
+                raise _problem(
+                    k,
+                    f"since: got {period.since}, allowed is a date after {self.periods[k - 1].since}, "
+                    "when the period before begins",
+                )
+            for name in period.changes:
+                if name in GENESIS_ONLY or name == "era":
+                    raise _problem(k, f"{name}: cannot change in a period; give it to play")
+            try:
+                Config.make(None, era=period.era, **period.changes)
+            except ConfigError as error:
+                raise _problem(k, str(error)) from None
+        last = self.periods[-1].since
+        if self.until is not None and self.until <= last:
+            raise _problem(
+                len(self.periods) - 1, f"until: got {self.until}, allowed is a date after {last}"
+            )
+
+    @classmethod
+    def make(cls, source: "Schedule | str | Path | Sequence[Any] | None" = None) -> "Schedule":
+        """A schedule from `HISTORY` (None), a YAML file, a list of mappings, or `Period`s.
+
+        A mapping holds `since` (a date, as in 2025-02-13), `era`, any parameters of `Config` that differ from
+        the base in this period, and, if wanted, `until`: where the next period begins, or the schedule ends.
+
+        Raises:
+            ConfigError: for what `Schedule` refuses, and for gaps and overlaps.
+        """
+        if source is None:
+            return cls()
+        if isinstance(source, Schedule):
+            return source
+        if isinstance(source, str | Path):
+            source = _read(Path(source))
+        if not isinstance(source, Sequence):
+            raise ConfigError(
+                f"schedule: got {type(source).__name__}, allowed is a list of periods"
+            )
+        parsed = [_parse(k, entry) for k, entry in enumerate(source)]
+        for k, ((_, until), (following, _)) in enumerate(itertools.pairwise(parsed)):
+            if until is not None and until != following.since:
+                kind = "a gap" if until < following.since else "periods overlap"
+                raise _problem(
+                    k,
+                    f"until: got {until}, allowed is {following.since}, "
+                    f"when the next period begins ({kind})",
+                )
+        return cls(tuple(period for period, _ in parsed), parsed[-1][1] if parsed else None)
+
+    @property
+    def since(self) -> date:
+        """The first day."""
+        return self.periods[0].since
+
+    def starting(self, day: date) -> "Schedule":
+        """The same schedule from a later day on; ConfigError if it does not cover that day."""
+        if day < self.since or (self.until is not None and day >= self.until):
+            end = "" if self.until is None else f" until {self.until}"
+            raise ConfigError(f"schedule: got {day} to start on, allowed is from {self.since}{end}")
+        k = self._index(day)
+        return replace(self, periods=(replace(self.periods[k], since=day), *self.periods[k + 1 :]))
+
+    def _index(self, day: date) -> int:
+        return sum(period.since <= day for period in self.periods) - 1
+
+    def period(self, day: date) -> Period:
+        """The period in force on a day, at or after `since`."""
+        return self.periods[self._index(day)]
+
+    def configs(self, base: Config) -> list[Config]:
+        """A whole configuration for each period: what a period does not name is as in `base`.
+
+        Raises:
+            ConfigError: pools cannot come or go while a world is played.
+        """
+        found = [Config.make(base, era=p.era, **p.changes) for p in self.periods]
+        direct = [INJECTIONS[config.era_part("injection")] == DIRECT for config in found]
+        if any(direct) and not all(direct):
+            raise ConfigError(
+                "schedule: eras without pools (injection 'direct') and with pools cannot follow each other; "
+                f"{LAUNCH} is the state in which pools began"
+            )
+        return found
+
+
+def _problem(k: int, what: str) -> ConfigError:
+    return ConfigError(f"schedule, period {k + 1}: {what}")
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{path}: cannot be read as YAML: {said}") from None
+
+
+def _parse(k: int, entry: Any) -> tuple[Period, date | None]:
+    """A period and where it says that it ends."""
+    if isinstance(entry, Period):
+        return entry, None
+    if not isinstance(entry, dict):
+        raise _problem(k, f"got {type(entry).__name__}, allowed is a mapping with since and era")
+    changes = {str(name): value for name, value in entry.items()}
+    for name in ("since", "era"):
+        if name not in changes:
+            raise _problem(k, f"{name}: missing")
+    since, era = _date(k, "since", changes.pop("since")), changes.pop("era")
+    until = changes.pop("until", None)
+    return Period(since, era, changes), None if until is None else _date(k, "until", until)
+
+
+def _date(k: int, name: str, value: Any) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError:
+        raise _problem(k, f"{name}: got {value!r}, allowed is a date such as 2025-02-13") from None
+
+
+def preset(config: "Config | dict | str | Path | None" = None, /, **overrides: Any) -> Config:
+    """A configuration upon `PRESET`, or as it is if it names another genesis."""
+    given = Config.make(config, **overrides)
+    if given.genesis != LAUNCH and "genesis" in given.model_fields_set:
+        return given
+    return Config.make(PRESET | given.model_dump(exclude_unset=True))
+
+
+def play(
+    config: "Config | dict | str | Path | None" = None,
+    schedule: "Schedule | str | Path | Sequence[Any] | None" = None,
+    *,
+    until: date | None = None,
+    n_worlds: int = 1,
+    seeds: Sequence[int] | None = None,
+    threads: int = 1,
+) -> Iterator[tuple[date, Batch]]:
+    """Play worlds day by day through a schedule, with no learner's orders.
+
+    Args:
+        config: the base: what no period names. From the launch on it is put upon `PRESET`.
+        schedule: eras by date, anything `Schedule.make` takes; None: the chain's own, from the date of the
+            genesis snapshot on.
+        until: the last date; None: the end of the schedule.
+        n_worlds, seeds, threads: as for `Batch`.
+
+    Yields:
+        (date, batch): the start, and then the state at the end of each day. The batch is always the same
+        object; reading is free, and what is written into its state is what the next day starts from. A period's
+        parameters are set before its first day is played.
+
+    Raises:
+        ConfigError: at the call, for a bad configuration, schedule or date.
+    """
+    base = preset(config)
+    chosen = Schedule.make(schedule)
+    genesis_date = snapshot_of(base.genesis).date
+    if schedule is None and genesis_date is not None:
+        chosen = chosen.starting(date.fromisoformat(genesis_date))
+    until = chosen.until if until is None else until
+    if until is None:
+        raise ConfigError("until: got None, allowed is a date: this schedule has no end")
+    if until < chosen.since or (chosen.until is not None and until > chosen.until):
+        end = "" if chosen.until is None else f" to {chosen.until}"
+        raise ConfigError(f"until: got {until}, allowed is from {chosen.since}{end}")
+    configs = chosen.configs(base)
+    batch = Batch(configs[0], n_worlds, seeds=seeds, threads=threads)
+    for later in configs[1:]:
+        batch.set_parameters(
+            **later.model_dump()
+        )  # refuses what cannot be set, before anything runs
+    batch.set_parameters(**configs[0].model_dump())
+    return _days(batch, chosen, configs, until)
+
+
+def _days(
+    batch: Batch, schedule: Schedule, configs: list[Config], until: date
+) -> Iterator[tuple[date, Batch]]:
+    config_of = {
+        period.since: config for period, config in zip(schedule.periods, configs, strict=True)
+    }
+    yield schedule.since, batch
+    for k in range((until - schedule.since).days):
+        today = schedule.since + timedelta(days=k)
+        if k and today in config_of:
+            batch.set_parameters(**config_of[today].model_dump())
+        batch.step()
+        yield today + timedelta(days=1), batch
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Prices of worlds that were played, at the end of each day.
+
+    Attributes:
+        dates: the days, the first is that of the start.
+        price: spot prices, TAO per alpha, `(days, n_worlds, n_slots)`; NaN where no subnet is started.
+        root_share: TAO in root over TAO in root and pools, `(days, n_worlds)`.
+    """
+
+    dates: tuple[date, ...]
+    price: np.ndarray
+    root_share: np.ndarray
+
+    @property
+    def mean_price(self) -> np.ndarray:
+        """Mean price of the 24 hours before each row, from their two ends: the chain's data are daily means.
+
+        Prices that do not count (`PRICE_LIMIT`) do not enter it. `(days, n_worlds, n_slots)`; NaN on the first.
+        """
+        price = np.where(self.price <= PRICE_LIMIT, self.price, np.nan)
+        mean = np.full(price.shape, np.nan)
+        before = np.where(np.isfinite(price[:-1]), price[:-1], price[1:])
+        mean[1:] = 0.5 * (before + price[1:])
+        return mean
+
+    def cross_sections(self, day: date) -> CrossSection:
+        """The measures of a day's mean prices, each `(n_worlds,)`."""
+        rows = [cross_section(row) for row in self.mean_price[self.dates.index(day)]]
+        return CrossSection(*np.array(rows).T)
+
+    def volatility(self, first: date, last: date, days: int = 1) -> np.ndarray:
+        """Median over subnets of the sd of the change in `days` of the log of mean prices, `(n_worlds,)`."""
+        window = slice(self.dates.index(first), self.dates.index(last) + 1)
+        prices = self.mean_price[window].swapaxes(0, 1)
+        return np.array([median_volatility(world, days) for world in prices])
+
+
+def record(
+    config: "Config | dict | str | Path | None" = None,
+    schedule: "Schedule | str | Path | Sequence[Any] | None" = None,
+    *,
+    progress: Callable[[date], None] | None = None,
+    **keywords: Any,
+) -> Record:
+    """`play`, keeping the prices; `progress` is called with each date."""
+    dates, prices, root_shares = [], [], []
+    for day, batch in play(config, schedule, **keywords):
+        state, worlds = batch.state, batch.state.worlds
+        started = state.row("started") > 0.0
+        root = worlds["root_informed"] + worlds["root_uninformed"] + worlds["root_validators"]
+        root = root + state.learners["root"].sum(1)
+        pools = state.row("tao_reserve").sum(1) + worlds["aggregate"]
+        dates.append(day)
+        prices.append(np.where(started, state.row("spot_price"), np.nan))
+        root_shares.append(root / (root + pools))
+        if progress is not None:
+            progress(day)
+    return Record(tuple(dates), np.array(prices), np.array(root_shares))
