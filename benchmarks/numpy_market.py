@@ -30,7 +30,7 @@ from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.lifecycle import SEEDINGS
-from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
+from dtao_gym.protocol.pool import MAX_INPUT_RATIO
 from dtao_gym.world.config import Config
 from dtao_gym.world.parameters import parameters
 from dtao_gym.world.shocks import ECONOMY, ENTRY, ORDER, PRUNE
@@ -90,7 +90,11 @@ class NumpyMarket:
     def _pools(self, who=slice(None)):
         s = self.s
         return Pools(
-            s.tao_reserve[who], s.alpha_reserve[who], s.pool_tao_weight[who], self.balanced
+            s.tao_reserve[who],
+            s.alpha_reserve[who],
+            s.pool_tao_weight[who],
+            self.balanced,
+            self.p.min_reserve,
         )
 
     def _keep(self, pools, who=slice(None)):
@@ -348,7 +352,13 @@ class NumpyMarket:
             alpha_side = pools.y * (1 - pools.w) / pools.w + price * alpha_in
             pools.w = np.where(tao_side > 0, divide(tao_side, tao_side + alpha_side), pools.w)
         there = half / n  # part of a span's changes that has happened when its mean block comes
-        met = Pools(pools.y + there * tao_in, pools.x + there * alpha_in, pools.w, self.balanced)
+        met = Pools(
+            pools.y + there * tao_in,
+            pools.x + there * alpha_in,
+            pools.w,
+            self.balanced,
+            pools.floor,
+        )
         bought, paid, _ = met.buy(excess, 0.0, 0.0)
         pools.y, pools.x = pools.y + tao_in + paid, pools.x + alpha_in - bought
         kept = (1 - destroyed) * bought
@@ -359,7 +369,8 @@ class NumpyMarket:
         late_tao = there * (pools.y - s.tao_reserve)
         late_alpha = there * (pools.x - s.alpha_reserve)
         pools.y, pools.x = pools.y - late_tao, pools.x - late_alpha
-        sold_tao, sold, _ = pools.sell(sells * root_alpha, 0.0, 0.0)
+        to_sell = np.minimum(sells * root_alpha, pools.until_floor())
+        sold_tao, sold, _ = pools.sell(to_sell, 0.0, 0.0)
         pools.y, pools.x = pools.y + late_tao, pools.x + late_alpha
         self._keep(pools)
         s.pool_tao_weight = pools.w
@@ -675,7 +686,7 @@ class NumpyMarket:
             fetched = pools.tao_for(net)
             given = self.learner_alpha[:, k] + self.learner_claimable[:, k]
             ok = (given > 0) & (given <= MAX_INPUT_RATIO * pools.x)
-            ok &= pools.y - fetched >= MIN_RESERVE
+            ok &= pools.y - fetched >= pools.floor
             self.me.wealth[:, k] += (ok * np.maximum(fetched - p.flat_fee_tao, 0)).sum(1)
         self.me.log_wealth = np.log(np.maximum(self.me.wealth, 1e-12))
         self.me.ruined = self.me.wealth < p.ruin_fraction * self.me.first_wealth

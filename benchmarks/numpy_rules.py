@@ -9,7 +9,7 @@ from scipy.special import ndtri, pdtr
 
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.issuance import SUPPLY_CAP
-from dtao_gym.protocol.pool import MAX_INPUT_RATIO, MIN_RESERVE
+from dtao_gym.protocol.pool import MAX_INPUT_RATIO
 
 # ---------------------------------------------------------------- numbers
 
@@ -75,11 +75,11 @@ def normals(words):
 class Pools:
     """TAO y, alpha x and weight w of TAO, for some worlds; trades change y and x and return amounts.
 
-    `balanced` says that every weight is 1/2: then powers are left out.
+    `balanced` says that every weight is 1/2: then powers are left out. No trade leaves less than `floor`.
     """
 
-    def __init__(self, y, x, w, balanced):
-        self.y, self.x, self.w, self.balanced = y, x, w, balanced
+    def __init__(self, y, x, w, balanced, floor):
+        self.y, self.x, self.w, self.balanced, self.floor = y, x, w, balanced, floor
 
     @property
     def price(self):
@@ -105,7 +105,7 @@ class Pools:
         fee = (tao - np.minimum(flat, tao)) * fee_rate
         net = tao - np.minimum(flat, tao) - fee
         out = self.alpha_for(net)
-        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & (self.x - out >= MIN_RESERVE)
+        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & (self.x - out >= self.floor)
         out, paid, fee = ok * out, ok * tao, ok * fee
         self.y, self.x = self.y + paid - fee, self.x - out
         return out, paid, fee
@@ -117,12 +117,18 @@ class Pools:
         """
         gross = self.tao_for(alpha)
         net = self.tao_for(alpha * (1 - fee_rate)) if fee_rate > 0 else gross
-        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & (self.y - gross >= MIN_RESERVE)
+        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & (self.y - gross >= self.floor)
         received = np.where(ok, np.maximum(net - flat, 0), 0)
         ok &= True if wanted is True else wanted(received)
         received, sold, fee = ok * received, ok * alpha, ok * (gross - net)
         self.y, self.x = self.y - received - fee, self.x + sold
         return received, sold, fee
+
+    def until_floor(self):
+        """Alpha that may be sold, a little at a time, until the TAO reserve is at its floor (a billionth above)."""
+        odds = 1.0 if self.balanced else self.w / (1 - self.w)
+        times = np.maximum(self.y / (self.floor * (1 + 1e-9)), 1.0)
+        return self.x * np.expm1(np.minimum(odds * np.log(times), 700))
 
     def to_reach(self, target):
         """(TAO to buy with, alpha to sell) that would bring the price to `target`; one of them is 0."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from dtao_gym.numerics import exp, inlined_rule, log1p
 from dtao_gym.protocol.pool import (
+    MIN_RESERVE,
     alpha_for_tao,
     spot_price,
     swap_allowed,
@@ -160,6 +161,7 @@ def coinbase_span(
     injection,
     destroyed_part,
     sold_part,
+    min_reserve=MIN_RESERVE,
 ):
     """Minting, injection and chain buy of `blocks` blocks.
 
@@ -205,7 +207,7 @@ def coinbase_span(
     early = half_span / blocks
     met_tao, met_alpha = tao_reserve + early * tao_in, alpha_reserve + early * alpha_in
     bought = alpha_for_tao(met_tao, met_alpha, weight, excess)
-    possible = swap_allowed(met_tao, met_alpha, excess, bought)
+    possible = swap_allowed(met_tao, met_alpha, excess, bought, min_reserve)
     bought = bought if possible else 0.0
     unused = 0.0 if possible else excess
     excess -= unused

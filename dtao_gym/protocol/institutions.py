@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
+from dtao_gym.protocol.pool import MIN_RESERVE, MIN_RESERVE_OF_LAUNCH
+
 FEE_OF_WEIGHTED_POOL = 33 / 65535
 """Proportional fee of a swap since July 2025."""
 FLAT_FEE_OF_LAUNCH_TAO = 50_000e-9
@@ -33,6 +35,8 @@ class Era:
     pool_fee: float
     flat_fee_tao: float
     min_order_tao: float
+    min_reserve: float
+    """Smallest reserve of TAO or alpha that a swap may leave."""
     pruning: bool
     prune_key: str
     seeding: str
@@ -56,6 +60,7 @@ _PRE_DTAO = Era(
     pool_fee=0.0,
     flat_fee_tao=0.0,
     min_order_tao=0.0005,
+    min_reserve=MIN_RESERVE_OF_LAUNCH,
     pruning=True,
     prune_key="share",
     seeding="minimum",
@@ -78,7 +83,12 @@ _LAUNCH = replace(
     start_delay_days=7,
 )
 _LAUNCH_V3 = replace(
-    _LAUNCH, name="launch_v3", since="2025-07-23", pool_fee=FEE_OF_WEIGHTED_POOL, flat_fee_tao=0.0
+    _LAUNCH,
+    name="launch_v3",
+    since="2025-07-23",
+    pool_fee=FEE_OF_WEIGHTED_POOL,
+    flat_fee_tao=0.0,
+    min_reserve=MIN_RESERVE,
 )
 _SUBSIDY = replace(
     _LAUNCH_V3,

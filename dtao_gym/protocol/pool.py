@@ -11,6 +11,9 @@ from dtao_gym.numerics import expm1, inlined_rule, log, log1p, log1p_small
 MIN_RESERVE = 1e-3
 """Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
 
+MIN_RESERVE_OF_LAUNCH = 1e-2
+"""The same until July 2025 (10,000,000 rao, `DefaultMinimumPoolLiquidity`)."""
+
 MAX_FEE = 0.01
 """Largest proportional fee; the chain allows 10000/65535, which no subnet is known to use."""
 
@@ -38,12 +41,12 @@ def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
 
 
 @inlined_rule
-def swap_allowed(reserve_in, reserve_out, amount_in, amount_out):
+def swap_allowed(reserve_in, reserve_out, amount_in, amount_out, min_reserve=MIN_RESERVE):
     """Whether the chain would take this swap: a positive input within the limits above."""
     return (
         amount_in > 0.0
         and amount_in <= MAX_INPUT_RATIO * reserve_in
-        and reserve_out - amount_out >= MIN_RESERVE
+        and reserve_out - amount_out >= min_reserve
     )
 
 
@@ -66,18 +69,20 @@ def tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in):
 
 
 @inlined_rule
-def buy(tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao):
+def buy(
+    tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao, min_reserve=MIN_RESERVE
+):
     """Stake `tao_in` TAO, fees included.
 
     Returns (alpha_out, tao_taken, fee_tao, tao_reserve, alpha_reserve): the proportional fee leaves the
     pool for the block author, the flat fee of the launch pool stays in it. An order that the chain would
-    reject (output reserve below `MIN_RESERVE`, input above 1,000 reserves) takes nothing.
+    reject (output reserve below `min_reserve`, input above 1,000 reserves) takes nothing.
     """
     flat = min(flat_fee_tao, tao_in)
     fee = (tao_in - flat) * fee_rate
     net = tao_in - flat - fee
     out = alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, net)
-    ok = swap_allowed(tao_reserve, alpha_reserve, net, out)
+    ok = swap_allowed(tao_reserve, alpha_reserve, net, out, min_reserve)
     out = out if ok else 0.0
     taken = tao_in if ok else 0.0
     fee = fee if ok else 0.0
@@ -85,7 +90,15 @@ def buy(tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao):
 
 
 @inlined_rule
-def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_tao):
+def sell(
+    tao_reserve,
+    alpha_reserve,
+    tao_weight,
+    alpha_in,
+    fee_rate,
+    flat_fee_tao,
+    min_reserve=MIN_RESERVE,
+):
     """Unstake `alpha_in` alpha, fees included.
 
     Returns (tao_out, alpha_taken, fee_tao, tao_reserve, alpha_reserve). The proportional fee is kept back in
@@ -95,7 +108,7 @@ def sell(tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_ta
     """
     ratio = 1.0 / weight_ratio(tao_weight)
     out, total = _net_and_gross(alpha_reserve, tao_reserve, ratio, alpha_in, fee_rate)
-    ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total)
+    ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total, min_reserve)
     fee = total - out if ok else 0.0
     out = max(out - flat_fee_tao, 0.0) if ok else 0.0
     taken = alpha_in if ok else 0.0
@@ -119,7 +132,9 @@ def _net_and_gross(reserve_in, reserve_out, ratio, amount_in, fee_rate):
 
 
 @inlined_rule
-def trade(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate):
+def trade(
+    tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate, min_reserve=MIN_RESERVE
+):
     """A buy of `tao_in` TAO or, where that is 0, a sale of `alpha_in` alpha: `buy` and `sell` in one formula.
 
     Returns (out, taken, fee_tao, tao_reserve, alpha_reserve), `out` in alpha for a buy and in TAO for a sale,
@@ -133,7 +148,7 @@ def trade(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate):
     amount = tao_in if buying else alpha_in
     out, gross = _net_and_gross(reserve_in, reserve_out, ratio, amount, fee_rate)
     entering = amount * (1.0 - fee_rate) if buying else amount
-    ok = swap_allowed(reserve_in, reserve_out, entering, out if buying else gross)
+    ok = swap_allowed(reserve_in, reserve_out, entering, out if buying else gross, min_reserve)
     out = out if ok else 0.0
     taken = amount if ok else 0.0
     # the fee of a buy stays out of the pool; that of a sale goes in and is sold for TAO
@@ -141,6 +156,18 @@ def trade(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate):
     tao = taken - fee if buying else -(out + fee)
     alpha = -out if buying else taken
     return out, taken, fee, tao_reserve + tao, alpha_reserve + alpha
+
+
+@inlined_rule
+def sellable_alpha(tao_reserve, alpha_reserve, tao_weight, min_reserve):
+    """Alpha that can be sold, bit by bit, before the pool holds no more than `min_reserve` TAO."""
+    if not (tao_reserve > min_reserve and alpha_reserve > 0.0):
+        return 0.0
+    # so little less that the last bit is not refused for rounding
+    left = tao_reserve / (min_reserve * (1.0 + 1e-9))
+    if tao_weight == 0.5:
+        return alpha_reserve * max(left - 1.0, 0.0)
+    return alpha_reserve * max(expm1(weight_ratio(tao_weight) * log(left)), 0.0)
 
 
 @inlined_rule

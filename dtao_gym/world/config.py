@@ -121,6 +121,9 @@ class Config(BaseModel):
         le=1.0,
         description="Smallest order of a learner, unless it sells a whole position.",
     )
+    min_reserve: float | None = Field(
+        None, gt=0.0, le=1.0, description="Smallest reserve of TAO or alpha that a swap may leave."
+    )
     moving_price_variant: Literal["fast", "slow"] = Field(
         "fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6."
     )

@@ -199,7 +199,7 @@ def users_pay(block, scratch, world, parameters, weights):
             s.treasury[i] += t.spent[i]
             t.fee[i] = 0.0
     else:
-        trades.buy_rows(s, t, weights, p.pool_fee)
+        trades.buy_rows(s, t, weights, p.pool_fee, p.min_reserve)
         for i in range(t.bought.size):
             s.alpha_recycled[i] += t.bought[i]
     world.revenue_paid = row_sum(t.spent)
@@ -253,7 +253,8 @@ def _quote_stage(s, t, alpha, owed, p, weights):
         weight = 0.5 if weights is None else weights[i]
         net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
         out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
-        sellable = swap_allowed(s.alpha_reserve[i], s.tao_reserve[i], alpha[i] + owed[i], out)
+        amount = alpha[i] + owed[i]
+        sellable = swap_allowed(s.alpha_reserve[i], s.tao_reserve[i], amount, out, p.min_reserve)
         t.proceeds[i] = max(out - p.flat_fee_tao, 0.0) if sellable else 0.0
 
 

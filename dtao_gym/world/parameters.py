@@ -69,6 +69,7 @@ class Parameters(NamedTuple):
     pool_fee: float
     flat_fee_tao: float
     min_order_tao: float
+    min_reserve: float
     ruin_fraction: float
     revenue_share: float
     owner_sale_fraction: float

@@ -35,7 +35,7 @@ from dtao_gym.protocol.coinbase import (
 )
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import apply_user_rule
-from dtao_gym.protocol.pool import spot_price
+from dtao_gym.protocol.pool import sellable_alpha, spot_price
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 from dtao_gym.world.trades import sell_rows
@@ -92,6 +92,7 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, s
             p.injection,
             destroyed,
             sells,
+            p.min_reserve,
         )
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
@@ -105,15 +106,18 @@ def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, s
 
 
 @composed
-def _sell_root(s, t, late, weights):
+def _sell_root(s, t, p, late, weights):
     """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
     for i in range(t.sold.size):
-        t.sold[i] = t.root_sold[i]
         t.held_tao[i] = late * (s.tao_reserve[i] - t.open_tao[i])
         t.held_alpha[i] = late * (s.alpha_reserve[i] - t.open_alpha[i])
         s.tao_reserve[i] -= t.held_tao[i]
         s.alpha_reserve[i] -= t.held_alpha[i]
-    sell_rows(s, t, weights, None)
+    for i in range(t.sold.size):
+        weight = 0.5 if weights is None else weights[i]
+        most = sellable_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, p.min_reserve)
+        t.sold[i] = min(t.root_sold[i], most)
+    sell_rows(s, t, weights, None, p.min_reserve)
     for i in range(t.sold.size):
         s.tao_reserve[i] += t.held_tao[i]
         s.alpha_reserve[i] += t.held_alpha[i]
@@ -342,7 +346,7 @@ def mint_into_pools(
     root_tao = 0.0
     if sells > 0.0:
         # on average, what is still to come of a span is this part of it
-        root_tao = _sell_root(s, t, 0.5 * (blocks - 1.0) / blocks, weights)
+        root_tao = _sell_root(s, t, p, 0.5 * (blocks - 1.0) / blocks, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
     _insiders_share_stage(s, t, blocks, p, keeps)

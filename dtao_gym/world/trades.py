@@ -12,7 +12,7 @@ from dtao_gym.world.state import scratch_rows, subnet_rows
 
 
 @composed
-def sell_rows(s, t, weights, fee_rate):
+def sell_rows(s, t, weights, fee_rate, min_reserve):
     """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
 
     A row stands for many orders of many people: the flat fee of the launch pool, which is charged per
@@ -21,7 +21,7 @@ def sell_rows(s, t, weights, fee_rate):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         out, taken, fee, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0, min_reserve
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -31,12 +31,12 @@ def sell_rows(s, t, weights, fee_rate):
 
 
 @composed
-def buy_rows(s, t, weights, fee_rate):
+def buy_rows(s, t, weights, fee_rate, min_reserve):
     """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         out, taken, fee, tao, alpha = buy(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0, min_reserve
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -56,7 +56,7 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
     for i in range(t.sold.size):
         t.sold[i] = s.alpha_emission[i] * (owner_part + miner_part)
         t.sold[i] += t.take[i] * p.validator_sale_fraction
-    sell_rows(s, t, weights, p.pool_fee)
+    sell_rows(s, t, weights, p.pool_fee, p.min_reserve)
     _insiders_ledger(s, t, p, owner_part, miner_part)
     world.outside += row_sum(t.proceeds)
     world.authors += row_sum(t.fee)
@@ -91,7 +91,7 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         owed = block[at.learner_claimable + learner]
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weights, None)
+    sell_rows(s, t, weights, None, p.min_reserve)
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
         s.protocol_flow[i] -= t.proceeds[i]
@@ -144,7 +144,7 @@ def _wish_stage(s, t, speed, pool_limit, weights):
 
 
 @composed
-def _trade_rows(s, t, weights, fee_rate):
+def _trade_rows(s, t, weights, fee_rate, min_reserve):
     """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to what was taken.
 
     Afterwards `t.bought` and `t.proceeds` hold what came out, `t.fee` the fees in TAO.
@@ -153,7 +153,13 @@ def _trade_rows(s, t, weights, fee_rate):
         weight = 0.5 if weights is None else weights[i]
         buying = t.spent[i] > 0.0
         out, taken, fee, tao, alpha = trade(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], t.sold[i], fee_rate
+            s.tao_reserve[i],
+            s.alpha_reserve[i],
+            weight,
+            t.spent[i],
+            t.sold[i],
+            fee_rate,
+            min_reserve,
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -190,7 +196,7 @@ def scripted_stakers_trade(
     for i in range(t.spent.size):
         t.spent[i] *= scale
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
-    _trade_rows(s, t, weights, p.pool_fee)
+    _trade_rows(s, t, weights, p.pool_fee, p.min_reserve)
     _populations_ledger(s, t, informed)
     gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(t.bought)
     world.authors += row_sum(t.fee)
@@ -222,6 +228,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
                 amount,
                 p.pool_fee,
                 p.flat_fee_tao,
+                p.min_reserve,
             )
             if out < p.min_order_tao * part and amount < alpha[i]:
                 continue
@@ -247,6 +254,7 @@ def learner_trades(block, alpha, world, me, orders, part, parameters):
                 amount,
                 fee_rate,
                 p.flat_fee_tao,
+                p.min_reserve,
             )
             alpha[i] += out
             s.alpha_outstanding[i] += out
