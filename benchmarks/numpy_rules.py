@@ -128,7 +128,7 @@ class Pools:
         """Alpha that may be sold, a little at a time, until the TAO reserve is at its floor (a billionth above)."""
         odds = 1.0 if self.balanced else self.w / (1 - self.w)
         times = np.maximum(self.y / (self.floor * (1 + 1e-9)), 1.0)
-        return self.x * np.expm1(np.minimum(odds * np.log(times), 700))
+        return self.x * np.expm1(np.minimum(odds * np.log(times), 600))
 
     def to_reach(self, target):
         """(TAO to buy with, alpha to sell) that would bring the price to `target`; one of them is 0."""
