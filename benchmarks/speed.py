@@ -120,6 +120,24 @@ def engine(quick: bool) -> list[Figure]:
     return found
 
 
+def whole_market(quick: bool) -> list[Figure]:
+    """All 128 subnets of June: world-days per second of a batch, and a day on the chain's clock."""
+    batch = Batch(Config.make(), WORLDS, threads=THREADS)
+    saved, days = batch.state.copy(), 2 if quick else 8
+
+    def work() -> int:
+        batch.step(days=days)
+        return WORLDS * days
+
+    values = rates(work, 3 if quick else 9, lambda: batch.state.restore(saved))
+    blockwise = Batch(Config.make(spans_per_day=7200))
+    seconds = [1.0 / rate for rate in rates(lambda: blockwise.step() or 1, 2 if quick else 5)]
+    return [
+        figure("engine, 128 subnets, snapshot, 4 spans, 2 threads", "world-days/s", values, 30_000),
+        figure("a day of 7,200 blocks, 128 subnets", "s", seconds, 0.15, smaller_is_better=True),
+    ]
+
+
 def in_numpy(quick: bool) -> list[Figure]:
     """World-days per second of the plain NumPy market on the same worlds."""
     try:
@@ -324,8 +342,8 @@ def starting(quick: bool) -> list[Figure]:
     small = {"smaller_is_better": True}
     return [
         figure("import dtao_gym (without torch)", "s", imports, 0.8, **small),
-        figure("first step, nothing compiled", "s", cold, **small),
-        figure("first step, compiled before", "s", warm, **small),
+        figure("first step, nothing compiled", "s", cold, 40.0, **small),
+        figure("first step, compiled before", "s", warm, 1.0, **small),
     ]
 
 
@@ -403,6 +421,7 @@ def main() -> None:
     about = machine()
     figures = engine(quick)
     figures += in_c(figures)
+    figures += whole_market(quick)
     figures += (
         in_numpy(quick) + scalar_env(quick) + vector_env(quick) + ppo(quick) + starting(quick)
     )

@@ -1,5 +1,6 @@
 """A batch of worlds: configurations, state, and the compiled day over them."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,12 @@ from dtao_gym.numerics import announced
 from dtao_gym.protocol.allocation import USER_RULE
 from dtao_gym.protocol.plugins import FAULTS, RuleError
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.day import advance_equal, advance_weighted, run_over_worlds
+from dtao_gym.world.day import (
+    THREADED_FROM,
+    advance_equal,
+    advance_weighted,
+    run_over_worlds,
+)
 from dtao_gym.world.genesis import genesis, layout_of
 from dtao_gym.world.parameters import PARAMETERS_DTYPE, parameters
 from dtao_gym.world.state import Audit, State, audit, offsets
@@ -57,6 +63,7 @@ class Batch:
         self.threads = threads
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters(c) for c in self.configs], PARAMETERS_DTYPE)
+        self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
         self.offsets = offsets(self.layout)
         self._no_orders = np.zeros(
             (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
@@ -115,9 +122,12 @@ class Batch:
         `trace`: `(spans, rows, n_subnets)`, filled with the rows of `Subnets` after each span of the last
         day; for a batch of one world.
         """
-        saved = self.state.copy() if self._has_user_rules else None
+        if not self._has_user_rules:
+            self._run(orders, days, trace)
+            return
+        saved = self.state.copy()
         self._run(orders, days, trace)
-        if saved is not None and (wrong := self.state.worlds["rule_error"]).any():
+        if (wrong := self.state.worlds["rule_error"]).any():
             world = int(wrong.argmax())
             code, day = int(wrong[world]), int(saved.worlds["day"][world])
             self.state.restore(saved)
@@ -128,29 +138,29 @@ class Batch:
             )
 
     def _run(self, orders: np.ndarray, days: int, trace: np.ndarray) -> None:
-        for task in self._tasks(orders, days, trace):
-            run_over_worlds(self.n_worlds, self.threads, task)
+        for kernel in self._kernels():
+            if self.n_worlds < THREADED_FROM:
+                self._call(kernel, orders, days, trace, 0, self.n_worlds)
+            else:
+                task = functools.partial(self._call, kernel, orders, days, trace)
+                run_over_worlds(self.n_worlds, self.threads, task)
+
+    def _kernels(self) -> tuple:
+        """The kernels that these worlds need, of the two."""
+        n_equal = np.count_nonzero(self.state.worlds["equal_weights"])
+        if n_equal == 0:
+            return (advance_weighted,)
+        return (advance_equal,) if n_equal == self.n_worlds else (advance_equal, advance_weighted)
+
+    def _call(self, kernel, orders, days, trace, first: int, last: int) -> None:
+        state = self.state
+        arrays = state.block, state.worlds, state.learners, state.validators
+        kernel(arrays, self.parameters, orders, days, self.offsets, trace, first, last)
 
     def _compile(self) -> None:
         """Make sure that the kernels of these worlds are compiled, by calling them for no world."""
-        for task in self._tasks(self._no_orders, 0, NO_TRACE):
-            task(0, 0)
-
-    def _tasks(self, orders: np.ndarray, days: int, trace: np.ndarray) -> list:
-        """A function of a range of worlds for each of the two kernels that these worlds need."""
-        state, records, at = self.state, self.parameters, self.offsets
-        arrays = state.block, state.worlds, state.learners, state.validators
-        n_equal = np.count_nonzero(state.worlds["equal_weights"])
-        needed = ((advance_equal, n_equal), (advance_weighted, self.n_worlds - n_equal))
-
-        def task_of(kernel):
-            return lambda first, last: kernel(arrays, records, orders, days, at, trace, first, last)
-
-        return [task_of(kernel) for kernel, n in needed if n]
-
-    @property
-    def _has_user_rules(self) -> bool:
-        return bool((self.parameters["allocation"] == USER_RULE).any())
+        for kernel in self._kernels():
+            self._call(kernel, self._no_orders, 0, NO_TRACE, 0, 0)
 
     def set_parameters(self, worlds: Sequence[int] | None = None, **changes: Any) -> None:
         """Change era, institution or other parameters of some worlds (None: all) from the next day on.
@@ -168,6 +178,7 @@ class Batch:
         for world, config in changed.items():
             self.configs[world] = config
             self.parameters[world] = parameters(config)
+        self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
 
     def audit(self, tolerance: float = 1e-9) -> Audit:
         """Whether TAO and alpha are conserved, and capped where emission halves; see `state.audit`."""

@@ -404,7 +404,7 @@ advance_equal, advance_weighted = _build(source_fingerprint())
 """The compiled day, for worlds whose pools all have weight 1/2 and for the others: two kernels, so that a user
 waits for the compilation of one."""
 
-_THREADED_FROM = 16
+THREADED_FROM = 16
 """Batches below this many worlds are not worth a second thread."""
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
@@ -414,7 +414,7 @@ def run_over_worlds(n_worlds: int, threads: int, task) -> None:
 
     The pool belongs to the process that made it: a forked child gets its own.
     """
-    threads = min(threads, n_worlds // (_THREADED_FROM // 2)) if n_worlds >= _THREADED_FROM else 1
+    threads = min(threads, n_worlds // (THREADED_FROM // 2)) if n_worlds >= THREADED_FROM else 1
     if threads <= 1:
         task(0, n_worlds)
         return
