@@ -356,7 +356,7 @@ def mint_into_pools(
     return root_tao, row_sum(t.unused_tao)
 
 
-@rule
+@inlined_rule
 def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     """Shares, minting, injection, dividends and moving prices of a span."""
     p = parameters_of(parameters)

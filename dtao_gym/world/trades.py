@@ -4,7 +4,7 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 `weights` None where every pool has weight 1/2.
 """
 
-from dtao_gym.numerics import composed, row_sum, rule
+from dtao_gym.numerics import composed, inlined_rule, row_sum, rule
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
 from dtao_gym.world.parameters import parameters_of
@@ -45,7 +45,7 @@ def buy_rows(s, t, weights, fee_rate, min_reserve):
         t.fee[i] = fee
 
 
-@rule
+@inlined_rule
 def insiders_sell(block, scratch, world, blocks, parameters, weights):
     """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
     s, t = subnet_rows(block), scratch_rows(scratch)
@@ -77,7 +77,7 @@ def _insiders_ledger(s, t, p, owner_part, miner_part):
         t.proceeds[i] -= invested
 
 
-@rule
+@inlined_rule
 def claim_root(block, scratch, at, world, learners, parameters, claimed, weights):
     """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
     p = parameters_of(parameters)
@@ -182,7 +182,7 @@ def _populations_ledger(s, t, informed_purse):
         t.bought[i] = t.proceeds[i] * part - t.spent[i] * informed_purse
 
 
-@rule
+@inlined_rule
 def scripted_stakers_trade(
     block, scratch, world, parameters, speed, purse_use, pool_limit, weights
 ):
