@@ -229,6 +229,16 @@ def exp(x):
 
 
 @inlined_rule
+def power(base, exponent):
+    """base**exponent for base >= 0, exact at exponent 1 and for square roots."""
+    if exponent == 1.0:
+        return base
+    if exponent == 0.5:
+        return base**0.5
+    return exp(exponent * log(base)) if base > 0.0 else 0.0
+
+
+@inlined_rule
 def tanh(x):
     """Hyperbolic tangent."""
     m = expm1(-2.0 * abs(x))

@@ -1,11 +1,33 @@
-"""What stakers think a token is worth, and what they then trade.
+"""What stakers think a subnet and its token are worth.
 
-Informed stakers capitalise true value; uninformed ones read the public signal with an error of opinion, with
-momentum and, if wanted, a taste for yield. The two do not trade against each other: their opinions, weighted
-by purses, pool into one market target per subnet.
+Informed stakers capitalise the stocks, those of the pipeline too; uninformed ones read the public signal with
+an error of opinion, with momentum and, if wanted, a taste for yield. The two do not trade against each other:
+their opinions, weighted by purses, pool into one market target per subnet.
 """
 
 from dtao_gym.numerics import exp, inlined_rule, log
+
+
+def capitalisation(discount: float, decay: float) -> float:
+    """Present value of a stock of 1 that decays, its first payment now: days."""
+    return 1.0 / (1.0 - discount * (1.0 - decay))
+
+
+def stage_discount(discount: float, stage_rate: float) -> float:
+    """Present value of 1 that leaves a pipeline's stage with the daily chance `stage_rate`, tomorrow at the earliest."""
+    return stage_rate * discount / (1.0 - discount * (1.0 - stage_rate))
+
+
+@inlined_rule
+def value_of_stocks(short_stock, knowledge, pipeline, worth_of_short, worth_of_knowledge):
+    """Capital value of a subnet's own stocks, TAO; `pipeline` is research under way, discounted to its arrival."""
+    return worth_of_short * short_stock + worth_of_knowledge * (knowledge + pipeline)
+
+
+@inlined_rule
+def next_opinion(opinion, persistence, innovation_sd, normal):
+    """Opinion error of uninformed readers about a subnet, in logs: a stationary Ornstein-Uhlenbeck step."""
+    return persistence * opinion + innovation_sd * normal
 
 
 @inlined_rule
@@ -17,11 +39,11 @@ def uninformed_tilt(opinion, price, past_price, momentum, excess_yield, yield_se
 
 
 @inlined_rule
-def market_target(price_per_value, informed_share, value, uninformed_value, dilution):
-    """Price that stakers together think right (TAO per alpha), for values in TAO a day.
+def market_target(price_of_capital, informed_share, informed_value, uninformed_value, dilution):
+    """Price that stakers together think right (TAO per alpha), for two opinions of the capital value in TAO.
 
-    `price_per_value` is users' payments per value, capitalised, over 21 million tokens; `dilution` is the
-    alpha issuance over that of genesis.
+    `price_of_capital` is users' payments per value times the hope of genesis, over 21 million tokens;
+    `dilution` is the alpha issuance over that of genesis.
     """
-    pooled = informed_share * value + (1.0 - informed_share) * uninformed_value
-    return price_per_value * pooled / dilution
+    pooled = informed_share * informed_value + (1.0 - informed_share) * uninformed_value
+    return price_of_capital * pooled / dilution

@@ -63,7 +63,9 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
         price = s.spot_price[i]
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
         diluted = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
-        raw[1, i] = _log_ratio(p.price_per_value * signal[i] / diluted, price)
+        raw[1, i] = _log_ratio(
+            p.price_of_capital * p.pooled_capitalisation * signal[i] / diluted, price
+        )
         raw[2, i] = _log_ratio(price, past_price[i])
         raw[3, i] = _log_ratio(price, s.moving_price[i])
         raw[4, i] = s.stake_yield[i] * DAYS_PER_YEAR
@@ -75,7 +77,7 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
 
 @inlined_rule
 def _prune_features(s, raw, block, immunity_blocks):
-    lowest = 2.0  # moving prices are at most 1
+    lowest = np.inf
     for i in range(s.spot_price.size):
         left = 1.0 - (block - s.registered_block[i]) / max(immunity_blocks, 1.0)
         taken = s.registered_block[i] >= 0.0
@@ -83,7 +85,7 @@ def _prune_features(s, raw, block, immunity_blocks):
         if taken and not left > 0.0:
             lowest = min(lowest, s.moving_price[i])
     for i in range(s.spot_price.size):
-        raw[11, i] = _log_ratio(s.moving_price[i], lowest) if lowest <= 1.0 else 0.0
+        raw[11, i] = _log_ratio(s.moving_price[i], lowest) if lowest < np.inf else 0.0
 
 
 @inlined_rule

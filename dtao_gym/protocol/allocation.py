@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.numerics import exp, inlined_rule, log, log1p, row_sum, rule
+from dtao_gym.numerics import exp, inlined_rule, log1p, power, row_sum, rule
 
 ALLOCATIONS = {
     "uniform": 0,
@@ -109,14 +109,6 @@ def demand_weight(allocation, moving_price, miner_burned, root_proportion):
         return moving_price
     kept = moving_price * (1.0 - miner_burned)
     return kept * root_proportion if allocation == PRICE_ROOTPROP else kept
-
-
-@inlined_rule
-def power(base, exponent):
-    """base**exponent for base >= 0, exact at exponent 1."""
-    if exponent == 1.0:
-        return base
-    return exp(exponent * log(base)) if base > 0.0 else 0.0
 
 
 @inlined_rule

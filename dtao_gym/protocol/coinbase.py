@@ -52,6 +52,10 @@ DESTROYED, PROTOCOL = CHAIN_BOUGHT.values()
 SOLD, CLAIMABLE, IN_TAO = ROOT_DIVIDENDS.values()
 
 
+TAO_WEIGHT = 0.18
+"""Weight of TAO on root against alpha, when root's part of dividends is worked out."""
+
+
 class Span(NamedTuple):
     """A subnet after the coinbase of a span, and what the span handed out (TAO, alpha)."""
 
@@ -140,9 +144,9 @@ def moving_price_decay(rate, blocks):
 
 
 @inlined_rule
-def next_moving_price(moving_price, price, decay):
-    """Moving price after a span with a constant price; prices above 1 TAO count as 1."""
-    clipped = min(price, 1.0)
+def next_moving_price(moving_price, price, decay, highest=1.0):
+    """Moving price after a span with a constant price; prices above `highest`, 1 TAO on the chain, count as that."""
+    clipped = min(price, highest)
     return clipped + (moving_price - clipped) * decay
 
 

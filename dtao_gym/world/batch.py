@@ -17,7 +17,8 @@ from dtao_gym.world.day import (
     run_over_worlds,
 )
 from dtao_gym.world.genesis import genesis, layout_of
-from dtao_gym.world.parameters import PARAMETERS_DTYPE, parameters
+from dtao_gym.world.parameters import PARAMETERS_DTYPE
+from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.state import Audit, State, audit, offsets
 
 NO_TRACE = np.zeros((0, 0, 0))
@@ -62,7 +63,7 @@ class Batch:
                 )
         self.threads = threads
         self.state = State(self.layout, len(self.configs))
-        self.parameters = np.array([parameters(c) for c in self.configs], PARAMETERS_DTYPE)
+        self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
         self.offsets = offsets(self.layout)
         self._no_orders = np.zeros(
@@ -177,7 +178,7 @@ class Batch:
                 )
         for world, config in changed.items():
             self.configs[world] = config
-            self.parameters[world] = parameters(config)
+            self.parameters[world] = parameters_of_world(config)
         self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
 
     def audit(self, tolerance: float = 1e-9) -> Audit:

@@ -7,27 +7,24 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dtao_gym.protocol.allocation import ALLOCATIONS, FLOW_EMA_BASE
+from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS, Era
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.plugins import RuleError, resolve
-from dtao_gym.protocol.pool import MAX_FEE
+from dtao_gym.world.config_law import Law, rate
+from dtao_gym.world.config_people import People
 
-CUT_OF_65535 = 11796 / 65535
-"""Owner cut and largest validator take, as the chain stores them (about 18 %)."""
+DRAWN = ("drawn", "symmetric")
+"""Markets at genesis that are no snapshots: drawn by the statistics of mainnet, or all subnets alike."""
 
 
 class ConfigError(ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it, what was got and what is allowed."""
 
 
-def _rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
-    return Field(default, description=description, ge=ge, le=le)
-
-
-class Config(BaseModel):
+class Config(People, Law):
     """All parameters of a world. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -35,20 +32,20 @@ class Config(BaseModel):
     # the world
     genesis: str = Field(
         "mainnet-2026-06-14",
-        description="Snapshot to start from: a packaged name or a path to a CSV.",
+        description="State to start from: a packaged snapshot, a path to a CSV, `drawn` or `symmetric`.",
     )
     n_subnets: int | None = Field(
         None,
         ge=1,
         le=128,
-        description="Subnets that are simulated; the others are a frozen aggregate. None: all.",
+        description="Subnets that are simulated; the others are a frozen aggregate. None: all; 8 in drawn worlds.",
     )
     empty_slots: int = Field(
         0, ge=0, le=128, description="Slots beside them in which nobody has registered yet."
     )
     genesis_values: Literal["from_price", "drawn"] = Field(
         "from_price",
-        description="True values at genesis: those that prices stand for, or drawn like newcomers'.",
+        description="Stocks at genesis: those that prices stand for, or drawn, whatever prices say.",
     )
     selection: Literal["largest", "sample"] = Field(
         "largest",
@@ -64,7 +61,14 @@ class Config(BaseModel):
         le=BLOCKS_PER_DAY,
         description="Spans a day is cut into; a divisor of 7200, which is the chain's clock.",
     )
+    horizon: Literal["fixed", "geometric"] = Field(
+        "fixed",
+        description="Episodes are truncated at horizon_days, or end on a day drawn by the social discount.",
+    )
     horizon_days: int = Field(365, ge=1, le=8000, description="Days until an episode is truncated.")
+    horizon_cap_days: int = Field(
+        8000, ge=1, le=12_000, description="Latest drawn end of an episode."
+    )
     days_per_step: int = Field(
         1,
         ge=1,
@@ -85,234 +89,48 @@ class Config(BaseModel):
         "first_span",
         description="Learners' orders: all in the day's first span, or spread over the spans.",
     )
-
-    # the institution: None takes the era's
-    era: str = Field(
-        "price_burn", description="Rules of the chain: " + ", ".join(sorted(ERAS)) + "."
-    )
-    allocation: str | None = Field(
-        None,
-        description="Emission shares: "
-        + ", ".join(ALLOCATIONS)
-        + "; or a rule of your own, by name or import path (package.module:function).",
-    )
-    injection: str | None = Field(
-        None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + "."
-    )
-    chain_bought: str | None = Field(
-        None, description="Alpha that the chain buys: " + ", ".join(CHAIN_BOUGHT) + "."
-    )
-    root_dividend: str | None = Field(
-        None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + "."
-    )
-    root_gate: Literal["chain", "open"] | None = Field(
-        None,
-        description="Root is paid only while moving prices sum to more than 1 (chain), or always.",
-    )
-    pool_fee: float | None = Field(
-        None, ge=0.0, le=MAX_FEE, description="Fee on the input of a swap."
-    )
-    flat_fee_tao: float | None = Field(
-        None, ge=0.0, le=0.01, description="Fee of an operation, kept in the pool."
-    )
-    min_order_tao: float | None = Field(
-        None,
-        ge=0.0,
-        le=1.0,
-        description="Smallest order of a learner, unless it sells a whole position.",
-    )
-    min_reserve: float | None = Field(
-        None, gt=0.0, le=1.0, description="Smallest reserve of TAO or alpha that a swap may leave."
-    )
-    moving_price_variant: Literal["fast", "slow"] = Field(
-        "fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6."
-    )
-    moving_price_base: float | None = Field(
-        None,
-        ge=3e-6,
-        le=1e-3,
-        description="Weight of one block at full age; overrides the variant.",
-    )
-    moving_price_halving_blocks: float = Field(
-        201_600.0,
-        ge=0.0,
-        le=400_000.0,
-        description="Age at which a subnet's moving price has half its full speed; 0: no age factor.",
-    )
-    share_exponent: float = Field(
-        1.0, ge=0.5, le=2.0, description="Exponent of the moving price in the price rules."
-    )
-    gate_bar: float | None = Field(
-        None, gt=0.0, le=0.1, description="Bar of the gate, a share; None: from the quantile."
-    )
-    gate_quantile: float = Field(
-        0.75, ge=0.5, le=0.9, description="Part of all demand that lies at or above the bar."
-    )
-    flow_ema_base: float = Field(
-        FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
-    )
-    flow_cutoff: float = Field(
-        0.0, description="Average flow below which a subnet gets nothing, TAO per block."
-    )
-    norm_exponent: float = Field(
-        1.0, ge=0.25, le=4.0, description="Exponent of the flow in the flow rules."
-    )
-    tao_weight: float = _rate(0.18, "Weight of root TAO against alpha.")
-    owner_cut: float = _rate(CUT_OF_65535, "Owner's part of the alpha minted to participants.")
-    validator_take: float = _rate(CUT_OF_65535, "Validators' part of dividends.", le=CUT_OF_65535)
-    halving: bool = Field(
-        True, description="Emission halves with issuance; off: it keeps the rate of genesis."
-    )
-
-    # registrations: None takes the era's
-    pruning: bool | None = Field(
-        None, description="A newcomer to a full market takes the place of the weakest subnet."
-    )
-    prune_key: str | None = Field(
-        None, description="The weakest is the lowest in: " + ", ".join(PRUNE_KEYS) + "."
-    )
-    prune_lottery_sd: float = Field(
-        0.0, ge=0.0, le=2.0, description="Noise upon that key, sd of log."
-    )
-    immunity_days: float = Field(
-        120.0, ge=0.0, le=720.0, description="Age below which no subnet is removed."
-    )
-    arrivals_per_slot_year: float = Field(
-        0.42, ge=0.0, le=12.0, description="Founders who consider to register, a year and slot."
-    )
-    entry_value_tao: float = Field(
-        600.0, gt=0.0, le=1e6, description="What a slot is worth to a founder, median."
-    )
-    entry_value_sd: float = Field(0.8, ge=0.0, le=3.0, description="Its sd of log.")
-    entry_lock_tao: float = Field(
-        250.0, ge=0.0, le=1e5, description="Last lock paid before genesis, by the youngest subnet."
-    )
-    entry_price_median: float = Field(
-        0.0058,
-        gt=0.0,
-        le=1.0,
-        description="Price that a drawn value stands for at `dilution_reference_alpha`, median.",
-    )
-    entry_price_sd: float = Field(0.74, ge=0.0, le=3.0, description="Its sd of log.")
-    seeding: str | None = Field(
-        None, description="How a new pool is filled: " + ", ".join(SEEDINGS) + "."
-    )
-    min_lock_tao: float | None = Field(None, ge=0.1, le=1e4, description="Smallest lock cost.")
-    lock_interval_days: float | None = Field(
-        None, gt=0.0, le=365.0, description="Days in which the lock cost halves, at 1 TAO a block."
-    )
-    start_delay_days: int | None = Field(
-        None, ge=0, le=60, description="Days without emission and staking after a registration."
-    )
-    entrants_enabled: bool | None = Field(
-        None, description="Newcomers get TAO emission at once, not after `governance_days`."
-    )
-    governance_days: float = Field(
-        30.0,
-        ge=0.0,
-        le=3650.0,
-        description="Age at which governance enables a newcomer's emission.",
-    )
-    dilution_reference_alpha: float = Field(
-        2e6, ge=1e5, le=2e7, description="Alpha issuance at which a newcomer's target is undiluted."
-    )
-
-    # votes
-    root_validators: int | None = Field(
-        None,
+    builder_slot: int = Field(
+        0,
         ge=0,
-        le=64,
-        description="Voters of the root network; None: 64 under root_vote, else 0.",
-    )
-    validator_top5: tuple[float, float, float, float, float] = Field(
-        (0.25, 0.135, 0.11, 0.09, 0.065),
-        description="Stake shares of the five largest validators; the others follow Zipf's law.",
-    )
-    informed_share_voters: float = _rate(0.3, "Informed part of every vote.")
-    vote_power: float = Field(1.0, ge=0.5, le=3.0, description="Exponent of the score in a vote.")
-    vote_cut: float = _rate(0.0, "A vote gives nothing below this part of the mean score.")
-    root_column_share: float = _rate(
-        0.0, "Part of every vote for root itself, which is not paid to anybody.", le=0.99
-    )
-    consensus_midpoint: float = _rate(32767 / 65535, "Trust at which consensus is one half.")
-    consensus_slope: float = Field(10.0, ge=0.0, le=100.0, description="Slope of consensus.")
-
-    # money
-    revenue_share: float = _rate(
-        0.2, "Users pay this part of the value they get, buying alpha that is recycled.", le=0.6
-    )
-    owner_sale_fraction: float = _rate(1.0, "Part of the owner's daily alpha that is sold.")
-    miner_sale_fraction: float = _rate(0.57, "Part of the miners' daily alpha that is sold.")
-    validator_sale_fraction: float = _rate(0.3, "Part of the validators' daily take that is sold.")
-    root_claim_hazard: float = _rate(
-        0.14, "Part of claimable root dividends that is claimed in a day."
-    )
-    root_swap_share: float = _rate(
-        1.0, "Part of claims that is sold for TAO; the rest is kept as alpha."
-    )
-    outside_return: float = _rate(1 / 30, "Part of the outside account that returns to purses.")
-    outside_initial_tao: float | None = Field(
-        None,
-        ge=0.0,
-        description="Outside account at genesis; None: the balance that would be stationary.",
-    )
-    purse_share: float = _rate(0.10, "Liquid part of a population's TAO.", ge=0.02, le=0.5)
-    purse_rebalance: float = _rate(
-        1 / 30, "Part of the gap to that share that is closed, purse against root."
-    )
-    max_purse_use: float = _rate(0.2, "Largest part of purses spent in a day.")
-    max_trade_of_pool: float = _rate(
-        0.25, "Largest trade of scripted stakers in a day, as part of the reserve."
-    )
-    spend_rate: float = _rate(1 / 30, "Part of a treasury spent.", le=0.2)
-    reinvest_share: float = _rate(
-        0.7, "Part of the owner's income that enters the treasury; the rest is consumed."
-    )
-    initial_treasury_tao: float = Field(
-        150.0, ge=0.0, le=3000.0, description="Treasury of each subnet at genesis."
-    )
-    staker_share_of_alpha_out: float = Field(
-        0.6, ge=0.3, le=0.9, description="Stakers' part of alpha outstanding at genesis."
+        le=127,
+        description="Slot of the builder who learns, in the environment of builders.",
     )
 
-    # stakers
-    informed_share_stakers: float = _rate(0.3, "Informed part of purses and holdings at genesis.")
-    opinion_weights: Literal["fixed", "wealth"] = Field(
-        "fixed", description="Weights of opinions: purse shares of genesis, or of today."
+    # drawn markets, and stocks at genesis
+    emission_per_subnet_tao: float = Field(
+        28.0, ge=1.0, le=1000.0, description="TAO a day and subnet in drawn worlds."
     )
-    pooled_capitalisation: float = Field(
-        502.69, gt=0.0, le=10_000.0, description="Days of value that a stake is worth."
+    root_stake_tao: float | None = Field(
+        None, gt=0.0, le=2e7, description="Root stake; None: the snapshot's, 5.31 million if drawn."
     )
-    genesis_multiple: float = Field(
-        141.6,
-        gt=0.0,
-        le=10_000.0,
-        description="Price over capitalised payments of users, at genesis.",
+    genesis_price_median: float = Field(
+        0.0058, gt=0.0, le=1.0, description="Drawn prices, TAO per alpha: median."
     )
-    signal_noise_sd: float = _rate(0.1, "Noise of the public signal, sd of log.", le=0.5)
-    signal_lag_days: int = Field(
-        7, ge=0, le=90, description="Age of the public signal when it is read."
+    genesis_price_sd: float = Field(0.74, ge=0.0, le=3.0, description="Their sd of log.")
+    genesis_pool_median: float = Field(
+        7658.0, gt=0.0, le=1e6, description="Drawn pools, TAO: median."
     )
-    opinion_noise_sd: float = _rate(0.3, "Error of opinion of the uninformed, sd of log.")
-    opinion_noise_half_life_days: float = Field(
-        20.0, ge=1.0, le=365.0, description="Half-life of that error."
+    genesis_pool_sd: float = Field(1.09, ge=0.0, le=3.0, description="Their sd of log.")
+    genesis_pool_correlation: float = Field(
+        0.60, ge=-1.0, le=1.0, description="Correlation of ln pool and ln price."
     )
-    momentum: float = _rate(0.1, "Exponent of past price change in the uninformed target.")
-    momentum_lag_days: int = Field(
-        20, ge=1, le=60, description="Days over which that change is taken."
+    genesis_alpha_out_median: float = Field(
+        2.48e6, gt=0.0, le=1e7, description="Drawn alpha outstanding: median."
     )
-    yield_sensitivity: float = _rate(
-        0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
+    genesis_alpha_out_sd: float = Field(0.78, ge=0.0, le=3.0, description="Its sd of log.")
+    genesis_age_days: tuple[float, float] = Field(
+        (150.0, 900.0), description="Drawn ages: lowest and highest."
     )
-    trade_speed: float = _rate(0.05, "Part of the way to the target that stakers trade.")
-    dilution: bool = Field(True, description="Targets fall as alpha issuance grows.")
-
-    # true value, a mean-reverting walk
-    value_log_sd: float = Field(
-        0.6, ge=0.0, le=3.0, description="Long-run sd of the log of true value."
+    pool_depth: float = Field(
+        1.0, gt=0.0, le=1000.0, description="Both reserves of every pool at genesis times this."
     )
-    value_half_life_days: float = Field(
-        180.0, ge=1.0, le=10_000.0, description="Half-life of its deviations."
+    genesis_stocks: Literal["history", "steady_state"] = Field(
+        "history",
+        description="Stocks of a builder as old as the subnet, or of one that never changed its ways.",
+    )
+    genesis_research_share: float = rate(0.3, "Research share of that builder.")
+    genesis_budget_tao: float = Field(
+        6.0, ge=1.0, le=30.0, description="Budget of that builder, TAO a day."
     )
 
     @model_validator(mode="after")
@@ -340,6 +158,19 @@ class Config(BaseModel):
             raise ConfigError(
                 f"validator_top5: got {self.validator_top5}, allowed are five positive shares with a sum below 1"
             )
+        if 0.0 < self.delay_days < self.delay_stages:
+            raise ConfigError(
+                f"delay_days: got {self.delay_days}, allowed are 0 and from {self.delay_stages}, the number of stages"
+            )
+        low, high = self.genesis_age_days
+        if not 1.0 <= low <= high <= 3650.0:
+            raise ConfigError(
+                f"genesis_age_days: got {(low, high)}, allowed are two numbers, ascending, from 1 to 3650"
+            )
+        if self.is_drawn and self.halving:
+            raise ConfigError(
+                "halving: got True, allowed is False or None in drawn worlds: they emit by subnet"
+            )
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(
                 f"spans_per_day: got {self.spans_per_day}, allowed are divisors of {BLOCKS_PER_DAY}"
@@ -357,7 +188,11 @@ class Config(BaseModel):
         if isinstance(config, Config):
             fields = config.model_dump(exclude_unset=True)
         elif isinstance(config, str | Path):
-            fields = _read_yaml(Path(config))
+            fields = read_yaml(Path(config))
+            if not isinstance(fields, dict):
+                raise ConfigError(
+                    f"{config}: got {type(fields).__name__}, allowed is a mapping of parameters"
+                )
         elif config is None or isinstance(config, dict):
             fields = dict(config or {})
         else:
@@ -371,6 +206,11 @@ class Config(BaseModel):
                 "; ".join(_line(problem, cls) for problem in error.errors())
             ) from None
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the market at genesis is drawn, and not a snapshot."""
+        return self.genesis in DRAWN
+
     def era_part(self, name: str) -> Any:
         """A parameter, taken from the era where this configuration says None."""
         value = getattr(self, name)
@@ -378,18 +218,14 @@ class Config(BaseModel):
         return getattr(era, name) if value is None and hasattr(era, name) else value
 
 
-def _read_yaml(path: Path) -> dict:
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML file, or a ConfigError that says why it cannot be read."""
     try:
-        content = yaml.safe_load(path.read_text())
+        return yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
         ) from None
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{path}: got {type(content).__name__}, allowed is a mapping of parameters"
-        )
-    return content
 
 
 def _line(problem: Any, cls: type[BaseModel]) -> str:

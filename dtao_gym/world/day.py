@@ -4,7 +4,8 @@
 1. All decisions are taken at once: targets of scripted stakers, spending of treasuries, learners' orders.
 2. Spans of blocks. In each: shares, minting, injection, dividends, moving prices (`spans.coinbase`); then
    the trades, in an order of groups drawn by key for each span.
-3. True value, opinion and signal move; users pay for value.
+3. Budgets are spent: stocks, opinions and signals move; users pay for value; owners save or consume
+   what they earned.
 4. Founders register; subnets are dissolved for them.
 5. Money under way returns from `outside` to purses; purses and root rebalance.
 6. Learners' positions are valued at what a sale would fetch.
@@ -16,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from dtao_gym.economy.valuation import market_target, uninformed_tilt
-from dtao_gym.economy.value import next_opinion, next_value, public_signal
 from dtao_gym.numerics import (
     borrowed,
     compile_kernel,
@@ -32,9 +32,9 @@ from dtao_gym.numerics import (
 from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
-from dtao_gym.world import registrations, spans, trades, voting
+from dtao_gym.world import production, registrations, spans, trades, voting
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
-from dtao_gym.world.shocks import ECONOMY, ORDER, normal, permutation_of_four, philox
+from dtao_gym.world.shocks import ORDER, permutation_of_four, philox
 from dtao_gym.world.state import Scratch, scratch_rows, subnet_rows
 
 N_SCRATCH = len(Scratch._fields)
@@ -61,9 +61,8 @@ def _target_stage(s, past_price, signal, p, informed, mean_yield):
         )
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
         dilution = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
-        target = market_target(
-            p.price_per_value, informed, s.true_value[i], signal[i] * tilt, dilution
-        )
+        seen = p.pooled_capitalisation * signal[i] * tilt
+        target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
         s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
 
 
@@ -107,16 +106,13 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     past_price = block[at.price_history + world.day % at.price_days]
     signal = block[at.signal_history + world.day % at.signal_days]
     if at.n_validators > 0:
-        voting.vote(block, scratch, ballot, validators, signal, parameters)
+        voting.vote(block, scratch, ballot, world, validators, signal, parameters)
     _target_stage(s, past_price, signal, p, informed, mean_yield)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
         past_price[i] = s.spot_price[i]
-    before = row_sum(s.treasury)
-    for i in range(n):
-        s.treasury[i] -= s.treasury[i] * p.spend_rate
-    world.outside += before - row_sum(s.treasury)
+    production.spend(block, world, parameters)
 
 
 @composed
@@ -150,64 +146,6 @@ def span(
             )
 
 
-@composed
-def _value_stage(s, t, signal, p):
-    for i in range(s.tao_reserve.size):
-        value = next_value(
-            s.true_value[i],
-            s.value_anchor[i],
-            p.value_persistence,
-            p.value_innovation_sd,
-            t.gain[i],
-        )
-        s.true_value[i] = value if s.value_anchor[i] > 0.0 else 0.0
-        s.opinion[i] = next_opinion(
-            s.opinion[i], p.opinion_persistence, p.opinion_innovation_sd, t.take[i]
-        )
-        signal[i] = public_signal(s.true_value[i], p.signal_noise_sd, t.sold[i])
-
-
-@rule
-def produce(block, scratch, at, world, parameters):
-    """True value, opinion and the public signal move by one day."""
-    p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    key, episode, day = world.world_key, world.episode, world.day
-    for i in range(s.tao_reserve.size):
-        a, b, c, _ = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), ECONOMY)
-        t.gain[i], t.take[i], t.sold[i] = normal(a), normal(b), normal(c)
-    signal = block[at.signal_history + day % at.signal_days]
-    _value_stage(s, t, signal, p)
-
-
-@rule
-def users_pay(block, scratch, world, parameters, weights):
-    """Users pay for a part of the value they get, from `outside`.
-
-    They buy alpha, which is recycled; where there are no pools they pay the owner.
-    """
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    p = parameters_of(parameters)
-    for i in range(t.spent.size):
-        t.spent[i] = p.revenue_share * s.true_value[i] * s.started[i]
-    due = row_sum(t.spent)
-    part = min(world.outside / due, 1.0) if due > 0.0 else 0.0
-    for i in range(t.spent.size):
-        t.spent[i] *= part
-    if p.injection == DIRECT:
-        for i in range(t.spent.size):
-            s.treasury[i] += t.spent[i]
-            t.fee[i] = 0.0
-    else:
-        trades.buy_rows(s, t, weights, p.pool_fee, p.min_reserve)
-        for i in range(t.bought.size):
-            s.alpha_recycled[i] += t.bought[i]
-    world.revenue_paid = row_sum(t.spent)
-    world.revenue_rationed = due * (1.0 - part)
-    world.outside -= world.revenue_paid
-    world.authors += row_sum(t.fee)
-
-
 @rule
 def note_prices(block):
     """Spot prices at the end of the day."""
@@ -225,7 +163,6 @@ def note_market(block, world):
         hhi += s.emission_share[i] * s.emission_share[i]
     world.price_sum = row_sum(s.spot_price)
     world.emission_hhi = hhi
-    world.welfare = row_sum(s.true_value)
 
 
 @rule
@@ -324,8 +261,10 @@ def day(
         stake_yield[i] *= spans_per_day
     accrued = spans.accrued_root_yield(block, scratch, world, learners, parameters)
     world.root_yield = (world.root_yield + accrued) * spans_per_day
-    produce(block, scratch, at, world, parameters)
-    users_pay(block, scratch, world, parameters, weights)
+    production.pay_grants(block, world)
+    production.produce(block, scratch, at, world, parameters)
+    production.users_pay(block, scratch, world, parameters, weights)
+    production.settle(block, scratch, world, parameters)
     note_prices(block)
     registrations.register(block, scratch, at, world, learners, parameters)
     note_market(block, world)
@@ -371,6 +310,8 @@ def advance_worlds(
         for learner in range(at.n_learners):
             learners[w, learner].traded = 0.0
         for k in range(days):
+            if world.day >= world.last_day:
+                break
             day(
                 mine,
                 rows,

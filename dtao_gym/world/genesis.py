@@ -4,15 +4,18 @@ import functools
 
 import numpy as np
 
+from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.numerics import compile_kernel, source_fingerprint
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.parameters import parameters
+from dtao_gym.world.parameters import entry_lock, root_gate
+from dtao_gym.world.prehistory import builders, check_size, market, n_stages, parameters_of_world
+from dtao_gym.world.production import note_values
 from dtao_gym.world.registrations import EMPTY, NEVER
-from dtao_gym.world.shocks import GENESIS, VALUES, generator
+from dtao_gym.world.shocks import END, GENESIS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
 from dtao_gym.world.state import Layout, Scratch, State, offsets, tao_total
@@ -24,6 +27,10 @@ REST_OF_ALPHA = {
     "idle_alpha": 1 / 8,
 }
 """How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
+
+
+NEVER_ENDS = 2**62
+"""Last day of a world whose episodes have a fixed length."""
 
 
 def _build(fingerprint):
@@ -41,11 +48,16 @@ def _build(fingerprint):
         root = all_root(worlds[0], learners[0])
         share_out(block[0], scratch, at, worlds[0], parameters[0], root, 1.0)
 
-    return compile_kernel(rates), compile_kernel(shares)
+    def values(block, parameters, at):
+        """What the stocks of each subnet are worth."""
+        _ = fingerprint
+        note_values(block[0], at, parameters[0])
+
+    return tuple(map(compile_kernel, (rates, shares, values)))
 
 
 N_SCRATCH = len(Scratch._fields)
-_rates_kernel, _shares_kernel = _build(source_fingerprint())
+_rates_kernel, _shares_kernel, _values_kernel = _build(source_fingerprint())
 
 
 def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -56,20 +68,9 @@ def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.nda
     return emission, root_share
 
 
-@functools.lru_cache(maxsize=16)
-def snapshot_of(genesis: str) -> Snapshot:
-    """The snapshot that a configuration names: packaged, or a CSV of the user's."""
-    return Snapshot.from_csv(genesis) if genesis.endswith(".csv") else Snapshot.named(genesis)
-
-
 def layout_of(config: Config) -> Layout:
     """Sizes of the arrays that a configuration needs."""
-    snapshot = snapshot_of(config.genesis)
-    wanted = config.n_subnets or snapshot.n_subnets
-    if wanted > snapshot.n_subnets:
-        raise ConfigError(
-            f"n_subnets: got {wanted}, allowed are 1 to {snapshot.n_subnets} in {snapshot.name}"
-        )
+    wanted = check_size(config)
     if wanted + config.empty_slots > MAX_SUBNETS:
         raise ConfigError(
             f"empty_slots: got {config.empty_slots} beside {wanted} subnets, allowed are {MAX_SUBNETS} slots in all"
@@ -79,6 +80,7 @@ def layout_of(config: Config) -> Layout:
         n_learners=config.n_learners,
         price_days=config.momentum_lag_days,
         signal_days=config.signal_lag_days + 1,
+        pipeline_stages=n_stages(config),
         n_validators=_n_validators(config),
     )
 
@@ -96,8 +98,7 @@ def world_key(config: Config, seed: int) -> int:
 
 def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
     """Rows of the snapshot that are simulated, in the snapshot's order."""
-    snapshot = snapshot_of(config.genesis)
-    n = config.n_subnets or snapshot.n_subnets
+    snapshot, n = market(config, key, episode), check_size(config)
     if config.selection == "sample":
         order = generator(key, episode, GENESIS).permutation(snapshot.n_subnets)
     else:
@@ -108,32 +109,51 @@ def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
 def genesis(config: Config, seed: int, episode: int) -> State:
     """One world at block zero of an episode."""
     key = world_key(config, seed)
-    # only a sample of subnets, and drawn values, depend on the key
-    drawn = config.selection == "sample" or config.genesis_values == "drawn"
-    sample = (key, episode) if drawn else (0, 0)
-    state = _unkeyed(config, *sample).copy()  # pyright: ignore[reportArgumentType]
-    state.worlds["world_key"] = key
-    state.worlds["episode"] = episode
+    # only a sample of subnets, and a drawn market, depend on the key
+    drawn = config.selection == "sample" or config.genesis == "drawn"
+    state, chosen = _unkeyed(config, *(key, episode) if drawn else (0, 0))
+    state = state.copy()
+    world = state.worlds[0]
+    world["world_key"] = key
+    world["episode"] = episode
+    world["last_day"] = _last_day(config, key, episode)
+    _place_builders(state, chosen, config)
+    _place_rates(state, config)
+    if config.outside_initial_tao is None:
+        world["outside"] = _stationary_outside(state, config)
+    world["tao_genesis"] = tao_total(state)[0]
     return state
 
 
+def _last_day(config: Config, key: int, episode: int) -> int:
+    if config.horizon == "fixed":
+        return NEVER_ENDS
+    return end_of_life(config, generator(key, episode, END).random())
+
+
+def end_of_life(config: Config, quantile: float) -> int:
+    """Day on which an episode ends whose every day is the last with the chance 1 - gamma, at a quantile from 0 to 1.
+
+    gamma is the social discount of a day; the end is no later than `horizon_cap_days`.
+    """
+    days = np.log1p(-quantile) / np.log(discount_per_day(config.social_discount_per_year))
+    return int(min(max(np.ceil(days), 1.0), config.horizon_cap_days))
+
+
 @functools.lru_cache(maxsize=64)
-def _unkeyed(config: Config, key: int, episode: int) -> State:
-    snapshot = snapshot_of(config.genesis)
+def _unkeyed(config: Config, key: int, episode: int) -> tuple[State, np.ndarray]:
+    """A world without its builders, and the rows of the market that it simulates."""
+    snapshot = market(config, key, episode)
     chosen = chosen_subnets(config, key, episode)
     state = State(layout_of(config), 1)
     _place_subnets(state, snapshot, chosen, config)
     _place_empty_slots(state, snapshot, chosen.size)
-    if config.genesis_values == "drawn":
-        _draw_values(state, config, generator(key, episode, VALUES))
     _place_rest(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
     _place_voters(state, config)
     if _has_no_pools(config):
         _turn_alpha_into_root_stake(state)
-    _place_rates(state, config)
-    state.worlds["tao_genesis"] = tao_total(state)
-    return state
+    return state, chosen
 
 
 def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
@@ -141,11 +161,10 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
     price = snapshot.spot_price[chosen]
     weight = snapshot.tao_weight[chosen]
     issuance = snapshot.alpha_reserve[chosen] + outstanding
-    value = price / float(parameters(config)["price_per_value"])
     stakers = config.staker_share_of_alpha_out * outstanding
     rows = {
-        "tao_reserve": snapshot.tao_reserve[chosen],
-        "alpha_reserve": snapshot.alpha_reserve[chosen],
+        "tao_reserve": config.pool_depth * snapshot.tao_reserve[chosen],
+        "alpha_reserve": config.pool_depth * snapshot.alpha_reserve[chosen],
         "pool_tao_weight": weight,
         "spot_price": (1.0 - weight)
         * snapshot.tao_reserve[chosen]
@@ -153,27 +172,25 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "moving_price": np.minimum(snapshot.moving_price[chosen], 1.0),
         "alpha_emission": _rates(issuance)[0],
         "alpha_outstanding": outstanding,
-        "alpha_genesis": issuance,
+        "alpha_genesis": config.pool_depth * snapshot.alpha_reserve[chosen] + outstanding,
         "start_block": snapshot.registered_block[chosen],
         "miner_burned": snapshot.miner_burned[chosen],
         "emission_enabled": snapshot.emission_enabled[chosen],
         "informed_alpha": config.informed_share_stakers * stakers,
         "uninformed_alpha": stakers - config.informed_share_stakers * stakers,
         "treasury": config.initial_treasury_tao,
-        "true_value": value,
-        "value_anchor": value,
         "target_price": price,
         "stream_id": snapshot.netuid[chosen],
     }
     for name, part in REST_OF_ALPHA.items():
         rows[name] = part * (outstanding - stakers)
     rows |= {
-        "dilution_alpha": issuance,
+        "dilution_alpha": config.pool_depth * snapshot.alpha_reserve[chosen] + outstanding,
         "registered_block": snapshot.registered_block[chosen],
         "started": 1.0,
         "legacy": snapshot.registered_block[chosen] < PRUNING_SINCE_BLOCK,
         "reserve_counts": snapshot.registered_block[chosen] >= RESERVE_COUNTS_SINCE_BLOCK,
-        "flow_mark": snapshot.tao_reserve[chosen],
+        "flow_mark": config.pool_depth * snapshot.tao_reserve[chosen],
         "user_flow_ema": snapshot.user_flow_ema[chosen],
         "protocol_flow_ema": snapshot.protocol_flow_ema[chosen],
     }
@@ -182,7 +199,6 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         state.row(name)[0, :n] = values
     state.worlds["equal_weights"] = (weight == 0.5).all()
     state.section("price_history")[0, :, :n] = price
-    state.section("signal_history")[0, :, :n] = value
 
 
 def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
@@ -194,17 +210,24 @@ def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
         state.row(name)[0, n:] = values
 
 
-def _draw_values(state: State, config: Config, random: np.random.Generator) -> None:
-    """True values like those of newcomers, whatever the prices say."""
-    record = parameters(config)
-    value = record["entry_true_value"] * np.exp(
-        record["entry_price_sd"] * random.standard_normal(state.layout.n_subnets)
-    )
-    value *= state.row("started")[0]
-    for name in ("true_value", "value_anchor"):
-        state.row(name)[0] = value
-    state.row("dilution_alpha")[0] = config.dilution_reference_alpha
-    state.section("signal_history")[0] = value
+def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
+    """Stocks and types of builders, and what everybody sees of them."""
+    world, record = state.worlds[0], np.atleast_1d(parameters_of_world(config))
+    n, at = chosen.size, offsets(state.layout)
+    streams = state.row("stream_id")[0, :n]
+    stocks, able = builders(config, chosen, streams, world["world_key"], world["episode"])
+    state.row("ability")[0, :n] = able
+    state.row("short_stock")[0, :n] = stocks[:, 0]
+    state.row("knowledge")[0, :n] = stocks[:, 1]
+    state.section("pipeline")[0, :, :n] = stocks[:, 2:].T
+    _values_kernel(state.block, record, at)
+    for name in ("spend_rate", "research_share", "influence_share", "owner_sale_fraction"):
+        state.row(name)[0, :n] = record[name]
+    shown = (1.0 + config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
+    state.section("signal_history")[0] = shown
+    if config.genesis_values == "drawn":
+        state.row("dilution_alpha")[0, :n] = config.dilution_reference_alpha
+    world["welfare"] = state.row("true_value").sum()
 
 
 def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
@@ -216,7 +239,7 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     enabled = snapshot.emission_enabled[rest]
     total = full[snapshot.emission_enabled].sum()
     issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
-    emission, root_share = _rates(issuance, config.tao_weight * snapshot.root_stake_tao)
+    emission, root_share = _rates(issuance, config.tao_weight * root_stake(config, snapshot))
     root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
     world = state.worlds[0]
     world["rest_count"] = rest.size
@@ -237,29 +260,33 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
 def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world = state.worlds[0]
     informed = config.informed_share_stakers
-    root = snapshot.root_stake_tao
+    root = root_stake(config, snapshot)
     purses = root * config.purse_share / (1.0 - config.purse_share)
     world["block"] = world["genesis_block"] = snapshot.block
-    world["last_lock"] = config.entry_lock_tao
+    world["last_lock"] = entry_lock(config)
     world["last_lock_block"] = snapshot.registered_block.max()
     world["chain_issuance"] = snapshot.chain_issuance_tao
     world["block_emission"] = _rates(snapshot.chain_issuance_tao)[0][0]
+    if config.is_drawn:
+        world["block_emission"] = (
+            config.emission_per_subnet_tao * snapshot.n_subnets / BLOCKS_PER_DAY
+        )
     world["root_informed"] = informed * root
     world["root_uninformed"] = root - informed * root
     world["purse_informed"] = informed * purses
     world["purse_uninformed"] = purses - informed * purses
     world["informed_weight"] = informed
-    world["outside"] = (
-        _stationary_outside(state, config)
-        if config.outside_initial_tao is None
-        else config.outside_initial_tao
-    )
+    world["outside"] = config.outside_initial_tao or 0.0
     state.learners["root"] = config.wealth_tao
     state.learners["wealth"] = config.wealth_tao
     state.learners["first_wealth"] = config.wealth_tao
     state.learners["log_wealth"] = np.log(config.wealth_tao)
     world["price_sum"] = state.row("spot_price").sum()
-    world["welfare"] = state.row("true_value").sum()
+
+
+def root_stake(config: Config, snapshot: Snapshot) -> float:
+    """TAO staked on root by everybody but learners."""
+    return snapshot.root_stake_tao if config.root_stake_tao is None else config.root_stake_tao
 
 
 def _place_voters(state: State, config: Config) -> None:
@@ -295,7 +322,7 @@ def _turn_alpha_into_root_stake(state: State) -> None:
 def _place_rates(state: State, config: Config) -> None:
     """Shares and yields as the first span will find them, so that the first observation is not blank."""
     world = state.worlds[0]
-    records = np.atleast_1d(parameters(config))
+    records = np.atleast_1d(parameters_of_world(config))
     at = offsets(state.layout)
     _shares_kernel(state.block, state.worlds, state.learners, records, at)
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
@@ -312,7 +339,7 @@ def _place_rates(state: State, config: Config) -> None:
     state.row("stake_yield")[0] = np.divide(
         dividends, staked, out=np.zeros_like(staked), where=staked > 0
     )
-    always = config.era_part("root_gate") == "open"
+    always = root_gate(config) == "open"
     if root > 0.0 and (always or world["moving_price_sum"] > 1.0):
         income = (validators * root_share * state.row("spot_price")[0]).sum()
         income += BLOCKS_PER_DAY * world["rest_root_income"]
@@ -326,8 +353,9 @@ def _stationary_outside(state: State, config: Config) -> float:
     owners = config.owner_cut * minted * config.owner_sale_fraction
     miners = 0.5 * (1.0 - config.owner_cut) * minted
     validators = miners * config.validator_take * config.validator_sale_fraction
-    consumed = owners * (1.0 - config.reinvest_share)
-    spent = config.spend_rate * float(state.row("treasury")[0].sum())
+    owners = owners if config.payment == "alpha" else 0.0
+    consumed = owners * (1.0 - config.reinvest_share) if config.finance else owners
+    spent = config.spend_rate * float(state.row("treasury")[0].sum()) * config.finance
     revenue = config.revenue_share * float(state.row("true_value")[0].sum())
     income = config.miner_sale_fraction * miners + validators + consumed + spent - revenue
     return max(income / config.outside_return, 0.0) if config.outside_return > 0.0 else 0.0

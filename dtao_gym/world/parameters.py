@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dtao_gym.economy.technology import decay_per_day, discount_per_day
+from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
@@ -15,6 +17,10 @@ from dtao_gym.world.state import unpacker
 MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
 """Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
 DAYS_PER_YEAR = 365.0
+PAYMENTS = {"alpha": 0, "direct": 1, "fee": 2}
+"""How owners are paid: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
+ALPHA_PAY, DIRECT_PAY, FEE_PAY = PAYMENTS.values()
+_LOCK_OF_SNAPSHOTS_TAO, _LOCK_OF_DRAWN_TAO = 250.0, 500.0
 _REFERENCE_REVENUE_SHARE = 0.2
 
 
@@ -37,8 +43,15 @@ class Parameters(NamedTuple):
     twap: int
     dilution: int
     wealth_weights: int
+    payment: int
+    finance: int
+    influence: int
+    pipeline_visible: int
+    knowledge_disclosed: int
+    short_sales: int
     spans_per_day: int
     moving_price_base: float
+    moving_price_cap: float
     moving_price_halving_blocks: float
     share_exponent: float
     gate_bar: float
@@ -51,14 +64,16 @@ class Parameters(NamedTuple):
     arrivals_per_day: float
     entry_value_tao: float
     entry_value_sd: float
-    entry_true_value: float
-    entry_price_sd: float
     min_lock_tao: float
     lock_interval_blocks: float
     governance_blocks: float
     initial_treasury_tao: float
     dilution_reference_alpha: float
     informed_share_voters: float
+    voter_spillover_weight: float
+    favourite_share: float
+    favourites: float
+    collusion: float
     vote_power: float
     vote_cut: float
     consensus_midpoint: float
@@ -72,7 +87,36 @@ class Parameters(NamedTuple):
     min_reserve: float
     ruin_fraction: float
     revenue_share: float
+    short_productivity: float
+    research_productivity: float
+    curvature: float
+    short_decay: float
+    knowledge_decay: float
+    stage_rate: float
+    research_luck_sd: float
+    success_probability: float
+    spillover: float
+    hype: float
+    influence_productivity: float
+    influence_decay: float
+    influence_dissipation: float
+    type_sd: float
+    salvage: float
+    fixed_budget_tao: float
+    spend_rate: float
+    research_share: float
+    influence_share: float
     owner_sale_fraction: float
+    reinvest_share: float
+    income_factor: float
+    fee_per_value: float
+    milestone_grant_tao: float
+    cost_weight: float
+    welfare_log_discount: float
+    payoff_log_discount: float
+    worth_of_short: float
+    worth_of_knowledge: float
+    stage_discount: float
     miner_sale_fraction: float
     validator_sale_fraction: float
     root_claim_hazard: float
@@ -82,17 +126,14 @@ class Parameters(NamedTuple):
     purse_rebalance: float
     max_purse_use: float
     max_trade_of_pool: float
-    spend_rate: float
-    reinvest_share: float
-    price_per_value: float
+    price_of_capital: float
+    pooled_capitalisation: float
     signal_noise_sd: float
     opinion_persistence: float
     opinion_innovation_sd: float
     momentum: float
     yield_sensitivity: float
     trade_speed: float
-    value_persistence: float
-    value_innovation_sd: float
 
 
 PARAMETERS_DTYPE = np.dtype(
@@ -105,41 +146,104 @@ parameters_of = unpacker(Parameters, "source.{name}")
 
 
 def parameters(config: Config) -> np.ndarray:
-    """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else."""
-    opinion = 2.0 ** (-1.0 / config.opinion_noise_half_life_days)
-    value = 2.0 ** (-1.0 / config.value_half_life_days)
+    """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else.
+
+    `price_of_capital` is left 0 where the hope in prices is to be fitted at genesis: `prehistory.parameters_of_world`
+    fills it in.
+    """
+    derived = _law(config) | _technology(config) | _stakers(config)
+    record = np.zeros((), PARAMETERS_DTYPE)
+    for name in Parameters._fields:
+        record[name] = derived[name] if name in derived else config.era_part(name)
+    return record
+
+
+def price_of_capital(config: Config, multiple: float) -> float:
+    """TAO per alpha for each TAO of capital value, when prices are `multiple` times the users' payments."""
     # without revenue the price of a unit of value keeps the scale of the default revenue
-    revenue = config.revenue_share or _REFERENCE_REVENUE_SHARE
-    capital = revenue * config.genesis_multiple * config.pooled_capitalisation
-    price_per_value = capital / SUPPLY_CAP
+    return (config.revenue_share or _REFERENCE_REVENUE_SHARE) * multiple / SUPPLY_CAP
+
+
+def _law(config: Config) -> dict[str, float]:
     allocation, rule_address = allocation_id(config.era_part("allocation"))
-    derived = {
+    return {
         "allocation": allocation,
         "rule_address": rule_address,
         "injection": INJECTIONS[config.era_part("injection")],
         "bought_destroyed": CHAIN_BOUGHT[config.era_part("chain_bought")] == DESTROYED,
         "root_dividend": ROOT_DIVIDENDS[config.era_part("root_dividend")],
-        "root_gate_open": config.era_part("root_gate") == "open",
+        "root_gate_open": root_gate(config) == "open",
         "prune_key": PRUNE_KEYS[config.era_part("prune_key")],
         "seeding": SEEDINGS[config.era_part("seeding")],
+        "halving": halves(config),
+        "payment": PAYMENTS[config.payment],
+        "knowledge_disclosed": config.disclosure == "knowledge",
         "gate_from_quantile": config.gate_bar is None,
         "gate_bar": config.gate_bar or 0.0,
         "immunity_blocks": BLOCKS_PER_DAY * config.immunity_days,
         "arrivals_per_day": config.arrivals_per_slot_year / DAYS_PER_YEAR,
-        "entry_true_value": config.entry_price_median / price_per_value,
         "lock_interval_blocks": BLOCKS_PER_DAY * config.era_part("lock_interval_days"),
         "governance_blocks": BLOCKS_PER_DAY * config.governance_days,
-        "twap": config.execution == "twap",
-        "wealth_weights": config.opinion_weights == "wealth",
         "moving_price_base": config.moving_price_base
         or MOVING_PRICE_BASE[config.moving_price_variant],
-        "price_per_value": price_per_value,
+        "moving_price_cap": 1.0 if config.moving_price_clipped else np.inf,
+    }
+
+
+def halves(config: Config) -> bool:
+    """Whether emission halves with issuance."""
+    return not config.is_drawn if config.halving is None else config.halving
+
+
+def root_gate(config: Config) -> str:
+    """`chain` or `open`: a drawn slice of a few subnets would shut the chain's gate."""
+    if config.root_gate is None and config.is_drawn:
+        return "open"
+    return config.era_part("root_gate")
+
+
+def entry_lock(config: Config) -> float:
+    """Last lock paid before genesis, TAO."""
+    if config.entry_lock_tao is not None:
+        return config.entry_lock_tao
+    return _LOCK_OF_DRAWN_TAO if config.is_drawn else _LOCK_OF_SNAPSHOTS_TAO
+
+
+def _technology(config: Config) -> dict[str, float]:
+    social = discount_per_day(config.social_discount_per_year)
+    builder = discount_per_day(config.builder_discount_per_year)
+    # where episodes end by chance, the chance is the social discount
+    ends = social if config.horizon == "geometric" else 1.0
+    cost = config.cost_weight
+    return {
+        "short_decay": decay_per_day(config.short_half_life_days),
+        "knowledge_decay": decay_per_day(config.knowledge_half_life_days),
+        "influence_decay": decay_per_day(config.influence_half_life_days),
+        "stage_rate": _stage_rate(config),
+        "influence_share": config.influence_share if config.influence else 0.0,
+        "cost_weight": (1.0 if config.finance else 0.0) if cost is None else cost,
+        "welfare_log_discount": np.log(social / ends),
+        "payoff_log_discount": np.log(builder / ends),
+    }
+
+
+def _stage_rate(config: Config) -> float:
+    return config.delay_stages / config.delay_days if config.delay_days > 0.0 else 1.0
+
+
+def _stakers(config: Config) -> dict[str, float]:
+    opinion = 2.0 ** (-1.0 / config.opinion_noise_half_life_days)
+    discount = discount_per_day(config.valuer_discount_per_year)
+    multiple = config.genesis_multiple
+    return {
+        "twap": config.execution == "twap",
+        "wealth_weights": config.opinion_weights == "wealth",
+        "worth_of_short": capitalisation(discount, decay_per_day(config.short_half_life_days)),
+        "worth_of_knowledge": capitalisation(
+            discount, decay_per_day(config.knowledge_half_life_days)
+        ),
+        "stage_discount": stage_discount(discount, _stage_rate(config)),
+        "price_of_capital": price_of_capital(config, multiple) if multiple else 0.0,
         "opinion_persistence": opinion,
         "opinion_innovation_sd": config.opinion_noise_sd * (1.0 - opinion**2) ** 0.5,
-        "value_persistence": value,
-        "value_innovation_sd": config.value_log_sd * (1.0 - value**2) ** 0.5,
     }
-    record = np.zeros((), PARAMETERS_DTYPE)
-    for name in Parameters._fields:
-        record[name] = derived[name] if name in derived else config.era_part(name)
-    return record

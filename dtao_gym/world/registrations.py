@@ -5,6 +5,7 @@ The rules are those of `protocol/lifecycle.py`. Lock and first treasury are paid
 
 import numpy as np
 
+from dtao_gym.economy.technology import ability
 from dtao_gym.numerics import exp, rule
 from dtao_gym.protocol.coinbase import DIRECT
 from dtao_gym.protocol.institutions import PRUNE_KEYS
@@ -23,6 +24,7 @@ from dtao_gym.protocol.lifecycle import (
 )
 from dtao_gym.protocol.pool import spot_price
 from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.production import note_values
 from dtao_gym.world.shocks import ENTRY, PRUNE, normal, philox, uniform
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
@@ -78,7 +80,7 @@ def register(block, scratch, at, world, learners, parameters):
     key, episode, day = world.world_key, world.episode, world.day
     word = philox(key, episode, 0, day, 0, ENTRY)[0]
     for k in range(arrivals_of_day(word, p.arrivals_per_day * n)):
-        worth, value, _, _ = philox(key, episode, 1 + k, day, 0, ENTRY)
+        worth, kind, _, _ = philox(key, episode, 1 + k, day, 0, ENTRY)
         cost = registration_cost(world, parameters)
         if p.entry_value_tao * exp(p.entry_value_sd * normal(worth)) < cost:
             continue
@@ -87,9 +89,12 @@ def register(block, scratch, at, world, learners, parameters):
         slot = _slot_for_newcomer(block, scratch, world, parameters)
         if slot < 0:
             continue
+        salvaged = p.salvage * subnet_rows(block).knowledge[slot]
         if subnet_rows(block).registered_block[slot] >= 0.0:
             dissolve(block, at, world, learners, parameters, slot)
-        found(block, at, world, parameters, slot, cost, normal(value))
+        clear(block, slot)  # opinions of empty slots move as well
+        found(block, at, world, parameters, slot, cost, normal(kind), salvaged)
+        note_values(block, at, parameters)
 
 
 @rule
@@ -156,17 +161,19 @@ def dissolve(block, at, world, learners, parameters, slot):
     world.burned -= refund
     world.outside += refund + s.treasury[slot]
     world.dissolutions += 1
-    clear(block, slot)
+    s.owner_number[slot] += 1.0
 
 
 @rule
 def clear(block, slot):
-    """Empty a slot; it keeps its key of random numbers."""
+    """Empty a slot; it keeps its key of random numbers, and what is counted since genesis."""
     s = subnet_rows(block)
-    stream = s.stream_id[slot]
+    stream, owner, consumed = s.stream_id[slot], s.owner_number[slot], s.consumed[slot]
+    payoff = s.first_owner_payoff[slot]
     for row in range(block.shape[0]):
         block[row, slot] = 0.0
-    s.stream_id[slot] = stream
+    s.stream_id[slot], s.owner_number[slot], s.consumed[slot] = stream, owner, consumed
+    s.first_owner_payoff[slot] = payoff
     s.registered_block[slot] = EMPTY
     s.start_block[slot] = NEVER
     s.pool_tao_weight[slot] = 0.5
@@ -175,8 +182,8 @@ def clear(block, slot):
 
 
 @rule
-def found(block, at, world, parameters, slot, cost, value):
-    """A new subnet in an empty slot; `value` is a standard normal number."""
+def found(block, at, world, parameters, slot, cost, kind, salvaged):
+    """A new subnet in a cleared slot; `kind` is a standard normal number, `salvaged` the knowledge found there."""
     p = parameters_of(parameters)
     s = subnet_rows(block)
     world.outside -= cost + p.initial_treasury_tao
@@ -198,13 +205,16 @@ def found(block, at, world, parameters, slot, cost, value):
     s.start_block[slot] = world.block + BLOCKS_PER_DAY * p.start_delay_days
     s.emission_enabled[slot] = p.entrants_enabled
     s.treasury[slot] = p.initial_treasury_tao
-    s.opinion[slot] = 0.0  # those of empty slots move as well
-    s.true_value[slot] = p.entry_true_value * exp(p.entry_price_sd * value)
-    s.value_anchor[slot] = s.true_value[slot]
+    s.ability[slot] = ability(p.type_sd, kind)
+    s.knowledge[slot] = salvaged
+    s.spend_rate[slot] = p.spend_rate
+    s.research_share[slot] = p.research_share
+    s.influence_share[slot] = p.influence_share
+    s.owner_sale_fraction[slot] = p.owner_sale_fraction
     for k in range(at.price_days):
         block[at.price_history + k, slot] = s.spot_price[slot]
     for k in range(at.signal_days):
-        block[at.signal_history + k, slot] = s.true_value[slot]
+        block[at.signal_history + k, slot] = salvaged
     world.last_lock = cost
     world.last_lock_block = world.block
     world.registrations += 1

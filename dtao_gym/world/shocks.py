@@ -11,9 +11,9 @@ import numpy as np
 
 from dtao_gym.numerics import inlined_rule, log, multiply_high, rule
 
-ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, VALUES = range(7)
-"""Purposes: value, opinion and signal of a day; the order of trades in a span; genesis; a scripted action;
-founders; the lottery of pruning; values at genesis."""
+ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, TYPES, FAVOURITES, END = range(9)
+"""Purposes: luck, opinion and signal of a day; the order of trades in a span; a market at genesis; a scripted
+action; founders; the lottery of pruning; types and values at genesis; favourites of voters; the end of an episode."""
 
 EVALUATION_BIT = 1 << 63
 """Set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""

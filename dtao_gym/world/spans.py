@@ -36,7 +36,7 @@ from dtao_gym.protocol.coinbase import (
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import sellable_alpha, spot_price
-from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.parameters import ALPHA_PAY, DIRECT_PAY, parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 from dtao_gym.world.trades import sell_rows
 
@@ -75,12 +75,14 @@ def all_root(world, learners):
 
 
 @composed
-def _mint_stage(s, t, blocks, block_emission, root_weighted_tao, p, destroyed, sells, weights):
+def _mint_stage(
+    s, t, blocks, block_emission, paid_emission, root_weighted_tao, p, destroyed, sells, weights
+):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         span = coinbase_span(
             blocks,
-            block_emission * s.emission_share[i],
+            paid_emission * s.emission_share[i],
             block_emission,
             s.alpha_emission[i],
             s.tao_reserve[i],
@@ -136,11 +138,11 @@ def _moving_price_stage(s, blocks, block, p, weights):
         # the decay of the day's middle, corrected for the age of this span to second order
         drift = blocks * (rate - s.moving_rate[i]) / (1.0 - s.moving_rate[i])
         decay = s.moving_decay[i] * (1.0 - drift + 0.5 * drift * drift)
-        s.moving_price[i] = next_moving_price(s.moving_price[i], price, decay)
+        s.moving_price[i] = next_moving_price(s.moving_price[i], price, decay, p.moving_price_cap)
 
 
 @composed
-def _insiders_share_stage(s, t, blocks, p, kept_part):
+def _insiders_share_stage(s, t, blocks, p, kept_part, owner_part):
     for i in range(s.tao_reserve.size):
         out = blocks * s.alpha_emission[i]
         owner, miners, validators, _ = split_alpha_out(out, p.owner_cut, 0.0)
@@ -152,7 +154,8 @@ def _insiders_share_stage(s, t, blocks, p, kept_part):
         gain = dividend / staked if staked > 0.0 else 0.0
         take += kept_part * t.root_alpha[i] * p.validator_take
         unclaimed = 0.0 if staked > 0.0 else dividend
-        s.owner_alpha[i] = s.owner_alpha[i] * (1.0 + gain) + owner
+        # an owner who is paid in TAO gets no alpha: it is recycled
+        s.owner_alpha[i] = s.owner_alpha[i] * (1.0 + gain) + owner * owner_part
         s.miner_alpha[i] += miners
         s.validator_alpha[i] = s.validator_alpha[i] * (1.0 + gain) + take + unclaimed
         t.gain[i] = gain
@@ -168,7 +171,7 @@ def _stakers_share_stage(s, t, root_part):
 
 
 @composed
-def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
+def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part, owner_recycled):
     """Bought alpha is destroyed or kept; root's alpha is kept as claims, or was up for sale, or is recycled.
 
     What was up for sale and was not sold stays outstanding and belongs to nobody.
@@ -177,7 +180,7 @@ def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part):
         minted = blocks * s.alpha_emission[i]
         kept = t.alpha_bought[i] * (1.0 - destroyed)
         unsold = sold_part * (t.root_alpha[i] - t.sold[i])
-        left = t.root_alpha[i] * (1.0 - kept_part) - unsold
+        left = t.root_alpha[i] * (1.0 - kept_part) - unsold + owner_recycled * minted
         s.protocol_alpha[i] += kept
         s.burned_alpha[i] += unsold
         s.alpha_minted[i] += t.injected[i] + minted
@@ -307,16 +310,16 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
 
 
 @rule
-def pay_directly(block, scratch, world, parameters, blocks):
+def pay_directly(block, scratch, world, parameters, blocks, paid_emission):
     """Before there were pools: owners and miners are paid the block's TAO; returns what all stake earns."""
     p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     for i in range(t.sold.size):
-        tao = blocks * world.block_emission * s.emission_share[i]
+        tao = blocks * paid_emission * s.emission_share[i]
         owner, miners, validators, _ = split_alpha_out(tao, p.owner_cut, 0.0)
-        s.treasury[i] += owner * p.reinvest_share
+        s.income[i] += owner
         s.stake_yield[i] = 0.0
-        t.proceeds[i] = miners + owner * (1.0 - p.reinvest_share)
+        t.proceeds[i] = miners
         t.gain[i] = validators
         t.root_alpha[i] = 0.0
     world.outside += row_sum(t.proceeds)
@@ -325,7 +328,7 @@ def pay_directly(block, scratch, world, parameters, blocks):
 
 @inlined_rule
 def mint_into_pools(
-    block, scratch, at, world, learners, parameters, blocks, weights, root, root_open
+    block, scratch, at, world, learners, parameters, blocks, paid_emission, weights, root, root_open
 ):
     """Minting, injection, dividends and moving prices; returns root's TAO, and TAO that pools could not take."""
     p = parameters_of(parameters)
@@ -340,8 +343,23 @@ def mint_into_pools(
         for i in range(t.open_tao.size):
             t.open_tao[i] = s.tao_reserve[i]
             t.open_alpha[i] = s.alpha_reserve[i]
+    owner_part = 1.0 if p.payment == ALPHA_PAY else 0.0
+    if p.payment == DIRECT_PAY:
+        owner_tao = p.owner_cut * paid_emission
+        for i in range(t.open_tao.size):
+            s.income[i] += blocks * owner_tao * s.emission_share[i]
+        paid_emission -= owner_tao
     _mint_stage(
-        s, t, blocks, world.block_emission, p.tao_weight * root, p, destroyed, sells, weights
+        s,
+        t,
+        blocks,
+        world.block_emission,
+        paid_emission,
+        p.tao_weight * root,
+        p,
+        destroyed,
+        sells,
+        weights,
     )
     root_tao = 0.0
     if sells > 0.0:
@@ -349,9 +367,9 @@ def mint_into_pools(
         root_tao = _sell_root(s, t, p, 0.5 * (blocks - 1.0) / blocks, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
-    _insiders_share_stage(s, t, blocks, p, keeps)
+    _insiders_share_stage(s, t, blocks, p, keeps, owner_part)
     _stakers_share_stage(s, t, keeps * (1.0 - p.validator_take) * scripted_share)
-    _mint_ledger_stage(s, t, blocks, destroyed, keeps, sells)
+    _mint_ledger_stage(s, t, blocks, destroyed, keeps, sells, p.owner_cut * (1.0 - owner_part))
     _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
     return root_tao, row_sum(t.unused_tao)
 
@@ -365,14 +383,34 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     _flow_stage(s, blocks, flow_ema_decay(p.flow_ema_base, blocks))
     rest_share = share_out(block, scratch, at, world, parameters, root, blocks)
     root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
+    granted_part = 0.0
+    if p.milestone_grant_tao > 0.0 and world.block_emission > 0.0:
+        due = row_sum(s.grant_due)
+        granted_part = min(due / (BLOCKS_PER_DAY * world.block_emission), 1.0)
+    paid_emission = world.block_emission * (1.0 - granted_part)
     if p.injection == DIRECT:
-        root_tao, unused = pay_directly(block, scratch, world, parameters, blocks), 0.0
+        root_tao = pay_directly(block, scratch, world, parameters, blocks, paid_emission)
+        unused = 0.0
     else:
         root_tao, unused = mint_into_pools(
-            block, scratch, at, world, learners, parameters, blocks, weights, root, root_open
+            block,
+            scratch,
+            at,
+            world,
+            learners,
+            parameters,
+            blocks,
+            paid_emission,
+            weights,
+            root,
+            root_open,
         )
     _flow_mark_stage(s)
-    minted = blocks * world.block_emission
+    granted = blocks * world.block_emission * granted_part
+    world.granted += granted
+    world.minted += granted
+    world.chain_issuance += granted
+    minted = blocks * world.block_emission - granted
     unclaimed = 1.0 - rest_share - row_sum(s.emission_share)
     unused += minted * unclaimed if unclaimed > ROUNDING else 0.0
     world.minted += minted

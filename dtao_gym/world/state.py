@@ -88,12 +88,40 @@ class Subnets(NamedTuple):
     """Weight of one block's price in the moving price, at the middle of the day."""
     moving_decay: Row
     """Weight of the old moving price after one span, at the middle of the day."""
+    ability: Row
+    """Of the builder, who is the owner: factor on what its spending makes, mean one."""
+    short_stock: Row
+    """Value of short-term work, TAO a day."""
+    knowledge: Row
+    """Value of research that has arrived, TAO a day."""
+    influence_stock: Row
+    """What influence adds to the signal, TAO a day."""
+    spend_rate: Row
+    """Part of the treasury that the owner spends in a day; a decision, as the next three."""
+    research_share: Row
+    """Research over research and short-term work."""
+    influence_share: Row
+    """Influence over the budget."""
+    owner_sale_fraction: Row
+    """Part of the day's alpha that the owner sells."""
     treasury: Row
     """The owner's TAO."""
+    budget: Row
+    """What the owner spends today, TAO."""
+    income: Row
+    """What the owner was paid today, TAO."""
+    grant_due: Row
+    """Grants for knowledge that arrived today, TAO, paid tomorrow."""
+    consumed: Row
+    """What the slot's owners have consumed since genesis, TAO."""
+    owner_number: Row
+    """Owners that the slot has had before the present one."""
+    first_owner_payoff: Row
+    """Consumption of the slot's first owner, TAO, discounted where the horizon is fixed."""
+    informed_value: Row
+    """What the informed think all of the subnet's stocks are worth, TAO."""
     true_value: Row
     """What users get from the subnet, TAO a day."""
-    value_anchor: Row
-    """Level that the true value reverts to, TAO a day."""
     opinion: Row
     """Error of opinion of uninformed stakers, in logs."""
     target_price: Row
@@ -145,6 +173,7 @@ WORLD_DTYPE = np.dtype(
         ("day", np.int64),
         ("block", np.float64),
         ("genesis_block", np.float64),
+        ("last_day", np.int64),  # the world stands still from then on
         ("equal_weights", np.bool_),  # whether every pool has had weight 1/2 since genesis
         ("rule_error", np.int64),  # what was wrong with the shares of a user's rule, 0: nothing
         # registrations
@@ -181,14 +210,22 @@ WORLD_DTYPE = np.dtype(
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
         # what is known at the end of a day
         ("informed_weight", np.float64),
+        ("granted", np.float64),  # TAO of the day
         ("gate_bar", np.float64),  # demand share at which the gate lets half through
         ("moving_price_sum", np.float64),
         ("price_sum", np.float64),  # spot prices of the simulated subnets
         ("emission_hhi", np.float64),  # sum of squared emission shares of the simulated subnets
-        ("welfare", np.float64),  # sum of true values, TAO a day
+        ("welfare", np.float64),  # sum of true values less costs, TAO a day
         ("root_yield", np.float64),  # TAO per TAO and day, at the last span
         ("revenue_paid", np.float64),  # TAO of the day
         ("revenue_rationed", np.float64),  # TAO of the day that `outside` could not pay
+        # sums over the days since genesis, TAO; the first four discounted where the horizon is fixed
+        ("welfare_sum", np.float64),
+        ("research_sum", np.float64),
+        ("work_sum", np.float64),  # research and short-term work
+        ("influence_sum", np.float64),
+        ("informed_value_sum", np.float64),
+        ("plain_value_sum", np.float64),  # short-term value and knowledge
     ]
 )
 
@@ -219,7 +256,7 @@ class Layout:
     n_learners: int = 1
     price_days: int = 20
     signal_days: int = 8
-    pipeline_stages: int = 0
+    pipeline_stages: int = 3
     n_validators: int = 0
 
     @property
@@ -253,6 +290,8 @@ class Offsets(NamedTuple):
     price_days: int
     signal_history: int
     signal_days: int
+    pipeline: int
+    pipeline_stages: int
     n_validators: int
 
 
@@ -267,6 +306,8 @@ def offsets(layout: Layout) -> Offsets:
         layout.price_days,
         at["signal_history"],
         layout.signal_days,
+        at["pipeline"],
+        layout.pipeline_stages,
         layout.n_validators,
     )
 

@@ -7,7 +7,7 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 from dtao_gym.numerics import composed, inlined_rule, row_sum, rule
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
-from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.parameters import ALPHA_PAY, parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
 
@@ -51,10 +51,10 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
     owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
-    owner_part *= p.owner_sale_fraction
+    owner_part *= 1.0 if p.payment == ALPHA_PAY else 0.0
     miner_part *= p.miner_sale_fraction
     for i in range(t.sold.size):
-        t.sold[i] = s.alpha_emission[i] * (owner_part + miner_part)
+        t.sold[i] = s.alpha_emission[i] * (owner_part * s.owner_sale_fraction[i] + miner_part)
         t.sold[i] += t.take[i] * p.validator_sale_fraction
     sell_rows(s, t, weights, p.pool_fee, p.min_reserve)
     _insiders_ledger(s, t, p, owner_part, miner_part)
@@ -64,17 +64,17 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
 
 @composed
 def _insiders_ledger(s, t, p, owner_part, miner_part):
-    """Book a sale; the owner's reinvested part of the proceeds goes to the treasury, the rest is left to `outside`."""
+    """Book a sale; the owner's part of the proceeds is its income, the rest is left to `outside`."""
     for i in range(t.sold.size):
         done = 1.0 if t.sold[i] > 0.0 else 0.0
-        owner = s.alpha_emission[i] * owner_part * done
+        owner = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] * done
         s.owner_alpha[i] -= owner
         s.miner_alpha[i] -= s.alpha_emission[i] * miner_part * done
         s.validator_alpha[i] -= t.take[i] * p.validator_sale_fraction * done
         s.alpha_outstanding[i] -= t.sold[i]
-        invested = t.proceeds[i] * (owner * p.reinvest_share) / max(t.sold[i], 1e-300)
-        s.treasury[i] += invested
-        t.proceeds[i] -= invested
+        earned = t.proceeds[i] * owner / max(t.sold[i], 1e-300)
+        s.income[i] += earned
+        t.proceeds[i] -= earned
 
 
 @inlined_rule
@@ -131,7 +131,7 @@ def _pay_scripted_root(world, amount):
 
 
 @composed
-def _wish_stage(s, t, speed, pool_limit, weights):
+def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else weights[i]
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
@@ -140,7 +140,8 @@ def _wish_stage(s, t, speed, pool_limit, weights):
         )
         t.spent[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
         wanted = min(speed * alpha_in, pool_limit * s.alpha_reserve[i])
-        t.sold[i] = min(wanted, s.informed_alpha[i] + s.uninformed_alpha[i])
+        held = s.informed_alpha[i] + s.uninformed_alpha[i]
+        t.sold[i] = wanted if short_sales else min(wanted, held)
 
 
 @composed
@@ -175,7 +176,7 @@ def _populations_ledger(s, t, informed_purse):
     """Buys go to the populations by purse, sales by holding; `t.bought` becomes the TAO that the informed gain."""
     for i in range(t.sold.size):
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
-        part = s.informed_alpha[i] / max(held, 1e-300)
+        part = s.informed_alpha[i] / held if held > 0.0 else informed_purse
         s.informed_alpha[i] += t.bought[i] * informed_purse - t.sold[i] * part
         s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed_purse) - t.sold[i] * (1.0 - part)
         s.alpha_outstanding[i] += t.bought[i] - t.sold[i]
@@ -189,13 +190,16 @@ def scripted_stakers_trade(
     """The two populations trade a part of the way to the market target, within purses and holdings."""
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
-    _wish_stage(s, t, speed, pool_limit, weights)
+    _wish_stage(s, t, speed, pool_limit, p.short_sales == 1, weights)
     wanted = row_sum(t.spent)
     purses = world.purse_informed + world.purse_uninformed
-    scale = min(purse_use * purses / wanted, 1.0) if wanted > 0.0 else 0.0
-    for i in range(t.spent.size):
-        t.spent[i] *= scale
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
+    if p.short_sales == 1:
+        informed = world.informed_weight
+    else:
+        scale = min(purse_use * purses / wanted, 1.0) if wanted > 0.0 else 0.0
+        for i in range(t.spent.size):
+            t.spent[i] *= scale
     _trade_rows(s, t, weights, p.pool_fee, p.min_reserve)
     _populations_ledger(s, t, informed)
     gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(t.bought)

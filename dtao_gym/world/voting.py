@@ -1,13 +1,18 @@
 """Scripted validators of the root network: what they vote for, and the epoch that counts the votes."""
 
-from dtao_gym.numerics import exp, inlined_rule, rule
-from dtao_gym.protocol.allocation import power
+import numpy as np
+
+from dtao_gym.economy.technology import contributed_value
+from dtao_gym.numerics import exp, inlined_rule, power, rule
 from dtao_gym.protocol.root_vote import root_epoch
 from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.shocks import FAVOURITES, philox, uniform
 from dtao_gym.world.state import subnet_rows
 
 N_COUNTS = 4
 """Rows of a ballot sheet before the votes: rank, trust, consensus, share."""
+N_LARGEST = 5
+"""Validators that may have favourites."""
 
 
 @inlined_rule
@@ -29,11 +34,36 @@ def _add_vote(vote, scores, n_subnets, vote_power, vote_cut, part):
 
 
 @rule
-def vote(block, scratch, ballot, validators, signal, parameters):
+def _favour(row, scratch, s, world, validator, n_subnets, parameters):
+    """Move a part of a vote to favourites, drawn once an episode: the shared set, or the validator's own."""
+    p = parameters_of(parameters)
+    key, episode = world.world_key, world.episode
+    word = philox(key, episode, validator, 0, 0, FAVOURITES)[0]
+    drawn_by = 0 if uniform(word) < p.collusion else 1 + validator
+    for i in range(s.vote_share.size):
+        stream = np.uint64(s.stream_id[i])
+        number = uniform(philox(key, episode, drawn_by, 1, stream, FAVOURITES)[0])
+        scratch[0, i] = number if s.registered_block[i] >= 0.0 else 2.0
+    wanted = max(np.floor(p.favourites * n_subnets + 0.5), 1.0)
+    given = 0.0
+    for i in range(s.vote_share.size):
+        given += row[1 + i]
+        row[1 + i] *= 1.0 - p.favourite_share
+    for i in range(s.vote_share.size):
+        before = 0.0
+        for j in range(s.vote_share.size):
+            before += 1.0 if scratch[0, j] < scratch[0, i] else 0.0
+        if before < wanted and scratch[0, i] < 2.0:
+            row[1 + i] += p.favourite_share * given / min(wanted, n_subnets)
+
+
+@rule
+def vote(block, scratch, ballot, world, validators, signal, parameters):
     """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
 
-    The informed part of a vote reads true value, the rest the public signal with the day's error of opinion:
-    the same readers as among stakers. `ballot`: (4 + validators, 1 + subnets), working space.
+    The informed part of a vote reads what a subnet contributes, spillovers included, the rest the public signal
+    with the day's error of opinion: the same readers as among stakers. The five largest validators may give
+    a part of their vote to favourites instead. `ballot`: (4 + validators, 1 + subnets), working space.
     """
     p = parameters_of(parameters)
     s = subnet_rows(block)
@@ -44,7 +74,8 @@ def vote(block, scratch, ballot, validators, signal, parameters):
     for i in range(n):
         taken = s.registered_block[i] >= 0.0
         count += 1.0 if taken else 0.0
-        scratch[0, i] = s.true_value[i] if taken else 0.0
+        spillover = p.voter_spillover_weight * p.spillover
+        scratch[0, i] = contributed_value(s.short_stock[i], s.knowledge[i], spillover)
         scratch[1, i] = signal[i] * exp(s.opinion[i]) if taken else 0.0
     informed = p.informed_share_voters
     _add_vote(shared, scratch[0], count, p.vote_power, p.vote_cut, informed)
@@ -54,6 +85,8 @@ def vote(block, scratch, ballot, validators, signal, parameters):
         row[0] = validators[k].root_share
         for i in range(n):
             row[1 + i] = shared[1 + i] * (1.0 - validators[k].root_share)
+        if k < N_LARGEST and p.favourite_share > 0.0:
+            _favour(row, scratch, s, world, k, count, parameters)
     root_epoch(
         validators.stake,
         ballot[N_COUNTS:],

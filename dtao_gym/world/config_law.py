@@ -1,0 +1,207 @@
+"""Parameters of the law: the era's rules and what overrides them, registrations, votes."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from dtao_gym.protocol.allocation import ALLOCATIONS, FLOW_EMA_BASE
+from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS, TAO_WEIGHT
+from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS
+from dtao_gym.protocol.lifecycle import SEEDINGS
+from dtao_gym.protocol.pool import MAX_FEE
+from dtao_gym.protocol.root_vote import (
+    CONSENSUS_MIDPOINT,
+    CONSENSUS_SLOPE,
+    MAX_ROOT_VALIDATORS,
+    VALIDATOR_TOP5,
+)
+
+CUT_OF_65535 = 11796 / 65535
+"""Owner cut and largest validator take, as the chain stores them (about 18 %)."""
+
+
+def rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
+    """A field from 0 to 1, or within narrower bounds."""
+    return Field(default, description=description, ge=ge, le=le)
+
+
+class Law(BaseModel):
+    """What the chain does. Rates are per day unless the name says otherwise; amounts are TAO."""
+
+    # the institution: None takes the era's
+    era: str = Field(
+        "price_burn", description="Rules of the chain: " + ", ".join(sorted(ERAS)) + "."
+    )
+    allocation: str | None = Field(
+        None,
+        description="Emission shares: "
+        + ", ".join(ALLOCATIONS)
+        + "; or a rule of your own, by name or import path (package.module:function).",
+    )
+    injection: str | None = Field(
+        None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + "."
+    )
+    chain_bought: str | None = Field(
+        None, description="Alpha that the chain buys: " + ", ".join(CHAIN_BOUGHT) + "."
+    )
+    root_dividend: str | None = Field(
+        None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + "."
+    )
+    root_gate: Literal["chain", "open"] | None = Field(
+        None,
+        description="Root is paid only while moving prices sum to more than 1 (chain), or always.",
+    )
+    pool_fee: float | None = Field(
+        None, ge=0.0, le=MAX_FEE, description="Fee on the input of a swap."
+    )
+    flat_fee_tao: float | None = Field(
+        None, ge=0.0, le=0.01, description="Fee of an operation, kept in the pool."
+    )
+    min_order_tao: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Smallest order of a learner, unless it sells a whole position.",
+    )
+    min_reserve: float | None = Field(
+        None, gt=0.0, le=1.0, description="Smallest reserve of TAO or alpha that a swap may leave."
+    )
+    moving_price_variant: Literal["fast", "slow"] = Field(
+        "fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6."
+    )
+    moving_price_base: float | None = Field(
+        None,
+        ge=3e-6,
+        le=1e-3,
+        description="Weight of one block at full age; overrides the variant.",
+    )
+    moving_price_clipped: bool = Field(
+        True, description="Prices above 1 TAO count as 1 in the moving price, as on the chain."
+    )
+    moving_price_halving_blocks: float = Field(
+        201_600.0,
+        ge=0.0,
+        le=400_000.0,
+        description="Age at which a subnet's moving price has half its full speed; 0: no age factor.",
+    )
+    share_exponent: float = Field(
+        1.0, ge=0.5, le=2.0, description="Exponent of the moving price in the price rules."
+    )
+    gate_bar: float | None = Field(
+        None, gt=0.0, le=0.1, description="Bar of the gate, a share; None: from the quantile."
+    )
+    gate_quantile: float = Field(
+        0.75, ge=0.5, le=0.9, description="Part of all demand that lies at or above the bar."
+    )
+    flow_ema_base: float = Field(
+        FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
+    )
+    flow_cutoff: float = Field(
+        0.0, description="Average flow below which a subnet gets nothing, TAO per block."
+    )
+    norm_exponent: float = Field(
+        1.0, ge=0.25, le=4.0, description="Exponent of the flow in the flow rules."
+    )
+    tao_weight: float = rate(TAO_WEIGHT, "Weight of root TAO against alpha.")
+    owner_cut: float = rate(CUT_OF_65535, "Owner's part of the alpha minted to participants.")
+    validator_take: float = rate(CUT_OF_65535, "Validators' part of dividends.", le=CUT_OF_65535)
+    halving: bool | None = Field(
+        None,
+        description="Emission halves with issuance; off: it keeps the rate of genesis. None: on, but off in drawn worlds.",
+    )
+    payment: Literal["alpha", "direct", "fee"] = Field(
+        "alpha",
+        description="Owners get their cut in alpha, in TAO taken out of the injection, or fees of users instead.",
+    )
+    milestone_grant_tao: float = Field(
+        0.0,
+        ge=0.0,
+        le=1e5,
+        description="Paid for each unit of knowledge that arrives, off the top of emission.",
+    )
+    disclosure: Literal["none", "knowledge"] = Field(
+        "none", description="What of a subnet's knowledge allocation rules can read."
+    )
+
+    # registrations: None takes the era's
+    pruning: bool | None = Field(
+        None, description="A newcomer to a full market takes the place of the weakest subnet."
+    )
+    prune_key: str | None = Field(
+        None, description="The weakest is the lowest in: " + ", ".join(PRUNE_KEYS) + "."
+    )
+    prune_lottery_sd: float = Field(
+        0.0, ge=0.0, le=2.0, description="Noise upon that key, sd of log."
+    )
+    immunity_days: float = Field(
+        120.0, ge=0.0, le=720.0, description="Age below which no subnet is removed."
+    )
+    arrivals_per_slot_year: float = Field(
+        0.42, ge=0.0, le=12.0, description="Founders who consider to register, a year and slot."
+    )
+    entry_value_tao: float = Field(
+        600.0, gt=0.0, le=1e6, description="What a slot is worth to a founder, median."
+    )
+    entry_value_sd: float = Field(0.8, ge=0.0, le=3.0, description="Its sd of log.")
+    entry_lock_tao: float | None = Field(
+        None,
+        ge=0.0,
+        le=1e5,
+        description="Last lock paid before genesis, by the youngest subnet. None: 250, in drawn worlds 500.",
+    )
+    seeding: str | None = Field(
+        None, description="How a new pool is filled: " + ", ".join(SEEDINGS) + "."
+    )
+    min_lock_tao: float | None = Field(None, ge=0.1, le=1e4, description="Smallest lock cost.")
+    lock_interval_days: float | None = Field(
+        None, gt=0.0, le=365.0, description="Days in which the lock cost halves, at 1 TAO a block."
+    )
+    start_delay_days: int | None = Field(
+        None, ge=0, le=60, description="Days without emission and staking after a registration."
+    )
+    entrants_enabled: bool | None = Field(
+        None, description="Newcomers get TAO emission at once, not after `governance_days`."
+    )
+    governance_days: float = Field(
+        30.0,
+        ge=0.0,
+        le=3650.0,
+        description="Age at which governance enables a newcomer's emission.",
+    )
+    dilution_reference_alpha: float = Field(
+        2e6, ge=1e5, le=2e7, description="Alpha issuance at which a newcomer's target is undiluted."
+    )
+
+    # votes
+    root_validators: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_ROOT_VALIDATORS,
+        description="Voters of the root network; None: 64 under root_vote, else 0.",
+    )
+    validator_top5: tuple[float, float, float, float, float] = Field(
+        VALIDATOR_TOP5,
+        description="Stake shares of the five largest validators; the others follow Zipf's law.",
+    )
+    informed_share_voters: float = rate(0.3, "Informed part of every vote.")
+    voter_spillover_weight: float = rate(
+        1.0, "Part of its use to other subnets for which informed voters credit knowledge."
+    )
+    vote_power: float = Field(1.0, ge=0.5, le=3.0, description="Exponent of the score in a vote.")
+    vote_cut: float = rate(0.0, "A vote gives nothing below this part of the mean score.")
+    root_column_share: float = rate(
+        0.0, "Part of every vote for root itself, which is not paid to anybody.", le=0.99
+    )
+    consensus_midpoint: float = rate(CONSENSUS_MIDPOINT, "Trust at which consensus is one half.")
+    consensus_slope: float = Field(
+        CONSENSUS_SLOPE, ge=0.0, le=100.0, description="Slope of consensus."
+    )
+    favourite_share: float = rate(
+        0.0, "Part of their vote that the five largest validators give to favourites."
+    )
+    favourites: float = Field(
+        0.25, gt=0.0, le=1.0, description="Favourites, as part of the subnets."
+    )
+    collusion: float = rate(
+        0.5, "Chance that one of the five has the favourites that they share, not its own."
+    )

@@ -1,0 +1,174 @@
+"""Parameters of people: what builders can make, what they do, money, and what stakers think."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from dtao_gym.world.config_law import rate
+
+LONG = 1e9
+"""Days of a half-life that stands for no decay at all."""
+
+
+class People(BaseModel):
+    """What people do. Rates are per day unless the name says otherwise; amounts are TAO."""
+
+    # technology: value is in TAO a day
+    short_productivity: float = Field(
+        0.1, gt=0.0, le=10.0, description="Value of short-term work per (TAO a day)**curvature."
+    )
+    research_productivity: float = Field(
+        0.007476904609, gt=0.0, le=10.0, description="Knowledge from research, likewise."
+    )
+    curvature: float = Field(
+        0.5, ge=0.3, le=0.8, description="Exponent of spending in what it makes."
+    )
+    short_half_life_days: float = Field(
+        30.0, ge=7.0, le=LONG, description="Half-life of short-term value."
+    )
+    knowledge_half_life_days: float = Field(
+        720.0, ge=7.0, le=LONG, description="Half-life of knowledge."
+    )
+    delay_days: float = Field(
+        180.0,
+        ge=0.0,
+        le=720.0,
+        description="Mean days from research to knowledge: 0, or at least delay_stages.",
+    )
+    delay_stages: int = Field(3, ge=1, le=12, description="Stages of the pipeline between.")
+    research_luck_sd: float = Field(
+        0.8, ge=0.0, le=1.5, description="Luck of arriving knowledge, sd of log."
+    )
+    success_probability: float = Field(
+        1.0, ge=0.05, le=1.0, description="Chance that arriving knowledge is any good; 1: always."
+    )
+    spillover: float = Field(
+        0.5, ge=0.0, le=2.0, description="Use of knowledge to the other subnets, over own use."
+    )
+    hype: float = Field(
+        0.5, ge=0.0, le=4.0, description="What short-term work shows beyond its use."
+    )
+    influence: bool = Field(False, description="Builders can buy influence.")
+    influence_productivity: float = Field(
+        0.05, ge=0.0, le=0.2, description="Influence per (TAO a day)**curvature."
+    )
+    influence_half_life_days: float = Field(
+        30.0, ge=7.0, le=180.0, description="Half-life of influence."
+    )
+    influence_dissipation: float = rate(
+        0.5, "Part of spending on influence that is a cost to all; the rest is a transfer."
+    )
+    type_sd: float = Field(0.5, ge=0.0, le=1.0, description="Spread of ability, sd of log.")
+    salvage: float = rate(0.5, "Part of a dissolved subnet's knowledge that its heir finds.")
+
+    # builders
+    social_discount_per_year: float = rate(0.20, "Discount of welfare.", ge=0.001, le=0.999)
+    builder_discount_per_year: float = rate(
+        0.20, "Discount of what builders consume.", ge=0.001, le=0.999
+    )
+    finance: bool = Field(
+        True, description="Builders spend out of treasuries; off: a fixed budget from outside."
+    )
+    fixed_budget_tao: float = Field(10.0, ge=0.1, le=1000.0, description="That budget, TAO a day.")
+    initial_treasury_tao: float = Field(
+        150.0, ge=0.0, le=3000.0, description="Treasury of each subnet at the start."
+    )
+    spend_rate: float = rate(1 / 30, "Part of a treasury spent.", le=0.2)
+    reinvest_share: float = rate(
+        0.7, "Part of the owner's income that enters the treasury; the rest is consumed."
+    )
+    research_share: float = rate(
+        0.3, "Research over research and short-term work, of scripted builders."
+    )
+    influence_share: float = rate(0.0, "Influence over the budget, of scripted builders.", le=0.9)
+    owner_sale_fraction: float = rate(1.0, "Part of the owner's daily alpha that is sold.")
+    cost_weight: float | None = Field(
+        None,
+        ge=0.0,
+        le=1.0,
+        description="Weight of spending in welfare; None: 1 with finance, else 0.",
+    )
+    income_factor: float = Field(
+        1.0,
+        ge=0.0,
+        le=100.0,
+        description="Owners' income times this, from or to outside: equal budgets in welfare tables.",
+    )
+    fee_per_value: float = Field(
+        0.3, gt=0.0, le=100.0, description="`fee` pays this part of a subnet's own value."
+    )
+
+    # money
+    revenue_share: float = rate(
+        0.2, "Users pay this part of the value they get, buying alpha that is recycled.", le=0.6
+    )
+    miner_sale_fraction: float = rate(0.57, "Part of the miners' daily alpha that is sold.")
+    validator_sale_fraction: float = rate(0.3, "Part of the validators' daily take that is sold.")
+    root_claim_hazard: float = rate(
+        0.14, "Part of claimable root dividends that is claimed in a day."
+    )
+    root_swap_share: float = rate(
+        1.0, "Part of claims that is sold for TAO; the rest is kept as alpha."
+    )
+    outside_return: float = rate(1 / 30, "Part of the outside account that returns to purses.")
+    outside_initial_tao: float | None = Field(
+        None,
+        ge=0.0,
+        description="Outside account at genesis; None: the balance that would be stationary.",
+    )
+    purse_share: float = rate(0.10, "Liquid part of a population's TAO.", ge=0.02, le=0.5)
+    purse_rebalance: float = rate(
+        1 / 30, "Part of the gap to that share that is closed, purse against root."
+    )
+    max_purse_use: float = rate(0.2, "Largest part of purses spent in a day.")
+    max_trade_of_pool: float = rate(
+        0.25, "Largest trade of scripted stakers in a day, as part of the reserve."
+    )
+    short_sales: bool = Field(
+        False,
+        description="Scripted stakers trade without limit of purse, holding or pool: for closed forms.",
+    )
+    staker_share_of_alpha_out: float = Field(
+        0.6, ge=0.3, le=0.9, description="Stakers' part of alpha outstanding at genesis."
+    )
+
+    # stakers
+    informed_share_stakers: float = rate(0.3, "Informed part of purses and holdings at genesis.")
+    opinion_weights: Literal["fixed", "wealth"] = Field(
+        "fixed", description="Weights of opinions: purse shares of genesis, or of today."
+    )
+    pooled_capitalisation: float = Field(
+        502.69,
+        gt=0.0,
+        le=10_000.0,
+        description="Days of its signal that a subnet is worth to the uninformed.",
+    )
+    genesis_multiple: float | None = Field(
+        None,
+        gt=0.0,
+        le=1e5,
+        description="Price over capitalised payments of users; None: fitted to prices at genesis.",
+    )
+    valuer_discount_per_year: float = rate(
+        0.20, "Discount of those who capitalise a subnet's stocks.", ge=0.001, le=0.999
+    )
+    pipeline_visible: bool = Field(
+        True, description="The informed count research that has not arrived yet."
+    )
+    signal_noise_sd: float = rate(0.1, "Noise of the public signal, sd of log.", le=0.5)
+    signal_lag_days: int = Field(
+        7, ge=0, le=90, description="Age of the public signal when it is read."
+    )
+    opinion_noise_sd: float = rate(0.3, "Error of opinion of the uninformed, sd of log.")
+    opinion_noise_half_life_days: float = Field(
+        20.0, ge=1.0, le=365.0, description="Half-life of that error."
+    )
+    momentum: float = rate(0.1, "Exponent of past price change in the uninformed target.")
+    momentum_lag_days: int = Field(
+        20, ge=1, le=60, description="Days over which that change is taken."
+    )
+    yield_sensitivity: float = rate(
+        0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
+    )
+    trade_speed: float = rate(0.05, "Part of the way to the target that stakers trade.")
+    dilution: bool = Field(True, description="Targets fall as alpha issuance grows.")

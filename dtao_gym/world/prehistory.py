@@ -1,0 +1,274 @@
+"""What was before genesis: the market that a world starts from, and the stocks that its builders have.
+
+A real market tells prices, not stocks. A builder as old as the subnet is supposed, who spent the same every
+day; its stocks, times a factor for each subnet, are those at which stakers would pay today's price. One
+number for all subnets, the multiple, says how much hope prices hold beside today's payments of users.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from dtao_gym.economy.technology import ability, next_stock, output
+from dtao_gym.economy.valuation import value_of_stocks
+from dtao_gym.numerics import compile_kernel, source_fingerprint
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.parameters import parameters, parameters_of, price_of_capital
+from dtao_gym.world.shocks import GENESIS, TYPES, generator, normal, philox
+from dtao_gym.world.snapshot import Snapshot
+
+N_DRAWN = 8
+"""Subnets of a drawn market, where the configuration does not say."""
+ROOT_STAKE_IF_DRAWN_TAO = 5.31e6
+ISSUANCE_IF_DRAWN_TAO = 11.014e6
+YOUNGEST_DAYS = 30
+"""A younger subnet is given the stocks of this age: the first weeks of a builder say nothing of what it is worth."""
+STEADY_STATE_DAYS = 40_000
+
+
+def _build(fingerprint):
+    def profile(records, research_share, budget, stages, table):
+        """Stocks of a builder that starts with nothing, day by day: short-term, knowledge, pipeline."""
+        _ = fingerprint  # part of the cache's key
+        p = parameters_of(records[0])
+        short = output(1.0, p.short_productivity, (1.0 - research_share) * budget, p.curvature)
+        research = output(1.0, p.research_productivity, research_share * budget, p.curvature)
+        for day in range(1, table.shape[0]):
+            table[day, 0] = next_stock(table[day - 1, 0], p.short_decay, short)
+            arriving = research
+            for j in range(2, 2 + stages):
+                leaving = p.stage_rate * table[day - 1, j]
+                table[day, j] = table[day - 1, j] - leaving + arriving
+                arriving = leaving
+            table[day, 1] = next_stock(table[day - 1, 1], p.knowledge_decay, arriving)
+
+    def worths(records, table, worth):
+        """Capital value of rows of stocks, as the informed and as the uninformed see it."""
+        _ = fingerprint
+        p = parameters_of(records[0])
+        for i in range(table.shape[0]):
+            pipeline = 0.0
+            for j in range(2, table.shape[1]):
+                pipeline = (pipeline + table[i, j]) * p.stage_discount
+            pipeline *= p.pipeline_visible
+            short, knowledge = table[i, 0], table[i, 1]
+            worth[i, 0] = value_of_stocks(
+                short, knowledge, pipeline, p.worth_of_short, p.worth_of_knowledge
+            )
+            worth[i, 1] = p.pooled_capitalisation * ((1.0 + p.hype) * short + knowledge)
+
+    def draws(key, episode, streams, numbers):
+        """Two standard normal numbers of each stream: of its builder's type and of its value."""
+        _ = fingerprint
+        for i in range(streams.size):
+            a, b, _, _ = philox(key, episode, 0, 0, np.uint64(streams[i]), TYPES)
+            numbers[i, 0], numbers[i, 1] = normal(a), normal(b)
+
+    def abilities(type_sd, normals, out):
+        """Abilities for standard normal numbers."""
+        _ = fingerprint
+        for i in range(out.size):
+            out[i] = ability(type_sd, normals[i])
+
+    return tuple(map(compile_kernel, (profile, worths, draws, abilities)))
+
+
+_profile_kernel, _worths_kernel, _draws_kernel, _abilities_kernel = _build(source_fingerprint())
+
+
+@functools.lru_cache(maxsize=16)
+def _loaded(genesis: str) -> Snapshot:
+    return Snapshot.from_csv(genesis) if genesis.endswith(".csv") else Snapshot.named(genesis)
+
+
+@functools.lru_cache(maxsize=64)
+def market(config: Config, key: int = 0, episode: int = 0) -> Snapshot:
+    """The market that a world starts from: a snapshot, or drawn by key."""
+    if config.genesis == "drawn":
+        return _drawn(config, key, episode)
+    return _symmetric(config) if config.genesis == "symmetric" else _loaded(config.genesis)
+
+
+def market_size(config: Config) -> int:
+    """Subnets of the market."""
+    if config.is_drawn:
+        return config.n_subnets or N_DRAWN
+    return _loaded(config.genesis).n_subnets
+
+
+def _symmetric(config: Config) -> Snapshot:
+    """All subnets at the medians of mainnet."""
+    low, high = config.genesis_age_days
+    ones = np.ones(market_size(config))
+    return _as_snapshot(
+        config,
+        config.genesis_price_median * ones,
+        config.genesis_pool_median * ones,
+        config.genesis_alpha_out_median * ones,
+        0.5 * (low + high) * ones,
+    )
+
+
+def _drawn(config: Config, key: int, episode: int) -> Snapshot:
+    """Lognormal prices, pools and alpha with the spread and correlation of mainnet, uniform ages."""
+    random = generator(key, episode, GENESIS)
+    price, pool, alpha = random.standard_normal((3, market_size(config)))
+    correlation = config.genesis_pool_correlation
+    pool = correlation * price + np.sqrt(1.0 - correlation**2) * pool
+    return _as_snapshot(
+        config,
+        config.genesis_price_median * np.exp(config.genesis_price_sd * price),
+        config.genesis_pool_median * np.exp(config.genesis_pool_sd * pool),
+        config.genesis_alpha_out_median * np.exp(config.genesis_alpha_out_sd * alpha),
+        random.uniform(*config.genesis_age_days, price.size),
+    )
+
+
+def _as_snapshot(config: Config, price, pool, alpha, age_days) -> Snapshot:
+    block = BLOCKS_PER_DAY * int(np.ceil(config.genesis_age_days[1]))
+    alpha_reserve = pool / price
+    # no alpha has more than 21 million tokens
+    alpha = np.minimum(alpha, 20e6 - np.minimum(alpha_reserve, 19e6))
+    alpha_reserve = np.minimum(alpha_reserve, 19e6)
+    n = price.size
+    return Snapshot(
+        name=config.genesis,
+        date=None,
+        block=block,
+        root_stake_tao=ROOT_STAKE_IF_DRAWN_TAO,
+        chain_issuance_tao=ISSUANCE_IF_DRAWN_TAO,
+        netuid=np.arange(1, n + 1),
+        registered_block=(block - BLOCKS_PER_DAY * age_days).astype(np.int64),
+        tao_reserve=alpha_reserve * price,
+        alpha_reserve=alpha_reserve,
+        alpha_outstanding=alpha,
+        spot_price=price,
+        moving_price=np.minimum(price, 1.0),
+        miner_burned=np.zeros(n),
+        emission_enabled=np.ones(n, bool),
+        user_flow_ema=np.zeros(n),
+        protocol_flow_ema=np.zeros(n),
+    )
+
+
+class Prehistory(NamedTuple):
+    """What prices say of builders; arrays have one entry per subnet of the market."""
+
+    multiple: float
+    """Price over capitalised payments of users."""
+    profile: np.ndarray
+    """Stocks of the supposed builder, (subnets, 2 + stages): short-term, knowledge, pipeline."""
+    log_factor: np.ndarray
+    """Log of what the subnet has over what the supposed builder has; zero where values are drawn."""
+    log_factor_sd: float
+    """Its spread over the market, or that of the draws."""
+
+
+@functools.lru_cache(maxsize=64)
+def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
+    """Stocks of the supposed builder on each subnet, and how today's prices differ from what they are worth."""
+    start = market(config, key, episode)
+    profile = _profiles(config, start)
+    worth = np.empty((len(profile), 2))
+    _worths_kernel(np.atleast_1d(parameters(config)), profile, worth)
+    informed = config.informed_share_stakers
+    log_worth = np.log(informed * worth[:, 0] + (1.0 - informed) * worth[:, 1])
+    drawn = config.genesis_values == "drawn"
+    from_median = drawn or config.genesis == "drawn"
+    if from_median:  # the multiple belongs to the distribution, not to a draw of it
+        level = np.log(config.genesis_price_median) - _mean_log_worth(config, log_worth)
+    else:
+        level = float((np.log(start.spot_price) - log_worth).mean())
+    if config.genesis_multiple is None:
+        hope = np.exp(level + 0.5 * config.type_sd**2)
+        multiple = float(hope / price_of_capital(config, 1.0))
+    else:
+        multiple = config.genesis_multiple
+    worth_in_price = np.log(price_of_capital(config, multiple)) + log_worth
+    if drawn:
+        price = np.full(len(profile), np.log(config.genesis_price_median))
+        return Prehistory(multiple, profile, price - worth_in_price, config.genesis_price_sd)
+    factor = np.log(start.spot_price) - worth_in_price
+    return Prehistory(multiple, profile, factor, float(factor.std()))
+
+
+def _mean_log_worth(config: Config, log_worth: np.ndarray) -> float:
+    """Mean over the ages that a market may have."""
+    if config.genesis != "drawn" or config.genesis_stocks == "steady_state":
+        return float(log_worth.mean())
+    ages = np.arange(*map(int, config.genesis_age_days), 10)
+    table = _table(config, int(config.genesis_age_days[1]))[np.maximum(ages, YOUNGEST_DAYS)]
+    worth = np.empty((len(table), 2))
+    _worths_kernel(np.atleast_1d(parameters(config)), table, worth)
+    informed = config.informed_share_stakers
+    return float(np.log(informed * worth[:, 0] + (1.0 - informed) * worth[:, 1]).mean())
+
+
+def _profiles(config: Config, start: Snapshot) -> np.ndarray:
+    if config.genesis_stocks == "steady_state":
+        return np.repeat(_table(config, STEADY_STATE_DAYS)[-1:], start.n_subnets, axis=0)
+    ages = np.maximum(start.age_blocks // BLOCKS_PER_DAY, YOUNGEST_DAYS)
+    return _table(config, int(ages.max()))[ages]
+
+
+def _table(config: Config, days: int) -> np.ndarray:
+    steady = config.genesis_stocks == "steady_state"
+    share = config.research_share if steady else config.genesis_research_share
+    budget = config.genesis_budget_tao
+    if steady and not config.finance:
+        budget = config.fixed_budget_tao
+    stages = n_stages(config)
+    table = np.zeros((max(days, YOUNGEST_DAYS) + 1, 2 + stages))
+    _profile_kernel(np.atleast_1d(parameters(config)), share, budget, stages, table)
+    return table
+
+
+def n_stages(config: Config) -> int:
+    """Stages of the research pipeline; none without delay."""
+    return config.delay_stages if config.delay_days > 0.0 else 0
+
+
+def builders(
+    config: Config, chosen: np.ndarray, streams: np.ndarray, key: int, episode: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(stocks `(subnets, 2 + stages)`, ability `(subnets,)`) of the chosen subnets' builders at genesis.
+
+    A dear subnet is a better one on average, and types keep their spread: ln a is the part of the log factor
+    that the spread of types explains, and noise.
+    """
+    before = prehistory(config, *(key, episode) if config.genesis == "drawn" else (0, 0))
+    numbers = np.empty((streams.size, 2))
+    _draws_kernel(np.uint64(key), np.uint64(episode), streams.astype(float), numbers)
+    factor, sd = before.log_factor[chosen], config.type_sd
+    if config.genesis_values == "drawn":
+        factor = factor + before.log_factor_sd * numbers[:, 1]
+    spread = before.log_factor_sd**2
+    part = min(1.0, sd**2 / spread) if spread > 0.0 else 0.0
+    normals = numbers[:, 0] * np.sqrt(max(0.0, 1.0 - sd**2 / spread) if spread > 0.0 else 1.0)
+    if sd > 0.0:
+        normals += part * (factor + 0.5 * sd**2) / sd
+    able = np.empty(streams.size)
+    _abilities_kernel(sd, normals, able)
+    return np.exp(factor)[:, None] * before.profile[chosen], able
+
+
+@functools.lru_cache(maxsize=256)
+def parameters_of_world(config: Config) -> np.ndarray:
+    """The record that a world of this configuration runs with, its multiple fitted to prices where none is given."""
+    record = parameters(config)
+    if config.genesis_multiple is None:
+        record["price_of_capital"] = price_of_capital(config, prehistory(config).multiple)
+    return record
+
+
+def check_size(config: Config) -> int:
+    """Number of simulated subnets, or a ConfigError."""
+    available = market_size(config)
+    wanted = config.n_subnets or available
+    if wanted > available:
+        raise ConfigError(
+            f"n_subnets: got {wanted}, allowed are 1 to {available} in {config.genesis}"
+        )
+    return wanted
