@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike
 from dtao_gym.numerics import compile_kernel, source_fingerprint
 from dtao_gym.protocol import allocation
 from dtao_gym.protocol.allocation import ALLOCATIONS, NO_REST, USER_RULE, Market, RuleSettings
+from dtao_gym.protocol.coinbase import TAO_WEIGHT
 from dtao_gym.protocol.coinbase import root_proportion as root_proportion_of
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import FAULTS, FINE, apply_user_rule
 from dtao_gym.protocol.plugins import AllocationRule, RuleError, resolve
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
 
-TAO_WEIGHT = 0.18
 """Weight of a TAO in root against an alpha, mainnet 2026."""
 REFERENCE = "price_burn"
 """The rule that `Comparison.distance` measures from."""
@@ -343,8 +343,7 @@ def compare_rules(
     if not 0.0 <= tao_weight <= 1.0:
         raise RuleError(f"tao_weight is {tao_weight!r}; allowed is 0 to 1")
     if not isinstance(snapshot, Snapshot):
-        by_path = str(snapshot).endswith(".csv")
-        snapshot = Snapshot.from_csv(snapshot) if by_path else Snapshot.named(snapshot)
+        snapshot = Snapshot.load(snapshot)
     columns, tao_per_block = _state(snapshot, tao_weight)
     given = {name for name, value in settings.items() if value is not None}
     inputs: dict[str, Any] = {**columns, **{name: settings[name] for name in given}}

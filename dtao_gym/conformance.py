@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym import conformance_adapters, conformance_lifecycle
+from dtao_gym import command_line, conformance_adapters, conformance_lifecycle
 from dtao_gym.conformance_vectors import Fields, VectorError, is_number
 
 ADAPTERS = conformance_adapters.ADAPTERS | conformance_lifecycle.ADAPTERS
@@ -293,36 +293,33 @@ def show(report: Report) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    try:
-        import rich  # noqa: F401
-        import tyro
-    except ImportError as error:
-        print(f"error: {error}; this needs `pip install dtao-gym[train]`", file=sys.stderr)
-        return 2
+    command_line.require_extra(exit_code=2)
+    import tyro
 
-    @dataclass(frozen=True)
-    class Arguments:
+    def run(
+        paths: tyro.conf.Positional[tuple[Path, ...]] = (),
+        json: tyro.conf.FlagCreatePairsOff[bool] = False,
+    ) -> int:
         """Run chain vectors against the rules of dtao_gym.
 
         Exits with 0 if all pass, 1 if a vector fails, 2 if an input cannot be read.
+
+        Args:
+            paths: Files of vectors (the name is the category), or folders of such files.
+            json: Print the report as JSON instead of a table.
         """
+        report = check_path(paths)
+        if not paths:
+            report.unreadable.append("PATHS: got none, allowed is one or more")
+        if json:
+            print(report.to_json())
+        else:
+            show(report)
+        for line in report.unreadable:
+            print(f"error: {line}", file=sys.stderr)
+        return report.exit_code
 
-        paths: tyro.conf.Positional[tuple[Path, ...]]
-        """Files of vectors (the name is the category), or folders of such files."""
-        json: tyro.conf.FlagCreatePairsOff[bool] = False
-        """Print the report as JSON instead of a table."""
-
-    given = tyro.cli(Arguments, args=arguments, prog="python -m dtao_gym.conformance")
-    report = check_path(given.paths)
-    if not given.paths:
-        report.unreadable.append("PATHS: got none, allowed is one or more")
-    if given.json:
-        print(report.to_json())
-    else:
-        show(report)
-    for line in report.unreadable:
-        print(f"error: {line}", file=sys.stderr)
-    return report.exit_code
+    return command_line.call(run, "dtao_gym.conformance", arguments=arguments)
 
 
 if __name__ == "__main__":

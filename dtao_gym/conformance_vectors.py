@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.protocol.issuance import emission_per_block
 
 RAO = 10**9
@@ -143,44 +144,37 @@ class Fields:
 
 
 class Rules(NamedTuple):
-    """Rules of an era, by the names of `allocation.py` and `coinbase.py`."""
+    """What the vectors of an era are run with, by the names of `institutions.Era`."""
 
     allocation: str
     injection: str
     chain_bought: str
     root_dividend: str
     root_gate: str
-    """`chain` where root's alpha is recycled unless the moving prices sum to more than 1, else `open`."""
     seeding: str
 
 
-_LAUNCH = Rules("price", "alpha_emission", "destroyed", "sold", "open", "minimum")
-_SUBSIDY = _LAUNCH._replace(injection="subsidy")
-_TAO_FLOW = Rules("tao_flow", "block_emission", "destroyed", "claimable", "chain", "minimum")
-_NET_FLOW = _TAO_FLOW._replace(allocation="net_flow", seeding="median_price")
-_HEAD = Rules("price_burn", "root_proportion", "protocol", "claimable", "chain", "median_price")
-RULES = {
-    "pre-dtao": Rules("root_vote", "direct", "destroyed", "tao", "open", "minimum"),
-    "launch": _LAUNCH,
-    "launch_v3": _LAUNCH,
-    "subsidy": _SUBSIDY,
-    "taoflow": _TAO_FLOW,
-    "netflow": _NET_FLOW,
-    "price_rootprop": _HEAD._replace(allocation="price_rootprop"),
-    "head": _HEAD,
-    "price_burn_gate": _HEAD._replace(allocation="price_burn_gate"),
-}
-"""Rules by the era label of a vector."""
+RULES = {name: Rules(*(getattr(era, part) for part in Rules._fields)) for name, era in ERAS.items()}
+"""Rules by the name of an era."""
 
-ALIASES = {
-    "pre_dtao": "pre-dtao",
-    "tao_flow": "taoflow",
-    "net_flow": "netflow",
-    "price_burn": "head",
-    "all": "head",
-    "legacy-subnet": "head",
+LABELS = {
+    "pre-dtao": "pre_dtao",
+    "launch": "launch",
+    "launch_v3": "launch_v3",
+    "subsidy": "subsidy",
+    "taoflow": "tao_flow",
+    "netflow": "net_flow",
+    "price_rootprop": "price_rootprop",
+    "head": "price_burn",
+    "price_burn_gate": "price_burn_gate",
+    "pre_dtao": "pre_dtao",
+    "tao_flow": "tao_flow",
+    "net_flow": "net_flow",
+    "price_burn": "price_burn",
+    "all": "price_burn",
+    "legacy-subnet": "price_burn",
 }
-"""The package's own names of eras, and labels that mean every era."""
+"""Eras by the label of a vector: the vectors' own, the package's names, and two that mean every era."""
 
 _FIRST_SPECS = (
     (425, "head"),
@@ -202,18 +196,18 @@ def rules_of(label: str) -> Rules:
     last = re.split(r"\.\.|/", label.strip())[-1].strip()
     match = re.fullmatch(r"([a-z0-9_-]*?)\s*\(?(?:spec(\d+)(\+|-\d+)?)?\)?", last)
     name, first, more = match.groups() if match else (last, None, None)
-    name, spec = ALIASES.get(name, name), int(first) if first else None
+    spec = int(first) if first else None
     if not name and spec is not None:
         name = "head" if more == "+" else next(era for since, era in _FIRST_SPECS if spec >= since)
-    if name not in RULES:
-        known = ", ".join([*RULES, *ALIASES])
+    if name not in LABELS:
+        known = ", ".join(LABELS)
         raise VectorError(f"era: got {label!r}, known are {known} and versions like spec421-424")
-    rules = RULES[name]
-    if name == "taoflow" and spec is not None and spec < 362:
-        rules = rules._replace(injection="alpha_emission_bought")
-    if name == "netflow" and spec is not None and spec >= 413:
-        rules = rules._replace(chain_bought="protocol")
-    return rules
+    era = LABELS[name]
+    if era == "tao_flow" and spec is not None and spec < 362:
+        return RULES[era]._replace(injection="alpha_emission_bought")
+    if era == "net_flow" and (spec is None or spec < 413):  # kept by the chain since 413
+        return RULES[era]._replace(chain_bought="destroyed")
+    return RULES[era]
 
 
 def tokens(rao: int) -> float:

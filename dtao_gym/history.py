@@ -8,7 +8,6 @@ schedule of your own. Prices are means of a day, as in the data; what the chain'
 """
 
 import csv as csv_files
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
+from dtao_gym import command_line
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.cross_section import observed, observed_volatility
 from dtao_gym.world.history import Record, Schedule, record
@@ -25,7 +25,6 @@ from dtao_gym.world.snapshot import SnapshotError
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 100
 RANGE = (0.05, 0.95)
 REPORT_DATES = tuple(
     date.fromisoformat(text)
@@ -49,7 +48,6 @@ REPORT_DATES = tuple(
     ]
 )
 """Days that are printed, as far as they are played."""
-_EXTRA = "pip install 'dtao-gym[train]'"
 
 
 class Measure(NamedTuple):
@@ -236,11 +234,8 @@ def _progress(days: int) -> Iterator[Any]:
 
 def run() -> None:
     """The command line of `python -m dtao_gym.history`."""
-    try:
-        import tyro
-        from rich.console import Console
-    except ImportError as error:
-        sys.exit(f"error: the command needs {error.name}: {_EXTRA}")
+    command_line.require_extra()
+    import tyro
 
     def main(
         config: Annotated[
@@ -287,12 +282,9 @@ def run() -> None:
             write_csv(played, csv)
         if plot is not None:
             draw(played, plot)
-        print_report(played, Console(width=WIDTH))
+        print_report(played, command_line.console())
 
-    try:
-        tyro.cli(main, prog="python -m dtao_gym.history")
-    except (ConfigError, SnapshotError, OSError) as error:
-        sys.exit(f"error: {error}")
+    command_line.call(main, "dtao_gym.history", (ConfigError, SnapshotError, OSError))
 
 
 def _last_day(until: str | None, schedule: Schedule | None) -> date:

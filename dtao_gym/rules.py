@@ -5,12 +5,12 @@ python -m dtao_gym.rules [SNAPSHOT] [--rules price price_burn my_module:my_rule]
 
 import csv as csv_files
 import json as json_text
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from dtao_gym import command_line
 from dtao_gym.comparison import REFERENCE, Comparison, compare_rules
 from dtao_gym.protocol.plugins import RuleError
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
@@ -18,13 +18,11 @@ from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 100
 RULES_BESIDE = 7
 """More rules than this are printed in several tables."""
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
 )  # fmt: skip
-_EXTRA = "pip install 'dtao-gym[train]'"
 
 
 def ordered(comparison: Comparison) -> np.ndarray:
@@ -228,11 +226,8 @@ def draw(comparison: Comparison, top: int, path: Path) -> None:
 
 def run() -> None:
     """The command line of `python -m dtao_gym.rules`."""
-    try:
-        import tyro
-        from rich.console import Console
-    except ImportError as error:
-        sys.exit(f"error: the command needs {error.name}: {_EXTRA}")
+    command_line.require_extra()
+    import tyro
 
     def main(
         snapshot: tyro.conf.Positional[str] = SNAPSHOT_NAMES[0],
@@ -266,12 +261,9 @@ def run() -> None:
         if json:
             print(json_text.dumps(as_dict(comparison)))
         else:
-            print_report(comparison, top, Console(width=WIDTH))
+            print_report(comparison, top, command_line.console())
 
-    try:
-        tyro.cli(main, prog="python -m dtao_gym.rules")
-    except (RuleError, SnapshotError, OSError) as error:
-        sys.exit(f"error: {error}")
+    command_line.call(main, "dtao_gym.rules", (RuleError, SnapshotError, OSError))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@
 `dtao_gym.world.trace.trace` is the function behind it.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from dtao_gym import command_line
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.snapshot import SnapshotError
 from dtao_gym.world.trace import Trace, trace
@@ -16,7 +16,6 @@ from dtao_gym.world.trace import Trace, trace
 if TYPE_CHECKING:
     from rich.console import Console
 
-WIDTH = 100
 SHOWN = 10
 """Blocks that are printed from each end."""
 COLUMNS = (
@@ -31,7 +30,6 @@ COLUMNS = (
     ("alpha_emission", "alpha\nemission", ".4f"),
     ("alpha_outstanding", "alpha\noutside", ",.1f"),
 )
-_EXTRA = "pip install 'dtao-gym[train]'"
 
 
 def print_trace(traced: Trace, shown: int, console: "Console") -> None:
@@ -53,11 +51,8 @@ def print_trace(traced: Trace, shown: int, console: "Console") -> None:
 
 def run() -> None:
     """The command line of `python -m dtao_gym.trace`."""
-    try:
-        import tyro
-        from rich.console import Console
-    except ImportError as error:
-        sys.exit(f"error: the command needs {error.name}: {_EXTRA}")
+    command_line.require_extra()
+    import tyro
 
     def main(
         netuid: int,
@@ -89,12 +84,9 @@ def run() -> None:
         traced = trace(config, netuid, blocks, **overrides)
         if csv is not None:
             traced.to_csv(csv)
-        print_trace(traced, shown, Console(width=WIDTH))
+        print_trace(traced, shown, command_line.console())
 
-    try:
-        tyro.cli(main, prog="python -m dtao_gym.trace")
-    except (ConfigError, SnapshotError, OSError) as error:
-        sys.exit(f"error: {error}")
+    command_line.call(main, "dtao_gym.trace", (ConfigError, SnapshotError, OSError))
 
 
 if __name__ == "__main__":

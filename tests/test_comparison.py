@@ -1,9 +1,5 @@
 """Emission rules on markets and snapshots: against formulas written out here, and against the chain."""
 
-import csv
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -328,6 +324,22 @@ def test_arrays_replace_those_of_the_snapshot():
         compare_rules(["price_burn"], JUNE, miner_burned=[0, 0, 0])
 
 
+def test_a_snapshot_is_given_by_name_by_path_or_as_it_is():
+    path = REPOSITORY / "dtao_gym" / "data" / f"{APRIL}.csv"
+    april = Snapshot.named(APRIL)
+    assert Snapshot.load(APRIL) is april
+    for loaded in (Snapshot.load(path), Snapshot.load(str(path))):
+        assert loaded.block == april.block
+        assert loaded.spot_price.tolist() == april.spot_price.tolist()
+    with pytest.raises(SnapshotError, match="unknown snapshot 'nope'; allowed are"):
+        Snapshot.load("nope")
+    with pytest.raises(SnapshotError, match=r"nope\.csv: cannot be read as a snapshot"):
+        Snapshot.load("nope.csv")
+    by_name = compare_rules("price", APRIL)
+    assert by_name.snapshot is compare_rules("price", april).snapshot is april
+    assert compare_rules("price", str(path)).shares.tolist() == by_name.shares.tolist()
+
+
 def test_comparison_refuses():
     with pytest.raises(RuleError, match="rule 'root_vote' needs votes, which a snapshot does not"):
         compare_rules("root_vote")
@@ -345,108 +357,3 @@ def test_package_exports():
     assert dtao_gym.emission_shares is emission_shares
     assert dtao_gym.compare_rules is compare_rules
     assert dtao_gym.Snapshot is Snapshot
-
-
-# --- the command
-
-MODULE = """\
-import dtao_gym
-
-@dtao_gym.allocation_rule("squared")
-def squared(market):
-    weight = market.moving_price**2
-    total = weight.sum()
-    return weight / total if total > 0.0 else weight
-"""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a user's module."""
-    folder = tmp_path_factory.mktemp("user")
-    (folder / "my_rules.py").write_text(MODULE)
-    return folder
-
-
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run the command where the user's module lies."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "dtao_gym.rules", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={"PYTHONPATH": str(REPOSITORY), "HOME": str(folder)},
-    )
-
-
-def test_command_prints_tables_in_100_columns(folder):
-    pytest.importorskip("tyro")
-    done = command(folder, "--top", "3")
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
-    assert lines[0] == "mainnet-2026-06-14, block 8,404,076: 128 subnets, 0.5 TAO per block"
-    assert sum("125 others" in line for line in lines) == 1
-    for rule in ANSWERED[1:]:
-        assert any(line.startswith(f"{rule}* ") for line in lines), rule
-    assert any(line.startswith("uniform  ") for line in lines)
-    assert "Left out: root_vote needs votes" in done.stdout
-    assert "moving_price (price)" in done.stdout
-
-
-def test_command_with_own_rule_writes_what_it_prints(folder):
-    pytest.importorskip("tyro")
-    pytest.importorskip("matplotlib")
-    done = command(
-        folder, APRIL, "--rules", "price", "my_rules:squared", "--plot", "p.png", "--csv", "t.csv",
-        "--json",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    price = Snapshot.named(APRIL).moving_price
-    assert found["rules"]["my_rules:squared"]["shares"] == pytest.approx(normalised(price**2))
-    assert found["rules"]["price"]["hhi"] == pytest.approx((normalised(price) ** 2).sum())
-    with (folder / "t.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["netuid", "spot_price", "moving_price", "price", "my_rules:squared"]
-    assert len(rows) == 127
-    assert sum(float(row["my_rules:squared"]) for row in rows) == pytest.approx(3600.0)
-    assert (folder / "p.png").read_bytes().startswith(b"\x89PNG")
-    assert (folder / "p.png").stat().st_size > 20_000
-
-
-def test_command_takes_a_snapshot_of_ones_own(folder):
-    pytest.importorskip("tyro")
-    data = REPOSITORY / "dtao_gym" / "data" / f"{APRIL}.csv"
-    lines = data.read_text().splitlines()[:4]
-    (folder / "mine.csv").write_text("\n".join(lines))
-    (folder / "mine.json").write_text(data.with_suffix(".json").read_text())
-    done = command(folder, "mine.csv", "--rules", "uniform")
-    assert done.returncode == 0, done.stderr
-    assert "3 subnets" in done.stdout
-    assert "1,200.00" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--rules", "nope"], "error: unknown emission rule 'nope'; allowed are uniform,"),
-        (["nope"], "error: unknown snapshot 'nope'; allowed are"),
-        (
-            ["--rules", "my_rules:nope"],
-            "error: emission rule 'my_rules:nope': module my_rules has no",
-        ),
-        (["--rules", "price", "--plot", "x/y.png"], "error: --plot x/y.png: [Errno 2]"),
-        (
-            ["--rules", "price", "--csv", "x/y.csv"],
-            "error: [Errno 2] No such file or directory: 'x/y",
-        ),
-        (["--top", "0"], "error: --top: got 0, allowed is 1 or more"),
-    ],
-)
-def test_command_refuses_in_one_line(folder, arguments, message):
-    pytest.importorskip("tyro")
-    done = command(folder, *arguments)
-    assert done.returncode == 1
-    assert done.stderr.startswith(message)
-    assert done.stderr.count("\n") == 1

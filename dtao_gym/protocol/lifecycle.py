@@ -15,14 +15,8 @@ SEEDINGS = {"minimum": 0, "median_price": 1}
 """
 MINIMUM, MEDIAN_PRICE = SEEDINGS.values()
 
-LOCK_INTERVAL_BLOCKS = 57_600
-"""Blocks in which the lock cost falls by one lock while a block mints 1 TAO (since September 2025)."""
-
-IMMUNITY_BLOCKS = 864_000
-"""Age below which a subnet is not pruned: 120 days."""
-
-SUBNET_LIMIT = 128
-"""Number of subnets at which a registration prunes one."""
+IMMUNITY_DAYS = 120.0
+"""Age below which a subnet is not pruned: 864,000 blocks."""
 
 PRUNING_SINCE_BLOCK = 6_457_000
 """About the block of 17 September 2025: subnets registered before it are legacy subnets."""

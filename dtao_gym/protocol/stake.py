@@ -10,16 +10,13 @@ import math
 import numpy as np
 
 VALIDATOR_TAKE = 11796 / 65535
-"""Part of a dividend that a validator keeps: default and maximum."""
+"""Part of a dividend that a validator keeps, default and maximum; the owner's cut is the same number."""
 
 LOCK_TIME_CONSTANT_BLOCKS = 934_866
 """Time constant of locked alpha and of conviction: 130 days."""
 
 REGISTRATION_HALF_LIFE_BLOCKS = 360
 """Blocks in which the price of a neuron halves."""
-
-REGISTRATION_BUMP = 1.26
-"""Factor of that price at every registration."""
 
 REGISTRATION_FLOOR_TAO, REGISTRATION_CEILING_TAO = 5e-4, 100.0
 """Range of that price."""

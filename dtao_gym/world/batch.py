@@ -183,4 +183,5 @@ class Batch:
 
     def audit(self, tolerance: float = 1e-9) -> Audit:
         """Whether TAO and alpha are conserved, and capped where emission halves; see `state.audit`."""
-        return audit(self.state, tolerance, self.parameters["halving"] == 1)
+        halving, short = self.parameters["halving"] == 1, self.parameters["short_sales"] == 1
+        return audit(self.state, tolerance, halving, bool(short.any()))

@@ -24,7 +24,7 @@ class ConfigError(ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it, what was got and what is allowed."""
 
 
-class Config(People, Law):
+class Config(People, Law, frozen=True):
     """All parameters of a world. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -221,8 +221,8 @@ class Config(People, Law):
 def read_yaml(path: Path) -> Any:
     """Content of a YAML file, or a ConfigError that says why it cannot be read."""
     try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
         ) from None

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from dtao_gym.protocol.allocation import ALLOCATIONS, FLOW_EMA_BASE
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS, TAO_WEIGHT
 from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS
-from dtao_gym.protocol.lifecycle import SEEDINGS
+from dtao_gym.protocol.lifecycle import IMMUNITY_DAYS, SEEDINGS
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.protocol.root_vote import (
     CONSENSUS_MIDPOINT,
@@ -15,9 +15,7 @@ from dtao_gym.protocol.root_vote import (
     MAX_ROOT_VALIDATORS,
     VALIDATOR_TOP5,
 )
-
-CUT_OF_65535 = 11796 / 65535
-"""Owner cut and largest validator take, as the chain stores them (about 18 %)."""
+from dtao_gym.protocol.stake import VALIDATOR_TAKE
 
 
 def rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
@@ -25,7 +23,7 @@ def rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> 
     return Field(default, description=description, ge=ge, le=le)
 
 
-class Law(BaseModel):
+class Law(BaseModel, frozen=True):
     """What the chain does. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     # the institution: None takes the era's
@@ -103,8 +101,10 @@ class Law(BaseModel):
         1.0, ge=0.25, le=4.0, description="Exponent of the flow in the flow rules."
     )
     tao_weight: float = rate(TAO_WEIGHT, "Weight of root TAO against alpha.")
-    owner_cut: float = rate(CUT_OF_65535, "Owner's part of the alpha minted to participants.")
-    validator_take: float = rate(CUT_OF_65535, "Validators' part of dividends.", le=CUT_OF_65535)
+    owner_cut: float = rate(VALIDATOR_TAKE, "Owner's part of the alpha minted to participants.")
+    validator_take: float = rate(
+        VALIDATOR_TAKE, "Validators' part of dividends.", le=VALIDATOR_TAKE
+    )
     halving: bool | None = Field(
         None,
         description="Emission halves with issuance; off: it keeps the rate of genesis. None: on, but off in drawn worlds.",
@@ -134,7 +134,7 @@ class Law(BaseModel):
         0.0, ge=0.0, le=2.0, description="Noise upon that key, sd of log."
     )
     immunity_days: float = Field(
-        120.0, ge=0.0, le=720.0, description="Age below which no subnet is removed."
+        IMMUNITY_DAYS, ge=0.0, le=720.0, description="Age below which no subnet is removed."
     )
     arrivals_per_slot_year: float = Field(
         0.42, ge=0.0, le=12.0, description="Founders who consider to register, a year and slot."

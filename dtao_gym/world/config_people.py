@@ -10,7 +10,7 @@ LONG = 1e9
 """Days of a half-life that stands for no decay at all."""
 
 
-class People(BaseModel):
+class People(BaseModel, frozen=True):
     """What people do. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     # technology: value is in TAO a day

@@ -255,6 +255,7 @@ def day(
             weights,
         )
         if index < trace.shape[0]:
+            note_prices(block)
             copy_rows(block, trace[index])
     stake_yield = subnet_rows(block).stake_yield
     for i in range(stake_yield.size):
@@ -290,9 +291,7 @@ def pool_weights(block, weighted):
 
 
 @composed
-def advance_worlds(
-    state, parameters, orders, days, at, trace, first, last, equal_weights, weighted
-):
+def advance_worlds(state, parameters, orders, days, at, trace, first, last, weighted):
     """Advance those worlds of a range whose pools have equal weights, or those that do not.
 
     Learners' orders are executed on the first day. `weighted` is None in the kernel of equal weights: that
@@ -304,7 +303,7 @@ def advance_worlds(
     rows = borrowed(scratch)
     for w in range(first, last):
         world = worlds[w]
-        if world.equal_weights != equal_weights:
+        if world.equal_weights == (weighted is not None):
             continue
         mine = borrowed(block[w])
         for learner in range(at.n_learners):
@@ -332,11 +331,11 @@ def advance_worlds(
 def _build(fingerprint):
     def advance_equal(state, parameters, orders, days, at, trace, first, last):
         _ = fingerprint  # part of the cache's key
-        advance_worlds(state, parameters, orders, days, at, trace, first, last, True, None)
+        advance_worlds(state, parameters, orders, days, at, trace, first, last, None)
 
     def advance_weighted(state, parameters, orders, days, at, trace, first, last):
         _ = fingerprint
-        advance_worlds(state, parameters, orders, days, at, trace, first, last, False, True)
+        advance_worlds(state, parameters, orders, days, at, trace, first, last, True)
 
     return compile_kernel(advance_equal), compile_kernel(advance_weighted)
 
@@ -347,6 +346,7 @@ waits for the compilation of one."""
 
 THREADED_FROM = 16
 """Batches below this many worlds are not worth a second thread."""
+PIECES_PER_THREAD = 8
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
@@ -362,8 +362,16 @@ def run_over_worlds(n_worlds: int, threads: int, task) -> None:
     key = (os.getpid(), threads)
     if key not in _pools:
         _pools[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="dtao_gym")
-    edges = [round(k * n_worlds / threads) for k in range(threads + 1)]
-    waiting = [_pools[key].submit(task, a, b) for a, b in zip(edges[1:-1], edges[2:], strict=True)]
-    task(edges[0], edges[1])
+    # worlds may end on different days: small pieces, of which each thread takes the next
+    pieces = min(PIECES_PER_THREAD * threads, n_worlds // (THREADED_FROM // 2))
+    edges = [round(k * n_worlds / pieces) for k in range(pieces + 1)]
+    ranges = iter(list(zip(edges[:-1], edges[1:], strict=True)))
+
+    def work():
+        for first, last in ranges:
+            task(first, last)
+
+    waiting = [_pools[key].submit(work) for _ in range(threads - 1)]
+    work()
     for future in waiting:
         future.result()

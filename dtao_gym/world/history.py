@@ -17,19 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS
 from dtao_gym.protocol.institutions import HISTORY, Period
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config import Config, ConfigError, read_yaml
 from dtao_gym.world.cross_section import (
     PRICE_LIMIT,
     CrossSection,
     cross_section,
     median_volatility,
 )
-from dtao_gym.world.genesis import snapshot_of
+from dtao_gym.world.prehistory import market
 
 LAUNCH = "mainnet-2025-02-13"
 
@@ -130,7 +129,7 @@ class Schedule:
         if isinstance(source, Schedule):
             return source
         if isinstance(source, str | Path):
-            source = _read(Path(source))
+            source = read_yaml(Path(source))
         if not isinstance(source, Sequence):
             raise ConfigError(
                 f"schedule: got {type(source).__name__}, allowed is a list of periods"
@@ -184,14 +183,6 @@ class Schedule:
 
 def _problem(k: int, what: str) -> ConfigError:
     return ConfigError(f"schedule, period {k + 1}: {what}")
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        said = " ".join(str(error).split())
-        raise ConfigError(f"{path}: cannot be read as YAML: {said}") from None
 
 
 def _parse(k: int, entry: Any) -> tuple[Period, date | None]:
@@ -254,7 +245,7 @@ def play(
     """
     base = preset(config)
     chosen = Schedule.make(schedule)
-    genesis_date = snapshot_of(base.genesis).date
+    genesis_date = market(base).date
     if schedule is None and genesis_date is not None:
         chosen = chosen.starting(date.fromisoformat(genesis_date))
     until = chosen.until if until is None else until

@@ -80,7 +80,7 @@ _profile_kernel, _worths_kernel, _draws_kernel, _abilities_kernel = _build(sourc
 
 @functools.lru_cache(maxsize=16)
 def _loaded(genesis: str) -> Snapshot:
-    return Snapshot.from_csv(genesis) if genesis.endswith(".csv") else Snapshot.named(genesis)
+    return Snapshot.load(genesis)
 
 
 @functools.lru_cache(maxsize=64)
@@ -198,8 +198,9 @@ def _mean_log_worth(config: Config, log_worth: np.ndarray) -> float:
     """Mean over the ages that a market may have."""
     if config.genesis != "drawn" or config.genesis_stocks == "steady_state":
         return float(log_worth.mean())
-    ages = np.arange(*map(int, config.genesis_age_days), 10)
-    table = _table(config, int(config.genesis_age_days[1]))[np.maximum(ages, YOUNGEST_DAYS)]
+    low, high = config.genesis_age_days
+    ages = np.arange(int(low), int(high) + 1, 10)
+    table = _table(config, int(high) + 1)[np.maximum(ages, YOUNGEST_DAYS)]
     worth = np.empty((len(table), 2))
     _worths_kernel(np.atleast_1d(parameters(config)), table, worth)
     informed = config.informed_share_stakers

@@ -153,6 +153,12 @@ class Snapshot:
         return self.take(np.lexsort((self.netuid, -self.tao_reserve))[:n])
 
     @classmethod
+    def load(cls, name_or_path: str | Path) -> "Snapshot":
+        """A snapshot by the path of a table, which ends in .csv, or else by its name in the package."""
+        text = str(name_or_path)
+        return cls.from_csv(text) if text.endswith(".csv") else cls.named(text)
+
+    @classmethod
     def named(cls, name: str) -> "Snapshot":
         """A snapshot that comes with the package, one of `SNAPSHOT_NAMES`."""
         if name not in SNAPSHOT_NAMES:

@@ -38,7 +38,7 @@ from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import sellable_alpha, spot_price
 from dtao_gym.world.parameters import ALPHA_PAY, DIRECT_PAY, parameters_of
 from dtao_gym.world.state import scratch_rows, subnet_rows
-from dtao_gym.world.trades import sell_rows
+from dtao_gym.world.trades import grow_scripted_root, scripted_root, sell_rows
 
 BAR_REFRESH_BLOCKS = 360.0
 """Blocks between two readings of the gate's bar."""
@@ -68,7 +68,7 @@ def rest_of_market(world, allocation):
 @rule
 def all_root(world, learners):
     """Root stake of everybody, TAO."""
-    total = world.root_informed + world.root_uninformed + world.root_validators
+    total = scripted_root(world)
     for learner in range(learners.size):
         total += learners[learner].root
     return total
@@ -244,9 +244,7 @@ def _pay_root(world, learners, amount, root):
         world.root_validators += amount
         return
     rate = amount / root
-    world.root_informed += world.root_informed * rate
-    world.root_uninformed += world.root_uninformed * rate
-    world.root_validators += world.root_validators * rate
+    grow_scripted_root(world, rate)
     for learner in range(learners.size):
         learners[learner].root += learners[learner].root * rate
 
@@ -336,8 +334,7 @@ def mint_into_pools(
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
     keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
     destroyed = 1.0 if p.bought_destroyed == 1 else 0.0
-    scripted_root = world.root_informed + world.root_uninformed + world.root_validators
-    scripted_share = scripted_root / root if root > 0.0 else 1.0
+    scripted_share = scripted_root(world) / root if root > 0.0 else 1.0
 
     if sells > 0.0:
         for i in range(t.open_tao.size):

@@ -439,13 +439,19 @@ def tao_total(state: State) -> np.ndarray:
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
 
 
-def audit(state: State, tolerance: float = 1e-9, capped: np.ndarray | bool = False) -> Audit:
+def audit(
+    state: State,
+    tolerance: float = 1e-9,
+    capped: np.ndarray | bool = False,
+    signed: bool = False,
+) -> Audit:
     """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
 
     TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
     outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
     minted less recycled. No account may be negative or not finite. In `capped` worlds (those where emission
-    halves) no issuance, of TAO or of any alpha, may pass 21 million.
+    halves) no issuance, of TAO or of any alpha, may pass 21 million. With `signed` (worlds with short sales)
+    accounts may be negative.
     """
     expected = state.worlds["tao_genesis"] + state.worlds["minted"]
     tao_scale = np.maximum(expected, 1.0)
@@ -465,8 +471,9 @@ def audit(state: State, tolerance: float = 1e-9, capped: np.ndarray | bool = Fal
     alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
     alpha += [*state.section("learner_alpha").swapaxes(0, 1)]
     alpha += [*state.section("learner_claimable").swapaxes(0, 1)]
-    sound = all(_never_negative(account, tolerance * tao_scale) for account in tao)
-    sound &= all(_never_negative(account, tolerance * alpha_scale) for account in alpha)
+    least = np.inf if signed else tolerance
+    sound = all(_sound(account, least * tao_scale) for account in tao)
+    sound &= all(_sound(account, least * alpha_scale) for account in alpha)
     supply = np.maximum((reserve + outstanding).max(1), state.worlds["chain_issuance"])
     sound &= bool(
         (supply <= SUPPLY_CAP * (1.0 + tolerance))[np.broadcast_to(capped, supply.shape)].all()
@@ -475,5 +482,5 @@ def audit(state: State, tolerance: float = 1e-9, capped: np.ndarray | bool = Fal
     return Audit(tao_error, alpha_error, ok)
 
 
-def _never_negative(account: np.ndarray, rounding: np.ndarray) -> bool:
+def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:
     return bool(np.isfinite(account).all() and (account >= -rounding).all())

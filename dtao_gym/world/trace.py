@@ -9,7 +9,8 @@ import numpy as np
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.genesis import chosen_subnets, snapshot_of, world_key
+from dtao_gym.world.genesis import chosen_subnets, world_key
+from dtao_gym.world.prehistory import market
 from dtao_gym.world.state import ROW_OF, Subnets
 
 MAX_BLOCKS = 30 * BLOCKS_PER_DAY
@@ -50,7 +51,7 @@ class Trace(NamedTuple):
             writer.writerows(zip(*(column.tolist() for column in self), strict=True))
 
 
-_COPIED = [name for name in Trace._fields if name in Subnets._fields and name != "spot_price"]
+_COPIED = [name for name in Trace._fields if name in Subnets._fields]
 
 
 def trace(
@@ -90,7 +91,7 @@ def trace(
 
 def _column(config: Config, netuid: int) -> int:
     """Where a subnet stands in the arrays of a world."""
-    snapshot = snapshot_of(config.genesis)
+    snapshot = market(config)
     chosen = chosen_subnets(config, world_key(config, config.world_seed), 0)
     simulated = snapshot.netuid[chosen]
     if netuid in simulated:
@@ -109,13 +110,9 @@ def _column(config: Config, netuid: int) -> int:
 def _table(rows: np.ndarray, first_block: float, block_emission: float) -> Trace:
     """What was noted in a day; `rows` is `(blocks, rows)` of the subnet."""
     found = {name: rows[:, ROW_OF[name]] for name in _COPIED}
-    weight = found["pool_tao_weight"]
-    tao, alpha = found["tao_reserve"] * (1.0 - weight), found["alpha_reserve"] * weight
     stakers = rows[:, ROW_OF["informed_alpha"]] + rows[:, ROW_OF["uninformed_alpha"]]
     return Trace(
         block=np.int64(first_block) + np.arange(len(rows)),
-        # the row of the state is brought up to date at the end of a day only
-        spot_price=np.divide(tao, alpha, out=np.zeros_like(tao), where=alpha > 0.0),
         tao_emission=found["emission_share"] * block_emission,
         staker_alpha=stakers,
         **found,

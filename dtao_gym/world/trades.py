@@ -46,6 +46,20 @@ def buy_rows(s, t, weights, fee_rate, min_reserve):
 
 
 @inlined_rule
+def scripted_root(world):
+    """Root stake of everybody but learners, TAO."""
+    return world.root_informed + world.root_uninformed + world.root_validators
+
+
+@inlined_rule
+def grow_scripted_root(world, rate):
+    """Let all root stake but learners' grow by a part of itself."""
+    world.root_informed += world.root_informed * rate
+    world.root_uninformed += world.root_uninformed * rate
+    world.root_validators += world.root_validators * rate
+
+
+@inlined_rule
 def insiders_sell(block, scratch, world, blocks, parameters, weights):
     """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
     s, t = subnet_rows(block), scratch_rows(scratch)
@@ -108,7 +122,11 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         s.informed_alpha[i] += amount * keep * informed
         s.uninformed_alpha[i] += amount * keep * (1.0 - informed)
         t.sold[i] = amount * t.proceeds[i]
-    _pay_scripted_root(world, row_sum(t.sold))
+    gained, scripted = row_sum(t.sold), scripted_root(world)
+    if scripted > 0.0:
+        grow_scripted_root(world, gained / scripted)
+    else:
+        world.root_validators += gained
     for learner in range(at.n_learners):
         owed = block[at.learner_claimable + learner]
         alpha = block[at.learner_alpha + learner]
@@ -120,16 +138,6 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         learners[learner].root += row_sum(t.sold)
 
 
-@rule
-def _pay_scripted_root(world, amount):
-    """Divide TAO among root stakers other than learners, in proportion to stake."""
-    scripted = world.root_informed + world.root_uninformed + world.root_validators
-    rate = amount / scripted if scripted > 0.0 else 0.0
-    world.root_informed += world.root_informed * rate
-    world.root_uninformed += world.root_uninformed * rate
-    world.root_validators += world.root_validators * rate if scripted > 0.0 else amount
-
-
 @composed
 def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
     for i in range(s.tao_reserve.size):
@@ -138,10 +146,11 @@ def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
         tao_in, alpha_in = trade_to_reach(
             s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
         )
-        t.spent[i] = min(speed * tao_in, pool_limit * s.tao_reserve[i])
-        wanted = min(speed * alpha_in, pool_limit * s.alpha_reserve[i])
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
-        t.sold[i] = wanted if short_sales else min(wanted, held)
+        limited = min(speed * alpha_in, pool_limit * s.alpha_reserve[i], held)
+        t.sold[i] = speed * alpha_in if short_sales else limited
+        limited = min(speed * tao_in, pool_limit * s.tao_reserve[i])
+        t.spent[i] = speed * tao_in if short_sales else limited
 
 
 @composed

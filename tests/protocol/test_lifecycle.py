@@ -38,7 +38,7 @@ def test_the_first_registration_does_not_double():
 
 
 def test_after_a_halving_of_tao_the_cost_falls_twice_as_fast():
-    whole = lifecycle.LOCK_INTERVAL_BLOCKS
+    whole = 57_600
     half = lifecycle.effective_interval(whole, 0.5)
     assert half == whole / 2
     assert lifecycle.lock_cost(100.0, 1.0, 5, 5 + half / 2, half) == pytest.approx(150.0)

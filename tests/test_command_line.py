@@ -1,0 +1,55 @@
+"""What the command lines share: options, results, errors in one line, and the hint where the extra is missing."""
+
+import sys
+
+import pytest
+
+from dtao_gym import command_line
+
+pytest.importorskip("tyro")
+
+
+def half(number: int) -> float:
+    """Half of an even number."""
+    if number % 2:
+        raise KeyError(number)
+    return number / 2
+
+
+def test_a_function_is_called_with_the_options_and_its_result_comes_back():
+    assert command_line.call(half, "half", arguments=["--number", "6"]) == 3.0
+
+
+def test_the_help_names_the_module(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command_line.call(half, "package.half", arguments=["--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    assert "python -m package.half" in shown
+    assert "Half of an even number." in shown
+
+
+def test_only_the_errors_that_are_named_become_one_line():
+    with pytest.raises(SystemExit) as stopped:
+        command_line.call(half, "half", (OSError, KeyError), ["--number", "7"])
+    assert stopped.value.code == "error: 7"
+    with pytest.raises(KeyError):
+        command_line.call(half, "half", (OSError,), ["--number", "7"])
+
+
+@pytest.mark.parametrize("name", ["tyro", "rich"])
+@pytest.mark.parametrize("exit_code", [1, 2])
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(
+    monkeypatch, capsys, name, exit_code
+):
+    command_line.require_extra(exit_code)
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SystemExit) as stopped:
+        command_line.require_extra(exit_code)
+    assert stopped.value.code == exit_code
+    hint = f"error: the command needs {name}: pip install 'dtao-gym[train]'\n"
+    assert capsys.readouterr().err == hint
+
+
+def test_the_console_is_100_columns_wide():
+    assert command_line.console().width == command_line.WIDTH == 100
