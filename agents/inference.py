@@ -7,17 +7,18 @@ w_S (1-r')^eta + w_L r'^eta is a cosine in u at eta = 1/2, so it is symmetric ab
 increasing function of it. In log-odds it is skewed: with points 0.6 apart the vertex lies 0.07 too low at r = 0.1.
 In the angle that bias is 0 at eta = 1/2 and at most 0.02 for eta of 0.3 to 0.8 with three points.
 All points of the near grid enter one parabola by least squares. On smooth payoffs that is as precise as the best
-three; where single seeds jump (a pruned subnet) its standard error is about a third smaller. The bias is then up to
+three; where single seeds jump (a pruned subnet) its standard error is up to a third smaller. The bias is then up to
 0.06 at eta 0.3 or 0.8 and r below 0.1; `NashSettings.fit = "three"` trades it for noise.
 
 **Interval of a fixed point.** At a symmetric equilibrium the marginal payoff G(u) = dJ/du' at u' = u, everybody at
 u, is 0. G is read off the parabola at the population's own u, its slope G' by one more run at a shifted population:
-a secant. The root u - G/G' then carries the answer of the best response to the population (equal to dividing the
-interval of the best response by one less its slope), and all of it is a ratio of two linear functions of means over
-seeds, which is resampled over whole seeds. Where a resample has G' >= 0 the root is at an end of the range of r, so
-that noise too large to say anything gives an interval over everything. Without the shifted run G' is the curvature,
-which is right only if the best response ignores the population. Seeds whose end dates are stratified are resampled
-as if independent: intervals are then a little too wide.
+a secant, with G over the level of pay, which moves with the population and has no part in the choice. The root
+u - G/G' then carries the answer of the best response to the population (equal to dividing the interval of the best
+response by one less its slope), and all of it is a function of means over seeds, which are resampled by whole seeds.
+Where a resample has G' >= 0 the root is at an end of the range of r, so that noise too large to say anything gives an
+interval over everything. Without the shifted run G' is the curvature, which is right only if the best response
+ignores the population. At 64 seeds with very unequal pay the 95 % interval covers 91 to 94 times of 100. Seeds whose
+end dates are stratified are resampled as if independent, which widens intervals a little.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,11 +27,18 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
+from agents.games import (
+    HIGHEST,
+    HIGHEST_SHARE,
+    LOWEST,
+    LOWEST_SHARE,
+    Curve,
+    Payoffs,
+    angle,
+    log_odds,
+    share_of_angle,
+)
 from agents.statistics import COVERAGE, Estimate, Resampled, bca_interval, resample_means
-
-LOWEST_SHARE = 0.002
-HIGHEST_SHARE = 0.998
-"""Range of a research share."""
 
 FLAT_RANGE = 1e-9
 """A payoff that varies less than this, relative, does not depend on the research share."""
@@ -43,26 +51,6 @@ SMALLEST_EFFECT = 0.2
 
 Fit = Literal["all", "three"]
 Verdict = Literal["supported", "refuted", "undecided"]
-
-
-class Payoffs(NamedTuple):
-    """What one builder earns at each candidate while all others play one research share.
-
-    Attributes:
-        values: `(seeds, candidates)`; the shocks of a seed are the same in every column.
-        capitalisation: c_bar in days, estimated from the run in which the builder plays as the others do.
-    """
-
-    values: np.ndarray
-    capitalisation: float
-
-
-class Curve(NamedTuple):
-    """Payoffs `values` `(seeds, k)` at `candidates` `(k,)`, increasing shares, others at `population`."""
-
-    population: float
-    candidates: np.ndarray
-    values: np.ndarray
 
 
 class Result(Protocol):
@@ -91,36 +79,19 @@ class BestResponse(NamedTuple):
     edge: int
 
 
-def log_odds(share):
-    """ln(r / (1 - r))."""
-    share = np.asarray(share, float)
-    return np.log(share) - np.log1p(-share)
-
-
-def share_of(odds):
-    """Research share of a log-odds, kept in the range of a research share."""
-    share = 1.0 / (1.0 + np.exp(-np.asarray(odds, float)))
-    return np.clip(share, LOWEST_SHARE, HIGHEST_SHARE)
-
-
-def angle(share):
-    """2 arcsin(sqrt r), 0 to pi: du = sqrt(r (1 - r)) d log-odds."""
-    return 2.0 * np.arcsin(np.sqrt(share))
-
-
-def _share_of_angle(u):
-    """Research share of an angle, kept in the range of a research share."""
-    return np.clip(np.sin(0.5 * np.clip(u, 0.0, np.pi)) ** 2, LOWEST_SHARE, HIGHEST_SHARE)
+def is_constant(values: np.ndarray) -> bool:
+    """Whether the mean curve of payoffs `(seeds, k)` varies by no more than `FLAT_RANGE`."""
+    means = values.mean(axis=0)
+    return bool(np.ptp(means) <= FLAT_RANGE * np.abs(means).max())
 
 
 def is_flat(values: np.ndarray) -> bool:
     """Whether payoffs `(seeds, k)` say nothing about the research share.
 
-    True if the mean curve varies by less than `FLAT_RANGE`, or if no candidate's mean differs from the mean of all
+    True if they are constant, or if no candidate's mean differs from the mean of all
     by more than paired noise would allow at `FLAT_LEVEL` (Bonferroni over the candidates).
     """
-    means = values.mean(axis=0)
-    if np.ptp(means) <= FLAT_RANGE * np.abs(means).max():
+    if is_constant(values):
         return True
     contrasts = values - values.mean(axis=1, keepdims=True)
     error = contrasts.std(axis=0, ddof=1) / np.sqrt(len(values))
@@ -165,10 +136,10 @@ def best_response(candidates: np.ndarray, means: np.ndarray, fit: Fit = "all") -
             peak = places[0] - 0.5 * slope / bend
             edge = int(peak > places[-1]) - int(peak < places[0])
             inside = np.clip(peak, places[0], places[-1])
-            return BestResponse(float(log_odds(_share_of_angle(inside))), edge)
+            return BestResponse(float(log_odds(share_of_angle(inside))), edge)
     peak = float(_peak(places, means)[0])
     edge = int(peak >= places[-1]) - int(peak <= places[0])
-    return BestResponse(float(log_odds(_share_of_angle(peak))), edge)
+    return BestResponse(float(log_odds(share_of_angle(peak))), edge)
 
 
 def curvature(curve: Curve) -> float:
@@ -185,6 +156,16 @@ def falling_root(place, value, slope, lowest, highest):
     return np.clip(root, lowest, highest)
 
 
+def _scale(level):
+    """A level of payoffs to divide by: itself, or 1 where it is not positive."""
+    return np.where(level > 0.0, level, 1.0)
+
+
+def _relative(parabola: np.ndarray) -> np.ndarray:
+    """Marginal payoff of a parabola `(..., 3)` over its level."""
+    return parabola[..., 1] / _scale(parabola[..., 0])
+
+
 def _root(curve: Curve, shifted: Curve | None) -> Callable[[np.ndarray], np.ndarray]:
     """Log-odds of the fixed point as a function of column means, those of `shifted` after those of `curve`."""
     k = len(curve.candidates)
@@ -192,20 +173,48 @@ def _root(curve: Curve, shifted: Curve | None) -> Callable[[np.ndarray], np.ndar
     start, ends = angle(curve.population), angle(np.array([LOWEST_SHARE, HIGHEST_SHARE]))
     if shifted is not None:
         shared = np.flatnonzero(np.isin(curve.candidates, shifted.candidates))
-        same = _parabola(shifted.candidates, curve.population)[:, 1]
-        there = _parabola(shifted.candidates, shifted.population)[:, 1]
+        same = _parabola(shifted.candidates, curve.population)
+        there = _parabola(shifted.candidates, shifted.population)
         distance = angle(shifted.population) - start
 
     def root(means: np.ndarray) -> np.ndarray:
-        _, marginal, bend = np.moveaxis(means[..., :k] @ here, -1, 0)
+        level, marginal, bend = np.moveaxis(means[..., :k] @ here, -1, 0)
         if shifted is None:
             slope = 2.0 * bend
         else:
             # the same candidates on both sides: what a parabola misses cancels
-            slope = (means[..., k:] @ there - means[..., shared] @ same) / distance
-        return log_odds(_share_of_angle(falling_root(start, marginal, slope, *ends)))
+            before, after = means[..., shared] @ same, means[..., k:] @ there
+            slope = (_relative(after) - _relative(before)) / distance * _scale(level)
+        return log_odds(share_of_angle(falling_root(start, marginal, slope, *ends)))
 
     return root
+
+
+def root_of_pairs(
+    pairs: tuple[np.ndarray, np.ndarray], place: float, other: float, resamples: int
+) -> Resampled | None:
+    """Where upper less lower payoff, over their mean, is 0 along the population, in log-odds.
+
+    `pairs` are lower and upper payoffs `(seeds, 2)` with the population at `place` and at `other`. None if they are
+    constant, or if more than 2.5 % of the resampled lines do not fall: noise has no root to report.
+    """
+    if all(is_constant(pair) for pair in pairs):
+        return None
+
+    def gain(pair: np.ndarray) -> np.ndarray:
+        return (pair[..., 1] - pair[..., 0]) / _scale(pair.mean(axis=-1))
+
+    def slope(means: np.ndarray) -> np.ndarray:
+        return (gain(means[..., 2:]) - gain(means[..., :2])) / (other - place)
+
+    def root(means: np.ndarray) -> np.ndarray:
+        return falling_root(place, gain(means[..., :2]), slope(means), LOWEST, HIGHEST)
+
+    values = np.hstack(pairs)
+    rising = resample_means(values, slope, resamples).draws >= 0.0
+    if rising.mean() > 0.5 * (1.0 - COVERAGE):
+        return None
+    return resample_means(values, root, resamples)
 
 
 def fixed_point(curve: Curve, shifted: Curve | None, resamples: int) -> Resampled:
@@ -225,7 +234,8 @@ def response_slope(curve: Curve, shifted: Curve) -> float:
     here = curve.values.mean(axis=0)[shared] @ same
     moved = shifted.values.mean(axis=0) @ there
     distance = angle(shifted.population) - angle(curve.population)
-    return float(1.0 - (moved[1] - here[1]) / distance / (2.0 * here[2]))
+    total = (_relative(moved) - _relative(here)) / distance
+    return float(1.0 - total / (2.0 * here[2] / _scale(here[0])))
 
 
 def best_deviation(

@@ -69,7 +69,7 @@ class Law(BaseModel, frozen=True):
     )
     moving_price_base: float | None = Field(
         None,
-        ge=3e-6,
+        ge=1e-7,
         le=1e-3,
         description="Weight of one block at full age; overrides the variant.",
     )

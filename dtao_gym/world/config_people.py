@@ -150,7 +150,7 @@ class People(BaseModel, frozen=True):
         description="Price over capitalised payments of users; None: fitted to prices at genesis.",
     )
     valuer_discount_per_year: float = rate(
-        0.20, "Discount of those who capitalise a subnet's stocks.", ge=0.001, le=0.999
+        0.20, "Discount of those who capitalise a subnet's stocks.", ge=0.001, le=0.9999
     )
     pipeline_visible: bool = Field(
         True, description="The informed count research that has not arrived yet."
