@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.simulated_game import BuilderGame
-from agents.games import log_odds, share_of
+from agents.games import share_of
 from agents.inference import best_response
 from agents.nash import NashSettings, solve
 from agents.oracles import NUMBERS, Progress, Row, number_row, share_row
-from dtao_gym.economy.technology import decay_per_day, discount_per_day
+from agents.simulated_game import BuilderGame
+from dtao_gym.economy.technology import decay_per_day, discount_per_day, output
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.world.batch import Batch
@@ -57,10 +57,11 @@ DAYS = 6545
 SOLVER = NashSettings(
     grid_wide=12, grid_near=9, half_width=1.0, fit="three", max_iterations=6, measure_slope=False
 )
+CURVATURE = 0.5
 DILUTION_A_DAY = 0.001553559
 SEEDS = (0, 1)
 """Nothing is drawn: they differ in the slot that deviates."""
-RANDOM_ENDS = 256
+RANDOM_ENDS = 64
 """Worlds of the rows about random ends."""
 Pay = Callable[[Batch, np.ndarray], np.ndarray]
 
@@ -191,16 +192,27 @@ def research(start: float = 0.3, capitalised: bool = False, **changes: Any) -> f
     return float("nan") if found.research_share is None else found.research_share
 
 
-def influence(research_share: float, **changes: Any) -> float:
-    """The best share of influence in the budget, for a research share that does not depend on it."""
-    place, width = -2.0, 3.0
+def best_share(
+    heights: Callable[[float, np.ndarray], np.ndarray], start: float = 0.0, width: float = 3.0
+) -> float:
+    """The share at which `heights(centre, candidates)` peak, on grids of log-odds that close in on it."""
+    place = start
     for _ in range(3):
         candidates = share_of(np.linspace(place - width, place + width, 9))
-        played = game(influence=True, research_share=research_share, **changes)
-        payoffs = played.influence_payoffs(float(share_of(place)), candidates).values
-        place = best_response(candidates, payoffs.mean(axis=0), "three").log_odds
+        found = heights(float(share_of(place)), candidates)
+        place = best_response(candidates, found, "three").log_odds
         width /= 3.0
     return float(share_of(place))
+
+
+def influence(research_share: float, **changes: Any) -> float:
+    """The best share of influence in the budget, for a research share that does not depend on it."""
+    played = game(influence=True, research_share=research_share, **changes)
+
+    def payoffs(centre: float, candidates: np.ndarray) -> np.ndarray:
+        return played.influence_payoffs(centre, candidates).values.mean(axis=0)
+
+    return best_share(payoffs, start=-2.0)
 
 
 def welfare(research_share: float, **changes: Any) -> float:
@@ -218,13 +230,29 @@ def welfare(research_share: float, **changes: Any) -> float:
 
 def planner(**changes: Any) -> float:
     """The share at which welfare is largest."""
-    place, width = 0.0, 2.0
-    for _ in range(3):
-        candidates = share_of(np.linspace(place - width, place + width, 7))
-        heights = np.array([welfare(float(r), **changes) for r in candidates])
-        place = best_response(candidates, heights, "three").log_odds
-        width /= 3.0
-    return float(share_of(place))
+    return best_share(
+        lambda _, candidates: np.array([welfare(float(r), **changes) for r in candidates])
+    )
+
+
+def unequal_subnets() -> list[float]:
+    """The planner's budgets and shares for weights (1, 1) and (1, 2), found by trying: see O22."""
+
+    def value(budget: float, share: float, weight: float) -> float:
+        made = output(1.0, 1.0, (1.0 - share) * budget, CURVATURE)
+        return made + output(1.0, weight, share * budget, CURVATURE)
+
+    shares = [
+        best_share(lambda _, tried, w=w: np.array([value(1.0, float(r), w) for r in tried]))
+        for w in (1.0, 2.0)
+    ]
+
+    def total(second: float) -> float:
+        return value(1.0 - second, shares[0], 1.0) + value(second, shares[1], 2.0)
+
+    second = best_share(lambda _, tried: np.array([total(float(b)) for b in tried]))
+    both = (1.0 - second) * shares[0] + second * shares[1]
+    return [1.0 - second, second, *shares, both, total(second), total(0.5)]
 
 
 def _from_nothing(state: State) -> None:
@@ -238,23 +266,22 @@ def from_nothing(days: int | None, seeds: int = len(SEEDS), **changes: Any) -> f
     """The best constant share for a builder without stocks, income counted until the end and nothing after."""
     config = Config.make(FRICTIONLESS, **changes)
     played = BuilderGame(config, range(seeds), days=days, prepare=_from_nothing)
-    place, width = -1.0, 3.0
-    for _ in range(2):
-        candidates = share_of(np.linspace(place - width, place + width, 13))
-        values = played.payoffs(float(share_of(place)), candidates).values
-        place = best_response(candidates, values.mean(axis=0), "three").log_odds
-        width /= 5.0
-    return float(share_of(place))
+
+    def payoffs(centre: float, candidates: np.ndarray) -> np.ndarray:
+        return played.payoffs(centre, candidates).values.mean(axis=0)
+
+    return best_share(payoffs, start=-1.0)
 
 
 def issuance_for(rate_a_day: float) -> dict[str, Any]:
     """A market whose alpha grows by a part of itself a day: little is injected, and pools are not deepened."""
-    emitted, injected, price = BLOCKS_PER_DAY, 0.01, 0.0058
+    emitted, injected, price = BLOCKS_PER_DAY, 0.01, 0.02
     pool = 1_000_000.0
     outstanding = (emitted + injected * emitted) / rate_a_day - pool
     return {
         "dilution": True,
         "pool_depth": 1.0,
+        "genesis_price_median": price,
         "genesis_pool_median": pool * price,
         "genesis_alpha_out_median": outstanding,
         "emission_per_subnet_tao": injected * emitted * price,
@@ -266,13 +293,13 @@ Simulation = tuple[str, Callable[[], float]]
 
 def _shares() -> dict[str, list[Simulation]]:
     """What is run for each id, in the order of its expected numbers; the setting ends in the case."""
-    by_price = {"allocation": "price", "payment": "direct"}
-    by_vote = {"allocation": "root_vote", "payment": "direct"}
-    fees = {"payment": "fee"}
+    by_price: dict[str, Any] = {"allocation": "price", "payment": "direct"}
+    by_vote: dict[str, Any] = {"allocation": "root_vote", "payment": "direct"}
+    fees: dict[str, Any] = {"payment": "fee"}
     daily_98 = 1.0 - 0.98**365
-    grant = {"informed_share_stakers": 0.0, "milestone_grant_tao": _grant()}
-    slow = {"moving_price_base": 1.0 - 0.995 ** (1 / 7200), "moving_price_halving_blocks": 0.0}
-    blind = {"informed_share_stakers": 0.0}
+    grant: dict[str, Any] = {"informed_share_stakers": 0.0, "milestone_grant_tao": _grant()}
+    slow: dict[str, Any] = {"moving_price_base": 1.0 - 0.995 ** (1 / 7200), "moving_price_halving_blocks": 0.0}
+    blind: dict[str, Any] = {"informed_share_stakers": 0.0}
     return {
         "O1": [
             ("0", lambda: planner(spillover=0.0)),
@@ -346,12 +373,13 @@ def rows(progress: Progress) -> Iterator[Row]:
         played.capitalisation = played.config.pooled_capitalisation
         found = solve(played, 0.5, SOLVER)
         share, capitalised = numbers
-        yield share_row("O2g", f"{share.setting}, run", "S", share.number, found.research_share or np.nan)
+        yield share_row(
+            "O2g", f"{share.setting}, run", "S", share.number, found.research_share or np.nan
+        )
         yield number_row("O2g", f"{capitalised.setting}, run", "S", capitalised.number, found.capitalisation or np.nan)  # fmt: skip
+    for expected, got in zip(NUMBERS["O22"], unequal_subnets(), strict=True):
+        yield number_row("O22", f"{expected.setting}, tried", "S", expected.number, got)
     progress("O23, run")
     best = welfare(NUMBERS["O1"][1].number)
     for expected, r in zip(NUMBERS["O23"], (0.1, 0.152, 0.307692, 0.4, 0.566, 0.95), strict=True):
         yield number_row("O23", f"{expected.setting}, run", "S", expected.number, welfare(r) / best, 0.005)  # fmt: skip
-
-
-__all__ = ["FRICTIONLESS", "game", "influence", "log_odds", "planner", "research", "rows"]
