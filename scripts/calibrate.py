@@ -36,14 +36,15 @@ class Range(NamedTuple):
 
 
 SPACE = {
-    "entry_price_median": Range(0.0015, 0.01),
-    "entry_price_sd": Range(0.6, 1.4, False),
-    "value_log_sd": Range(0.1, 1.2),
+    "genesis_price_median": Range(0.0015, 0.01),
+    "genesis_price_sd": Range(0.6, 1.4, False),
     "dilution_reference_alpha": Range(4e5, 4e6),
     "opinion_noise_sd": Range(0.1, 1.0),
     "opinion_noise_half_life_days": Range(5.0, 120.0),
     "signal_noise_sd": Range(0.02, 0.5),
-    "trade_speed": Range(0.2, 1.0),
+    "momentum": Range(0.0, 0.6, False),
+    "purse_share": Range(0.03, 0.4),
+    "trade_speed": Range(0.05, 1.0),
     "max_trade_of_pool": Range(0.3, 0.97, False),
 }
 """What is fitted, and between what."""
