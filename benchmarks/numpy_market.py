@@ -3,46 +3,43 @@
 One object holds W worlds of N subnets that share a configuration; amounts are arrays `(W, N)`, accounts
 `(W,)`, learners' holdings `(W, L, N)`. Nothing here is compiled and no rule of the engine is called: only
 parameters, starting states and names of choices are imported. What this file and the engine both say of a
-day, they say in different words; `tests/world/test_reference.py` holds them to each other. The rules that
-need no more than numbers are in `numpy_rules.py`.
+day, they say in different words; `tests/world/test_reference.py` holds them to each other. Builders and founders
+are in `numpy_builders.py`, rules that need no more than numbers in `numpy_rules.py`.
 """
 
 from types import SimpleNamespace
 
 import numpy as np
 
+from benchmarks import numpy_builders as builders
+from benchmarks.numpy_builders import POPULATIONS, SECTIONS
 from benchmarks.numpy_rules import (
     RULE,
     Pools,
-    arrivals,
     divide,
     emission_shares,
     minted_per_block,
-    normals,
     part_of,
     philox,
     refreshed_bar,
-    registration_cost,
     uniforms,
     vote_shares,
 )
 from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
-from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
-from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.pool import MAX_INPUT_RATIO
 from dtao_gym.world.config import Config
-from dtao_gym.world.parameters import parameters
-from dtao_gym.world.shocks import ECONOMY, ENTRY, ORDER, PRUNE
+from dtao_gym.world.parameters import PAYMENTS
+from dtao_gym.world.prehistory import parameters_of_world
+from dtao_gym.world.shocks import ORDER
 from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
 
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
-POPULATIONS = ("informed", "uninformed")
 ROOT_CLASSES = ("root_informed", "root_uninformed", "root_validators")
 STAKED = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
 INJECTION = {number: name for name, number in INJECTIONS.items()}
 DIVIDEND = {number: name for name, number in ROOT_DIVIDENDS.items()}
-SECTIONS = ("learner_alpha", "learner_claimable", "price_history", "signal_history")
+PAYMENT = {number: name for name, number in PAYMENTS.items()}
 
 
 class NumpyMarket:
@@ -63,9 +60,10 @@ class NumpyMarket:
 
     def configure(self, config: Config) -> None:
         """Go on under other rules."""
-        p = parameters(config)
+        p = parameters_of_world(config)
         self.p = SimpleNamespace(**{name: p[name].item() for name in p.dtype.names})
         self.injection, self.dividend = INJECTION[self.p.injection], DIVIDEND[self.p.root_dividend]
+        self.payment = PAYMENT[self.p.payment]
 
     def state(self) -> State:
         """A copy in the engine's arrays."""
@@ -85,9 +83,19 @@ class NumpyMarket:
         """Advance; orders `(W, L, N)`, TAO to stake or minus alpha to unstake, belong to the first day."""
         self.me.traded[...] = 0.0
         for day in range(days):
+            over = np.flatnonzero(self.g.day >= self.g.last_day)
+            before = [array[over].copy() for array in self._arrays()]
             self._day(orders if day == 0 else None)
+            for array, old in zip(self._arrays(), before, strict=True):
+                array[over] = old  # these worlds stand still
 
-    def _pools(self, who=slice(None)):
+    def _arrays(self):
+        """All that a day changes, each with an entry per world."""
+        sections = [getattr(self, name) for name in SECTIONS]
+        records = [a for part in (self.s, self.g, self.me) for a in vars(part).values()]
+        return [*sections, *records, self.user_flow]
+
+    def pools(self, who=slice(None)):
         s = self.s
         return Pools(
             s.tao_reserve[who],
@@ -97,7 +105,7 @@ class NumpyMarket:
             self.p.min_reserve,
         )
 
-    def _keep(self, pools, who=slice(None)):
+    def keep(self, pools, who=slice(None)):
         self.s.tao_reserve[who], self.s.alpha_reserve[who] = pools.y, pools.x
 
     def _day(self, orders):
@@ -108,15 +116,16 @@ class NumpyMarket:
         for index in range(p.spans_per_day):
             self._span(index, orders)
         s.stake_yield *= p.spans_per_day
-        accrued = (self.net_claims * self._pools().price).sum(1)
+        accrued = (self.net_claims * self.pools().price).sum(1)
         g.root_yield = p.spans_per_day * (g.root_yield + divide(accrued, self._all_root()))
-        self._produce()
-        self._users_pay()
-        s.spot_price = self._pools().price
-        self._founders_arrive()
+        builders.receive_grants(self)
+        builders.produce(self)
+        builders.users_pay(self)
+        builders.settle(self)
+        s.spot_price = self.pools().price
+        builders.founders_arrive(self)
         g.price_sum = s.spot_price.sum(1)
         g.emission_hhi = (s.emission_share**2).sum(1)
-        g.welfare = s.true_value.sum(1)
         self._return_money()
         self._value_learners()
         g.day += 1
@@ -138,7 +147,7 @@ class NumpyMarket:
         s.emission_enabled[ours & (s.registered_block + p.governance_blocks <= block)] = 1.0
 
     def _population_wealth(self):
-        s, g, price = self.s, self.g, self._pools().price
+        s, g, price = self.s, self.g, self.pools().price
         informed = g.purse_informed + g.root_informed + (price * s.informed_alpha).sum(1)
         return informed, g.purse_uninformed + g.root_uninformed + (price * s.uninformed_alpha).sum(
             1
@@ -146,7 +155,7 @@ class NumpyMarket:
 
     def _decide(self):
         p, s, g, all_ = self.p, self.s, self.g, self.everyone
-        price = self._pools().price
+        price = self.pools().price
         oldest = all_, g.day % self.price_history.shape[1]
         signal = self.signal_history[all_, g.day % self.signal_history.shape[1]]
         before = self.price_history[oldest]
@@ -160,18 +169,19 @@ class NumpyMarket:
             mine, theirs = self._population_wealth()
             informed = np.where(mine + theirs > 0, divide(mine, mine + theirs), informed)
         f = informed[:, None]
-        s.target_price = p.price_per_value * (f * s.true_value + (1 - f) * belief) * s.started
+        capital = f * s.informed_value + (1 - f) * p.pooled_capitalisation * belief
+        issuance = s.alpha_reserve + s.alpha_outstanding
+        s.target_price = p.price_of_capital * capital * s.started * (issuance > 0)
         if p.dilution:
-            s.target_price *= divide(s.dilution_alpha, s.alpha_reserve + s.alpha_outstanding)
+            s.target_price *= divide(s.dilution_alpha, issuance)
         if self.layout.n_validators:
-            s.vote_share = vote_shares(p, s, signal, self.validators)
+            s.vote_share = vote_shares(p, s, g, signal, self.validators)
         # the moving price's speed is reckoned for the middle of the day
         middle = g.block + (BLOCKS_PER_DAY - 1) / 2
         s.moving_rate = self._moving_rate(middle)
         s.moving_decay = np.exp(BLOCKS_PER_DAY / p.spans_per_day * np.log1p(-s.moving_rate))
         self.price_history[oldest] = price
-        g.outside += (p.spend_rate * s.treasury).sum(1)
-        s.treasury *= 1 - p.spend_rate
+        builders.open_treasuries(self)
 
     def _moving_rate(self, block):
         """Weight of a block in the moving price: base b / (b + h) at age b."""
@@ -237,12 +247,22 @@ class NumpyMarket:
         rest_share = self._share_out(n, p.tao_weight * root[:, None])
         gate = (g.moving_price_sum > 1) | bool(p.root_gate_open)
         self.net_claims = 0 * s.tao_reserve
+        # what is promised for the day comes first, a block at a time
+        promised = s.grant_due.sum(1) / BLOCKS_PER_DAY * (p.milestone_grant_tao > 0)
+        grants = n * np.minimum(promised, g.block_emission)
+        minted = n * g.block_emission - grants
+        self.emission = (minted / n)[:, None] * s.emission_share  # TAO a block
         if self.injection == "direct":
             root_tao, unused = self._pay_directly(n), 0.0
         else:
+            if self.payment == "direct":
+                s.income += n * p.owner_cut * self.emission
+                self.emission = (1 - p.owner_cut) * self.emission
             root_tao, unused = self._mint(n, root, gate[:, None])
 
-        minted = n * g.block_emission
+        g.granted += grants
+        g.minted += grants
+        g.chain_issuance += grants
         lost = 1 - rest_share - s.emission_share.sum(1)
         unused = unused + minted * np.where(lost > 1e-9, lost, 0)  # below that: rounding
         g.minted += minted
@@ -290,17 +310,16 @@ class NumpyMarket:
     def _pay_directly(self, n):
         """TAO to owners and miners; returns what is left for all who stake."""
         p, s, g = self.p, self.s, self.g
-        tao = n * g.block_emission[:, None] * s.emission_share
-        owners, others = p.owner_cut * tao, (1 - p.owner_cut) * tao
-        s.treasury += p.reinvest_share * owners
-        g.outside += ((1 - p.reinvest_share) * owners + others / 2).sum(1)
+        tao = n * self.emission
+        others = (1 - p.owner_cut) * tao
+        s.income += p.owner_cut * tao
+        g.outside += (others / 2).sum(1)
         s.stake_yield = 0 * tao
         return (others / 2).sum(1)
 
     def _terms(self, price, root_share):
         """(alpha, TAO) that enter each pool in a block, and the TAO that buys instead, by the era's rule."""
-        s, be = self.s, self.g.block_emission[:, None]
-        ae, emission = s.alpha_emission, be * s.emission_share
+        be, ae, emission = self.g.block_emission[:, None], self.s.alpha_emission, self.emission
         worth = divide(emission, price)
         if self.injection == "alpha_emission":
             return np.where(price > 0, np.minimum(worth, ae), ae), emission, 0 * emission
@@ -315,10 +334,10 @@ class NumpyMarket:
         return np.where(price > 0, np.minimum(worth, cap), 0), tao, emission - tao
 
     def _root_sells(self, price, gate):
-        """1 where root's part is sold at once: not in a subnet that is priced below its share of the subsidy."""
+        """1 where root's part is sold at once: not in a subnet whose price is too low for its emission."""
         sells = gate & (self.dividend == "sold")
         if self.injection == "subsidy":
-            sells = sells & ~(price < self.s.emission_share)
+            sells = sells & ~(price * self.g.block_emission[:, None] < self.emission)
         return sells + 0.0
 
     def _mint(self, n, root, gate):
@@ -328,7 +347,7 @@ class NumpyMarket:
         issuance, ae = s.alpha_reserve + s.alpha_outstanding, s.alpha_emission
         destroyed, over_injects = p.bought_destroyed, self.injection == "alpha_emission"
         half, of_validators = (n - 1) / 2, (1 - p.owner_cut) / 2
-        pools = self._pools()
+        pools = self.pools()
 
         def proportion(issued):
             return divide(weighted, weighted + issued)
@@ -372,7 +391,7 @@ class NumpyMarket:
         to_sell = np.minimum(sells * root_alpha, pools.until_floor())
         sold_tao, sold, _ = pools.sell(to_sell, 0.0, 0.0)
         pools.y, pools.x = pools.y + late_tao, pools.x + late_alpha
-        self._keep(pools)
+        self.keep(pools)
         s.pool_tao_weight = pools.w
         s.protocol_flow += tao_in + paid - sold_tao
         self._move_prices(n)
@@ -383,9 +402,11 @@ class NumpyMarket:
         unowned = gate * (self.dividend == "sold") * (root_alpha - sold)
         s.protocol_alpha += kept
         s.burned_alpha += unowned
-        s.alpha_outstanding += n * ae - root_alpha + claims + kept + unowned
+        # an owner who is paid in TAO gets no alpha
+        owners = 0 if self.payment == "alpha" else p.owner_cut * n * ae
+        s.alpha_outstanding += n * ae - owners - root_alpha + claims + kept + unowned
         s.alpha_minted += alpha_in + n * ae
-        s.alpha_recycled += root_alpha - claims - sold - unowned + bought - kept
+        s.alpha_recycled += owners + root_alpha - claims - sold - unowned + bought - kept
         return sold_tao.sum(1), (excess - paid).sum(1)
 
     def _move_prices(self, n):
@@ -397,7 +418,9 @@ class NumpyMarket:
         rate = self._moving_rate(self.g.block + (n - 1) / 2)
         step = n * (rate - s.moving_rate) / (1 - s.moving_rate)
         old = s.moving_decay * (1 - step + step**2 / 2)
-        s.moving_price = old * s.moving_price + (1 - old) * np.minimum(self._pools().price, 1)
+        s.moving_price = old * s.moving_price + (1 - old) * np.minimum(
+            self.pools().price, self.p.moving_price_cap
+        )
 
     def _distribute(self, n, root, root_alpha, claims):
         """Owner, miners and validators are paid; dividends compound, claims are noted."""
@@ -412,7 +435,7 @@ class NumpyMarket:
             setattr(s, name, getattr(s, name) * (1 + gain))
         self.learner_alpha *= 1 + gain[:, None]
         self.take = take + p.validator_take * claims
-        s.owner_alpha += owner
+        s.owner_alpha += owner * (self.payment == "alpha")
         s.miner_alpha += miners
         s.validator_alpha += self.take + np.where(staked > 0, 0, dividends - take)
         mine = divide(self.me.root, root[:, None])
@@ -426,7 +449,7 @@ class NumpyMarket:
 
     def _learner_trades(self, who, me, orders, part):
         p, s, g = self.p, self.s, self.g
-        pools, orders = self._pools(who), part * orders[who, me] * s.started[who]
+        pools, orders = self.pools(who), part * orders[who, me] * s.started[who]
         held, root = self.learner_alpha[who, me], self.me.root[who, me]
         offered = np.minimum(np.maximum(-orders, 0), held)
         allowed = lambda tao: (tao >= part * p.min_order_tao) | (offered >= held)  # noqa: E731
@@ -439,7 +462,7 @@ class NumpyMarket:
         amount = wanted * divide(spent, cost)[:, None]
         amount = np.where(amount >= part * p.min_order_tao, amount, 0)
         bought, paid, more_fee = pools.buy(amount, fee_rate[:, None], p.flat_fee_tao)
-        self._keep(pools, who)
+        self.keep(pools, who)
         self.user_flow[who] += paid - more_fee - received - fee
         self.learner_alpha[who, me] = held - sold + bought
         s.alpha_outstanding[who] += bought - sold
@@ -448,32 +471,32 @@ class NumpyMarket:
         self.me.traded[who, me] += proceeds + paid.sum(1)
 
     def _insiders_sell(self, who, n):
-        p, s, pools = self.p, self.s, self._pools(who)
+        p, s, pools = self.p, self.s, self.pools(who)
         out = n * s.alpha_emission[who]
-        owner = p.owner_sale_fraction * p.owner_cut * out
+        owner = s.owner_sale_fraction[who] * p.owner_cut * out * (self.payment == "alpha")
         miners = p.miner_sale_fraction * (1 - p.owner_cut) / 2 * out
         validators = p.validator_sale_fraction * self.take[who]
         wanted = owner + miners + validators
         received, sold, fee = pools.sell(wanted, p.pool_fee, 0.0)
-        self._keep(pools, who)
+        self.keep(pools, who)
         self.user_flow[who] -= received + fee
         done = divide(sold, wanted)
         s.owner_alpha[who] -= done * owner
         s.miner_alpha[who] -= done * miners
         s.validator_alpha[who] -= done * validators
         s.alpha_outstanding[who] -= sold
-        kept = received * divide(p.reinvest_share * owner, wanted)
-        s.treasury[who] += kept
-        self.due.outside[who] += (received - kept).sum(1)
+        earned = received * divide(owner, wanted)
+        s.income[who] += earned
+        self.due.outside[who] += (received - earned).sum(1)
         self.due.fees[who] += fee.sum(1)
 
     def _claim_root(self, who):
-        p, s, g, pools = self.p, self.s, self.g, self._pools(who)
+        p, s, g, pools = self.p, self.s, self.g, self.pools(who)
         claimed = part_of(p.root_claim_hazard, p.spans_per_day)
         scripted, mine = s.scripted_claimable[who], self.learner_claimable[who]
         offered = p.root_swap_share * claimed * (scripted + mine.sum(1))
         received, sold, _ = pools.sell(offered, 0.0, 0.0)
-        self._keep(pools, who)
+        self.keep(pools, who)
         s.protocol_flow[who] -= received
         s.alpha_outstanding[who] -= sold
         # a refused sale stays claimable
@@ -492,22 +515,27 @@ class NumpyMarket:
         self.me.root[who] += ((happens * price)[:, None] * mine).sum(2)
 
     def _scripted_trade(self, who):
-        p, s, g, pools = self.p, self.s, self.g, self._pools(who)
+        p, s, g, pools = self.p, self.s, self.g, self.pools(who)
         speed, limit = (part_of(r, p.spans_per_day) for r in (p.trade_speed, p.max_trade_of_pool))
         tao, alpha = pools.to_reach(s.target_price[who])
-        tao = np.minimum(speed * tao, limit * pools.y)
+        tao, alpha = speed * tao, speed * alpha
         held = {name: getattr(s, f"{name}_alpha")[who] for name in POPULATIONS}
-        alpha = np.minimum(np.minimum(speed * alpha, limit * pools.x), sum(held.values()))
         purse = {name: getattr(g, f"purse_{name}")[who] for name in POPULATIONS}
-        budget = part_of(p.max_purse_use, p.spans_per_day) * sum(purse.values())
-        scale = np.minimum(divide(budget, tao.sum(1)), 1)[:, None]
-        bought, paid, fee = pools.buy(scale * tao, p.pool_fee, 0.0)
+        informed_buys = divide(purse["informed"], sum(purse.values()))[:, None]
+        if p.short_sales:  # nothing limits them; buys are divided as opinions are
+            informed_buys = g.informed_weight[who][:, None]
+        else:
+            tao = np.minimum(tao, limit * pools.y)
+            alpha = np.minimum(np.minimum(alpha, limit * pools.x), sum(held.values()))
+            budget = part_of(p.max_purse_use, p.spans_per_day) * sum(purse.values())
+            tao = tao * np.minimum(divide(budget, tao.sum(1)), 1)[:, None]
+        bought, paid, fee = pools.buy(tao, p.pool_fee, 0.0)
         received, sold, more_fee = pools.sell(alpha, p.pool_fee, 0.0)
-        self._keep(pools, who)
+        self.keep(pools, who)
         self.user_flow[who] += paid - fee - received - more_fee
         s.alpha_outstanding[who] += bought - sold
-        informed_buys = divide(purse["informed"], sum(purse.values()))[:, None]
-        informed_sells = divide(held["informed"], sum(held.values()))
+        together = sum(held.values())
+        informed_sells = np.where(together > 0, divide(held["informed"], together), informed_buys)
         buys = {"informed": informed_buys, "uninformed": 1 - informed_buys}
         sells = {"informed": informed_sells, "uninformed": 1 - informed_sells}
         for name in POPULATIONS:
@@ -515,152 +543,7 @@ class NumpyMarket:
             getattr(self.due, name)[who] += (received * sells[name] - paid * buys[name]).sum(1)
         self.due.fees[who] += (fee + more_fee).sum(1)
 
-    # 3. value, and what users pay for it
-
-    def _produce(self):
-        p, s, g = self.p, self.s, self.g
-        key, episode, day = g.world_key[:, None], g.episode[:, None], g.day[:, None]
-        for_value, for_opinion, for_signal = normals(
-            philox(key, episode, 0, day, s.stream_id.astype(np.uint64), ECONOMY)[:3]
-        )
-        drawn = p.value_innovation_sd * for_value
-        reverting = divide(s.true_value, s.value_anchor) ** p.value_persistence
-        s.true_value = s.value_anchor * reverting * np.exp(drawn)
-        s.opinion = p.opinion_persistence * s.opinion + p.opinion_innovation_sd * for_opinion
-        signal = s.true_value * np.exp(p.signal_noise_sd * for_signal)
-        self.signal_history[self.everyone, g.day % self.signal_history.shape[1]] = signal
-
-    def _users_pay(self):
-        p, s, g, pools = self.p, self.s, self.g, self._pools()
-        wish = p.revenue_share * s.true_value * s.started
-        due = wish.sum(1)
-        paid_part = np.minimum(divide(g.outside, due), 1)
-        paid, fee = paid_part[:, None] * wish, 0 * wish
-        if self.injection == "direct":
-            s.treasury += paid
-        else:
-            bought, paid, fee = pools.buy(paid, p.pool_fee, 0.0)
-            self._keep(pools)
-            self.user_flow += paid - fee
-            s.alpha_recycled += bought
-        g.revenue_paid = paid.sum(1)
-        g.revenue_rationed = due * (1 - paid_part)
-        g.outside -= g.revenue_paid
-        g.authors += fee.sum(1)
-
-    # 4. founders
-
-    def _founders_arrive(self):
-        p, g, n = self.p, self.g, self.layout.n_subnets
-        if not p.arrivals_per_day > 0:
-            return
-        word = philox(g.world_key, g.episode, 0, g.day, 0, ENTRY)[0]
-        for w, count in enumerate(arrivals(uniforms(word), n * p.arrivals_per_day)):
-            for k in range(count):
-                words = philox(g.world_key[w], g.episode[w], 1 + k, g.day[w], 0, ENTRY)
-                self._founder(w, *normals(words[:2]))
-
-    def _founder(self, w, worth, quality):
-        """One founder, who registers if a slot is worth its cost, is to be had, and `outside` can pay."""
-        p, s, g = self.p, self.s, self.g
-        cost = registration_cost(p, g)[w]
-        affordable = cost + p.initial_treasury_tao <= g.outside[w]
-        if p.entry_value_tao * np.exp(p.entry_value_sd * worth) < cost or not affordable:
-            return
-        empty = np.flatnonzero(s.registered_block[w] < 0)
-        if empty.size:
-            slot = empty[0]
-        else:
-            slot = self._weakest(w) if p.pruning else None
-            if slot is None:
-                return
-            self._dissolve(w, slot)
-        self._register(w, slot, cost, p.entry_true_value * np.exp(p.entry_price_sd * quality))
-
-    def _weakest(self, w):
-        """Who makes room: the lowest key of those that are old enough, the eldest of equals; or None."""
-        p, s, g = self.p, self.s, self.g
-        share = p.prune_key == PRUNE_KEYS["share"]
-        key = (s.emission_share if share else s.moving_price)[w]
-        if p.prune_lottery_sd > 0:
-            stream = s.stream_id[w].astype(np.uint64)
-            words = philox(g.world_key[w], g.episode[w], 0, g.day[w], stream, PRUNE)
-            key = key * np.exp(p.prune_lottery_sd * normals(words[0]))
-        old = np.flatnonzero(g.block[w] - s.registered_block[w] >= p.immunity_blocks)
-        if old.size == 0:
-            return None
-        return old[np.lexsort((old, s.registered_block[w, old], key[old]))[0]]
-
-    def _dissolve(self, w, i):
-        """The pool's TAO goes to who holds its alpha; the part of the protocol and of the pool is recycled."""
-        p, s, g = self.p, self.s, self.g
-        held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
-        people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
-        held["outside"] = sum(getattr(s, name)[w, i] for name in people)
-        mine, nobodys = self.learner_alpha[w, :, i], s.protocol_alpha[w, i]
-        if s.reserve_counts[w, i]:
-            nobodys = nobodys + s.alpha_reserve[w, i]
-        if self.injection == "direct" and s.alpha_reserve[w, i] == 0:  # the owner's lock
-            held, mine, nobodys = {"outside": 1.0}, 0 * mine, 0.0
-        per_alpha = divide(s.tao_reserve[w, i], sum(held.values()) + mine.sum() + nobodys)
-        for name, alpha in held.items():
-            account = name if name == "outside" else f"purse_{name}"
-            getattr(g, account)[w] += per_alpha * alpha
-        self.me.root[w] += per_alpha * mine
-        recycled = s.tao_reserve[w, i] - per_alpha * (sum(held.values()) + mine.sum())
-        g.recycled[w] += recycled
-        g.chain_issuance[w] -= recycled
-
-        issuance = s.alpha_reserve[w, i] + s.alpha_outstanding[w, i]
-        earned = p.owner_cut * issuance * s.spot_price[w, i]
-        refund = s.legacy[w, i] * np.clip(s.lock_tao[w, i] - earned, 0, g.burned[w])
-        g.burned[w] -= refund
-        g.outside[w] += refund + s.treasury[w, i]
-        g.dissolutions[w] += 1
-
-    def _register(self, w, i, cost, value):
-        """A new subnet in a slot, of which nothing stays but the key of its random numbers."""
-        p, s, g = self.p, self.s, self.g
-        for name in set(Subnets._fields) - {"stream_id"}:
-            getattr(s, name)[w, i] = 0.0
-        for name in SECTIONS:
-            getattr(self, name)[w, :, i] = 0.0
-        self.user_flow[w, i] = 0.0
-        tao, alpha = cost, 0.0
-        if self.injection != "direct" and p.seeding == SEEDINGS["minimum"]:
-            tao = alpha = min(p.min_lock_tao, cost)
-        elif self.injection != "direct":
-            prices = s.spot_price[w][s.spot_price[w] > 0]
-            alpha = cost / (np.median(prices) if prices.size else 1.0)
-        price = tao / alpha if alpha else 0.0
-        modern = p.seeding == SEEDINGS["median_price"] and not p.bought_destroyed
-        rows = {
-            "tao_reserve": tao,
-            "flow_mark": tao,
-            "alpha_reserve": alpha,
-            "alpha_genesis": alpha,
-            "dilution_alpha": p.dilution_reference_alpha,
-            "pool_tao_weight": 0.5,
-            "spot_price": price,
-            "registered_block": g.block[w],
-            "start_block": g.block[w] + p.start_delay_days * BLOCKS_PER_DAY,
-            "lock_tao": cost,
-            "legacy": not p.pruning,
-            "reserve_counts": modern,
-            "emission_enabled": p.entrants_enabled,
-            "treasury": p.initial_treasury_tao,
-            "true_value": value,
-            "value_anchor": value,
-        }
-        for name, content in rows.items():
-            getattr(s, name)[w, i] = content
-        self.price_history[w, :, i], self.signal_history[w, :, i] = price, value
-        g.outside[w] -= cost + p.initial_treasury_tao
-        g.burned[w] += cost - tao
-        g.last_lock[w], g.last_lock_block[w] = cost, g.block[w]
-        g.registrations[w] += 1
-
-    # 5. money comes back
+    # 5. money comes back; 3 and 4 are in `numpy_builders.py`
 
     def _return_money(self):
         p, g = self.p, self.g
@@ -679,7 +562,7 @@ class NumpyMarket:
     # 6. what learners have
 
     def _value_learners(self):
-        p, pools = self.p, self._pools()
+        p, pools = self.p, self.pools()
         self.me.wealth = self.me.root.copy()
         for k in range(self.layout.n_learners):
             net = (1 - p.pool_fee) * self.learner_alpha[:, k] + self.learner_claimable[:, k]

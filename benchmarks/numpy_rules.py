@@ -10,6 +10,7 @@ from scipy.special import ndtri, pdtr
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.issuance import SUPPLY_CAP
 from dtao_gym.protocol.pool import MAX_INPUT_RATIO
+from dtao_gym.world.shocks import FAVOURITES
 
 # ---------------------------------------------------------------- numbers
 
@@ -227,14 +228,40 @@ def grades(score, registered, p):
     return divide(grade, grade.sum(1)[:, None])
 
 
-def vote_shares(p, s, signal, validators):
+def favoured(p, s, g, ballot, stake):
+    """Ballots `(W, V, N)` after the five largest voters have moved a part of theirs to favourites.
+
+    Favourites are those with the lowest tickets; who colludes holds the tickets of the common set.
+    """
+    largest = np.argsort(-stake, axis=1, kind="stable")[:, :5]
+    key, episode = g.world_key[:, None], g.episode[:, None]
+    colludes = uniforms(philox(key, episode, largest, 0, 0, FAVOURITES)[0]) < p.collusion
+    tickets_of = np.where(colludes, 0, 1 + largest)[:, :, None]
+    stream = s.stream_id.astype(np.uint64)[:, None]
+    tickets = uniforms(philox(key[:, None], episode[:, None], tickets_of, 1, stream, FAVOURITES)[0])
+    registered = (s.registered_block >= 0)[:, None]
+    place = np.where(registered, tickets, 2).argsort(axis=2).argsort(axis=2)
+    number = np.floor(p.favourites * registered.sum(2, keepdims=True) + 0.5)
+    chosen = registered & (place < np.maximum(number, 1))
+    mine = np.take_along_axis(ballot, largest[:, :, None], 1)
+    gift = p.favourite_share * mine.sum(2, keepdims=True)
+    mine = (1 - p.favourite_share) * mine + gift * divide(chosen, chosen.sum(2, keepdims=True))
+    np.put_along_axis(ballot, largest[:, :, None], mine, 1)
+    return ballot
+
+
+def vote_shares(p, s, g, signal, validators):
     """Share of every subnet `(W, N)` after one epoch of the root network."""
     registered = s.registered_block >= 0
     voters = p.informed_share_voters
-    vote = voters * grades(s.true_value, registered, p)
+    contributed = s.short_stock + (1 + p.voter_spillover_weight * p.spillover) * s.knowledge
+    vote = voters * grades(contributed, registered, p)
     vote += (1 - voters) * grades(signal * np.exp(s.opinion) * registered, registered, p)
     for_root = validators["root_share"][:, :, None]  # column 0 of a ballot (W, V, 1 + N)
-    ballot = np.concatenate([for_root, (1 - for_root) * vote[:, None]], axis=2)
+    for_subnets = (1 - for_root) * vote[:, None]
+    if p.favourite_share > 0:
+        for_subnets = favoured(p, s, g, for_subnets, validators["stake"])
+    ballot = np.concatenate([for_root, for_subnets], axis=2)
     ballot = divide(ballot, ballot.sum(2, keepdims=True))
     stake = divide(validators["stake"], validators["stake"].sum(1, keepdims=True))[:, :, None]
     trust = (stake * (ballot > 0)).sum(1)

@@ -158,6 +158,10 @@ class Config(People, Law, frozen=True):
             raise ConfigError(
                 f"validator_top5: got {self.validator_top5}, allowed are five positive shares with a sum below 1"
             )
+        if self.payment == "fee" and self.era_part("injection") == "direct":
+            raise ConfigError(
+                "payment: got 'fee', allowed are 'alpha' and 'direct' where there are no pools: both mean TAO there"
+            )
         if 0.0 < self.delay_days < self.delay_stages:
             raise ConfigError(
                 f"delay_days: got {self.delay_days}, allowed are 0 and from {self.delay_stages}, the number of stages"

@@ -169,7 +169,9 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "spot_price": (1.0 - weight)
         * snapshot.tao_reserve[chosen]
         / (weight * snapshot.alpha_reserve[chosen]),
-        "moving_price": np.minimum(snapshot.moving_price[chosen], 1.0),
+        "moving_price": np.minimum(
+            snapshot.moving_price[chosen], 1.0 if config.moving_price_clipped else np.inf
+        ),
         "alpha_emission": _rates(issuance)[0],
         "alpha_outstanding": outstanding,
         "alpha_genesis": config.pool_depth * snapshot.alpha_reserve[chosen] + outstanding,
@@ -225,6 +227,8 @@ def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
         state.row(name)[0, :n] = record[name]
     shown = (1.0 + config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
     state.section("signal_history")[0] = shown
+    if config.disclosure == "knowledge":
+        state.row("knowledge_disclosed")[0] = state.row("knowledge")[0]
     if config.genesis_values == "drawn":
         state.row("dilution_alpha")[0, :n] = config.dilution_reference_alpha
     world["welfare"] = state.row("true_value").sum()
@@ -348,14 +352,25 @@ def _place_rates(state: State, config: Config) -> None:
 
 def _stationary_outside(state: State, config: Config) -> float:
     """Balance at which what `outside` takes in on the first day is what it returns."""
-    price = state.row("spot_price")[0]
+    price, share = state.row("spot_price")[0], state.row("emission_share")[0]
+    paid_in_tao = config.payment == "direct" or _has_no_pools(config)
     minted = float((BLOCKS_PER_DAY * state.row("alpha_emission")[0] * price).sum())
-    owners = config.owner_cut * minted * config.owner_sale_fraction
+    emitted = BLOCKS_PER_DAY * float(state.worlds["block_emission"][0] * share.sum())
+    own_value = float(state.row("short_stock")[0].sum() + state.row("knowledge")[0].sum())
+    users = config.revenue_share * float(state.row("true_value")[0].sum())
+
     miners = 0.5 * (1.0 - config.owner_cut) * minted
-    validators = miners * config.validator_take * config.validator_sale_fraction
-    owners = owners if config.payment == "alpha" else 0.0
+    cashed_out = config.miner_sale_fraction * miners
+    cashed_out += config.validator_sale_fraction * config.validator_take * miners
+    owners, fees = config.owner_cut * minted * config.owner_sale_fraction, 0.0
+    if paid_in_tao:
+        owners = config.owner_cut * emitted
+    elif config.payment == "fee":
+        owners = fees = config.fee_per_value * own_value
+    if _has_no_pools(config):
+        cashed_out = 0.5 * (1.0 - config.owner_cut) * emitted
+        owners += users
     consumed = owners * (1.0 - config.reinvest_share) if config.finance else owners
     spent = config.spend_rate * float(state.row("treasury")[0].sum()) * config.finance
-    revenue = config.revenue_share * float(state.row("true_value")[0].sum())
-    income = config.miner_sale_fraction * miners + validators + consumed + spent - revenue
+    income = cashed_out + consumed + spent - users - fees
     return max(income / config.outside_return, 0.0) if config.outside_return > 0.0 else 0.0

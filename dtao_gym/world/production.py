@@ -215,7 +215,8 @@ def settle(block, scratch, world, parameters):
     if p.payment == FEE_PAY:
         for i in range(s.income.size):
             t.spent[i] = p.fee_per_value * (s.short_stock[i] + s.knowledge[i])
-        _rationed(t, world.outside)
+        due = row_sum(t.spent)
+        world.revenue_rationed += due * (1.0 - _rationed(t, world.outside))
         for i in range(s.income.size):
             s.income[i] += t.spent[i]
         world.outside -= row_sum(t.spent)

@@ -34,6 +34,17 @@ def _add_vote(vote, scores, n_subnets, vote_power, vote_cut, part):
 
 
 @rule
+def _larger(validators, k):
+    """Validators with more stake than one of them; among equals the first counts as larger."""
+    count = 0
+    for j in range(validators.size):
+        more = validators[j].stake > validators[k].stake
+        equal = validators[j].stake == validators[k].stake
+        count += 1 if more or (equal and j < k) else 0
+    return count
+
+
+@rule
 def _favour(row, scratch, s, world, validator, n_subnets, parameters):
     """Move a part of a vote to favourites, drawn once an episode: the shared set, or the validator's own."""
     p = parameters_of(parameters)
@@ -85,7 +96,7 @@ def vote(block, scratch, ballot, world, validators, signal, parameters):
         row[0] = validators[k].root_share
         for i in range(n):
             row[1 + i] = shared[1 + i] * (1.0 - validators[k].root_share)
-        if k < N_LARGEST and p.favourite_share > 0.0:
+        if p.favourite_share > 0.0 and _larger(validators, k) < N_LARGEST:
             _favour(row, scratch, s, world, k, count, parameters)
     root_epoch(
         validators.stake,

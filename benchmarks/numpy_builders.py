@@ -1,0 +1,274 @@
+"""Builders in plain NumPy, for `numpy_market.py`: what they spend, what it makes, what they earn, who takes their place.
+
+Each function takes the market `m`: parameters `m.p`, rows of subnets `m.s` of shape `(W, N)`, figures of worlds
+`m.g`, the pipeline `(W, stages, N)`. Nothing of `dtao_gym/economy/` or `dtao_gym/world/` is called but names.
+"""
+
+import numpy as np
+
+from benchmarks.numpy_rules import arrivals, divide, normals, philox, registration_cost, uniforms
+from dtao_gym.protocol.institutions import PRUNE_KEYS
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.protocol.lifecycle import SEEDINGS
+from dtao_gym.world.parameters import PAYMENTS
+from dtao_gym.world.shocks import ECONOMY, ENTRY, PRUNE
+from dtao_gym.world.state import Subnets
+
+POPULATIONS = ("informed", "uninformed")
+SECTIONS = ("learner_alpha", "learner_claimable", "price_history", "signal_history", "pipeline")
+OF_THE_SLOT = ("stream_id", "owner_number", "consumed", "first_owner_payoff")
+"""Rows that outlive the subnet."""
+
+# ---------------------------------------------------------------- morning
+
+
+def open_treasuries(m):
+    """Budgets of the day: out of treasuries, or without finance a fixed one that `outside` lends and gets back."""
+    p, s, g = m.p, m.s, m.g
+    s.income = 0 * s.income
+    g.granted = 0 * g.granted
+    if not p.finance:
+        s.budget = p.fixed_budget_tao * (s.registered_block >= 0)
+        return
+    s.budget = s.spend_rate * s.treasury
+    s.treasury = s.treasury - s.budget
+    g.outside += s.budget.sum(1)
+
+
+# ---------------------------------------------------------------- evening
+
+
+def receive_grants(m):
+    """Yesterday's arrivals are rewarded with what was set aside of emission today."""
+    s = m.s
+    s.income += m.g.granted[:, None] * divide(s.grant_due, s.grant_due.sum(1)[:, None])
+
+
+def produce(m):
+    """A day of work, research and influence; then opinions, the public signal and the day's accounts."""
+    p, s, g = m.p, m.s, m.g
+    key, episode, day = (a[:, None] for a in (g.world_key, g.episode, g.day))
+    words = philox(key, episode, 0, day, s.stream_id.astype(np.uint64), ECONOMY)
+    for_luck, for_opinion, for_signal = normals(words[:3])
+
+    influence = s.budget * s.influence_share * bool(p.influence)
+    research = (s.budget - influence) * s.research_share
+    work = s.budget - influence - research
+    arrived = _advance(m.pipeline, p.stage_rate, _made(p, "research", research) * s.ability)
+    arrived *= np.exp(p.research_luck_sd * for_luck - p.research_luck_sd**2 / 2)
+    arrived *= (uniforms(words[3]) < p.success_probability) / p.success_probability
+    s.short_stock = (1 - p.short_decay) * s.short_stock + s.ability * _made(p, "short", work)
+    s.influence_stock = (1 - p.influence_decay) * s.influence_stock
+    s.influence_stock += _made(p, "influence", influence)
+    s.knowledge = (1 - p.knowledge_decay) * s.knowledge + arrived
+    s.grant_due = p.milestone_grant_tao * arrived
+    s.knowledge_disclosed = s.knowledge * bool(p.knowledge_disclosed)
+    s.opinion = p.opinion_persistence * s.opinion + p.opinion_innovation_sd * for_opinion
+    shown = (1 + p.hype) * s.short_stock + s.knowledge + s.influence_stock
+    today = m.everyone, g.day % m.signal_history.shape[1]
+    m.signal_history[today] = shown * np.exp(p.signal_noise_sd * for_signal)
+    appraise(m)
+
+    spent = {"research": research.sum(1), "influence": influence.sum(1)}
+    spent["work"] = spent["research"] + work.sum(1)
+    cost = spent["work"] + p.influence_dissipation * spent["influence"]
+    g.welfare = s.true_value.sum(1) - p.cost_weight * cost
+    discount = np.exp(p.welfare_log_discount * g.day)
+    for name, amount in (spent | {"welfare": g.welfare}).items():
+        setattr(g, f"{name}_sum", getattr(g, f"{name}_sum") + discount * amount)
+    g.informed_value_sum += s.informed_value.sum(1)
+    g.plain_value_sum += (s.short_stock + s.knowledge).sum(1)
+
+
+def _made(p, what, spending):
+    """What a day's spending adds to a stock, for ability 1."""
+    return getattr(p, f"{what}_productivity") * spending**p.curvature
+
+
+def _advance(pipeline, rate, started):
+    """Move research through its stages, from their old contents; returns what leaves the last."""
+    leaving = rate * pipeline
+    entering = np.concatenate([started[:, None], leaving], axis=1)
+    pipeline += entering[:, :-1] - leaving
+    return entering[:, -1].copy()
+
+
+def appraise(m):
+    """What users get of each subnet, and what its stocks are worth to the informed."""
+    p, s = m.p, m.s
+    registered = s.registered_block >= 0
+    others = s.knowledge.sum(1, keepdims=True) - s.knowledge
+    per_other = divide(p.spillover, registered.sum(1, keepdims=True) - 1.0)
+    s.true_value = registered * (s.short_stock + s.knowledge + per_other * others)
+    stages = m.pipeline.shape[1]  # the last is one step away from knowledge
+    steps = np.arange(stages, 0, -1)[:, None]
+    under_way = bool(p.pipeline_visible) * (p.stage_discount**steps * m.pipeline).sum(1)
+    arrived_and_under_way = s.knowledge + under_way
+    s.informed_value = p.worth_of_short * s.short_stock + p.worth_of_knowledge * (
+        arrived_and_under_way
+    )
+
+
+def users_pay(m):
+    """Users pay for a part of what they get: they buy alpha, which is recycled; without pools they pay the owner."""
+    p, s, g = m.p, m.s, m.g
+    wish = p.revenue_share * s.true_value * s.started
+    due = wish.sum(1)
+    paid_part = np.clip(divide(g.outside, due), 0, 1)
+    paid, fee = paid_part[:, None] * wish, 0 * wish
+    if m.injection == "direct":
+        s.income += paid
+    else:
+        pools = m.pools()
+        bought, paid, fee = pools.buy(paid, p.pool_fee, 0.0)
+        m.keep(pools)
+        m.user_flow += paid - fee
+        s.alpha_recycled += bought
+    g.revenue_paid = paid.sum(1)
+    g.revenue_rationed = due * (1 - paid_part)
+    g.outside -= g.revenue_paid
+    g.authors += fee.sum(1)
+
+
+def settle(m):
+    """Fees for own value, the factor on incomes, then saving and consumption."""
+    p, s, g = m.p, m.s, m.g
+    if p.payment == PAYMENTS["fee"]:
+        fees = p.fee_per_value * (s.short_stock + s.knowledge)
+        fees *= np.clip(divide(g.outside, fees.sum(1)), 0, 1)[:, None]
+        s.income += fees
+        g.outside -= fees.sum(1)
+    earned = s.income.sum(1)
+    added = np.minimum((p.income_factor - 1) * earned, np.maximum(g.outside, 0))
+    s.income *= 1 + divide(added, earned)[:, None]
+    g.outside -= added
+    saved = (p.reinvest_share if p.finance else 0.0) * s.income
+    consumed = s.income - saved
+    s.treasury += saved
+    s.consumed += consumed
+    today = np.exp(p.payoff_log_discount * g.day)[:, None]
+    s.first_owner_payoff += np.where(s.owner_number == 0, today * consumed, 0)
+    g.outside += consumed.sum(1)
+
+
+# ---------------------------------------------------------------- founders
+
+
+def founders_arrive(m):
+    """Founders of the day, world by world and one after the other."""
+    p, g, n = m.p, m.g, m.layout.n_subnets
+    if not p.arrivals_per_day > 0:
+        return
+    word = philox(g.world_key, g.episode, 0, g.day, 0, ENTRY)[0]
+    for w, count in enumerate(arrivals(uniforms(word), n * p.arrivals_per_day)):
+        for k in range(count):
+            words = philox(g.world_key[w], g.episode[w], 1 + k, g.day[w], 0, ENTRY)
+            _founder(m, w, *normals(words[:2]))
+
+
+def _founder(m, w, worth, talent):
+    """One founder, who registers if a slot is worth its cost, is to be had, and `outside` can pay."""
+    p, s, g = m.p, m.s, m.g
+    cost = registration_cost(p, g)[w]
+    affordable = cost + p.initial_treasury_tao <= g.outside[w]
+    if p.entry_value_tao * np.exp(p.entry_value_sd * worth) < cost or not affordable:
+        return
+    empty, found = np.flatnonzero(s.registered_block[w] < 0), 0.0
+    if empty.size:
+        slot = empty[0]
+    else:
+        slot = _weakest(m, w) if p.pruning else None
+        if slot is None:
+            return
+        found = p.salvage * s.knowledge[w, slot]
+        _dissolve(m, w, slot)
+    _register(m, w, slot, cost, talent, found)
+    appraise(m)
+
+
+def _weakest(m, w):
+    """Who makes room: the lowest key of those that are old enough, the eldest of equals; or None."""
+    p, s, g = m.p, m.s, m.g
+    share = p.prune_key == PRUNE_KEYS["share"]
+    key = (s.emission_share if share else s.moving_price)[w]
+    if p.prune_lottery_sd > 0:
+        stream = s.stream_id[w].astype(np.uint64)
+        words = philox(g.world_key[w], g.episode[w], 0, g.day[w], stream, PRUNE)
+        key = key * np.exp(p.prune_lottery_sd * normals(words[0]))
+    old = np.flatnonzero(g.block[w] - s.registered_block[w] >= p.immunity_blocks)
+    if old.size == 0:
+        return None
+    return old[np.lexsort((old, s.registered_block[w, old], key[old]))[0]]
+
+
+def _dissolve(m, w, i):
+    """The pool's TAO goes to who holds its alpha; the part of the protocol and of the pool is recycled."""
+    p, s, g = m.p, m.s, m.g
+    held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
+    people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
+    held["outside"] = sum(getattr(s, name)[w, i] for name in people)
+    mine, nobodys = m.learner_alpha[w, :, i], s.protocol_alpha[w, i]
+    if s.reserve_counts[w, i]:
+        nobodys = nobodys + s.alpha_reserve[w, i]
+    if m.injection == "direct" and s.alpha_reserve[w, i] == 0:  # the owner's lock
+        held, mine, nobodys = {"outside": 1.0}, 0 * mine, 0.0
+    per_alpha = divide(s.tao_reserve[w, i], sum(held.values()) + mine.sum() + nobodys)
+    for name, alpha in held.items():
+        account = name if name == "outside" else f"purse_{name}"
+        getattr(g, account)[w] += per_alpha * alpha
+    m.me.root[w] += per_alpha * mine
+    recycled = s.tao_reserve[w, i] - per_alpha * (sum(held.values()) + mine.sum())
+    g.recycled[w] += recycled
+    g.chain_issuance[w] -= recycled
+
+    issuance = s.alpha_reserve[w, i] + s.alpha_outstanding[w, i]
+    earned = p.owner_cut * issuance * s.spot_price[w, i]
+    refund = s.legacy[w, i] * np.clip(s.lock_tao[w, i] - earned, 0, g.burned[w])
+    g.burned[w] -= refund
+    g.outside[w] += refund + s.treasury[w, i]
+    g.dissolutions[w] += 1
+    s.owner_number[w, i] += 1
+
+
+def _register(m, w, i, cost, talent, found):
+    """A new subnet in a slot, with the knowledge found there; of the old one nothing else stays but counts."""
+    p, s, g = m.p, m.s, m.g
+    for name in set(Subnets._fields) - set(OF_THE_SLOT):
+        getattr(s, name)[w, i] = 0.0
+    for name in SECTIONS:
+        getattr(m, name)[w, :, i] = 0.0
+    m.user_flow[w, i] = 0.0
+    tao, alpha = cost, 0.0
+    if m.injection != "direct" and p.seeding == SEEDINGS["minimum"]:
+        tao = alpha = min(p.min_lock_tao, cost)
+    elif m.injection != "direct":
+        prices = s.spot_price[w][s.spot_price[w] > 0]
+        alpha = cost / (np.median(prices) if prices.size else 1.0)
+    price = tao / alpha if alpha else 0.0
+    modern = p.seeding == SEEDINGS["median_price"] and not p.bought_destroyed
+    rows = {
+        "tao_reserve": tao,
+        "flow_mark": tao,
+        "alpha_reserve": alpha,
+        "alpha_genesis": alpha,
+        "dilution_alpha": p.dilution_reference_alpha,
+        "pool_tao_weight": 0.5,
+        "spot_price": price,
+        "registered_block": g.block[w],
+        "start_block": g.block[w] + p.start_delay_days * BLOCKS_PER_DAY,
+        "lock_tao": cost,
+        "legacy": not p.pruning,
+        "reserve_counts": modern,
+        "emission_enabled": p.entrants_enabled,
+        "treasury": p.initial_treasury_tao,
+        "ability": np.exp(p.type_sd * talent - p.type_sd**2 / 2),
+        "knowledge": found,
+    }
+    decisions = ("spend_rate", "research_share", "influence_share", "owner_sale_fraction")
+    for name, content in (rows | {name: getattr(p, name) for name in decisions}).items():
+        getattr(s, name)[w, i] = content
+    m.price_history[w, :, i], m.signal_history[w, :, i] = price, found
+    g.outside[w] -= cost + p.initial_treasury_tao
+    g.burned[w] += cost - tao
+    g.last_lock[w], g.last_lock_block[w] = cost, g.block[w]
+    g.registrations[w] += 1
