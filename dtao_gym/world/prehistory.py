@@ -171,16 +171,17 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
     """Stocks of the supposed builder on each subnet, and how today's prices differ from what they are worth."""
     start = market(config, key, episode)
     profile = _profiles(config, start)
-    worth = np.empty((len(profile), 2))
-    _worths_kernel(np.atleast_1d(parameters(config)), profile, worth)
-    informed = config.informed_share_stakers
-    log_worth = np.log(informed * worth[:, 0] + (1.0 - informed) * worth[:, 1])
+    log_worth = _log_worth(config, profile)
     drawn = config.genesis_values == "drawn"
-    from_median = drawn or config.genesis == "drawn"
-    if from_median:  # the multiple belongs to the distribution, not to a draw of it
-        level = np.log(config.genesis_price_median) - _mean_log_worth(config, log_worth)
+    log_price = np.log(_pool_price(start))
+    if drawn or config.genesis == "drawn":
+        # the multiple belongs to the distribution, not to a draw of it
+        expected = _log_worth_by_age(config) if config.genesis == "drawn" else log_worth
+        level = np.log(config.genesis_price_median) - float(expected.mean())
+        spread = float(np.hypot(config.genesis_price_sd, 0.0 if drawn else expected.std()))
     else:
-        level = float((np.log(start.spot_price) - log_worth).mean())
+        level = float((log_price - log_worth).mean())
+        spread = float((log_price - log_worth).std())
     if config.genesis_multiple is None:
         hope = np.exp(level + 0.5 * config.type_sd**2)
         multiple = float(hope / price_of_capital(config, 1.0))
@@ -188,23 +189,31 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
         multiple = config.genesis_multiple
     worth_in_price = np.log(price_of_capital(config, multiple)) + log_worth
     if drawn:
-        price = np.full(len(profile), np.log(config.genesis_price_median))
-        return Prehistory(multiple, profile, price - worth_in_price, config.genesis_price_sd)
-    factor = np.log(start.spot_price) - worth_in_price
-    return Prehistory(multiple, profile, factor, float(factor.std()))
+        log_price = np.full(len(profile), np.log(config.genesis_price_median))
+    return Prehistory(multiple, profile, log_price - worth_in_price, spread)
 
 
-def _mean_log_worth(config: Config, log_worth: np.ndarray) -> float:
-    """Mean over the ages that a market may have."""
-    if config.genesis != "drawn" or config.genesis_stocks == "steady_state":
-        return float(log_worth.mean())
+def _pool_price(start: Snapshot) -> np.ndarray:
+    """Prices as the pools give them; the column of a snapshot is rounded."""
+    weight = start.tao_weight
+    return (1.0 - weight) * start.tao_reserve / (weight * start.alpha_reserve)
+
+
+def _log_worth(config: Config, profile: np.ndarray) -> np.ndarray:
+    """Log of the capital value of rows of stocks, to the market."""
+    worth = np.empty((len(profile), 2))
+    _worths_kernel(np.atleast_1d(parameters(config)), profile, worth)
+    informed = config.informed_share_stakers
+    return np.log(informed * worth[:, 0] + (1.0 - informed) * worth[:, 1])
+
+
+def _log_worth_by_age(config: Config) -> np.ndarray:
+    """The same over the ages that a drawn market may have."""
+    if config.genesis_stocks == "steady_state":
+        return _log_worth(config, _table(config, STEADY_STATE_DAYS)[-1:])
     low, high = config.genesis_age_days
     ages = np.arange(int(low), int(high) + 1, 10)
-    table = _table(config, int(high) + 1)[np.maximum(ages, YOUNGEST_DAYS)]
-    worth = np.empty((len(table), 2))
-    _worths_kernel(np.atleast_1d(parameters(config)), table, worth)
-    informed = config.informed_share_stakers
-    return float(np.log(informed * worth[:, 0] + (1.0 - informed) * worth[:, 1]).mean())
+    return _log_worth(config, _table(config, int(high) + 1)[np.maximum(ages, YOUNGEST_DAYS)])
 
 
 def _profiles(config: Config, start: Snapshot) -> np.ndarray:
@@ -247,9 +256,10 @@ def builders(
         factor = factor + before.log_factor_sd * numbers[:, 1]
     spread = before.log_factor_sd**2
     part = min(1.0, sd**2 / spread) if spread > 0.0 else 0.0
-    normals = numbers[:, 0] * np.sqrt(max(0.0, 1.0 - sd**2 / spread) if spread > 0.0 else 1.0)
+    normals = np.zeros(streams.size)
     if sd > 0.0:
-        normals += part * (factor + 0.5 * sd**2) / sd
+        noise_sd = np.sqrt(max(sd**2 - part**2 * spread, 0.0))
+        normals = (noise_sd * numbers[:, 0] + part * (factor + 0.5 * sd**2)) / sd
     able = np.empty(streams.size)
     _abilities_kernel(sd, normals, able)
     return np.exp(factor)[:, None] * before.profile[chosen], able

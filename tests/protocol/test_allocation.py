@@ -132,8 +132,8 @@ def test_order_of_the_subnets_does_not_matter(rule, market, settings, random):
 
 def rest_of(rule: str, market: Market, exponent: float) -> Rest:
     """The sums that stand for subnets which are not simulated."""
-    moving, enabled = market.moving_price, market.emission_enabled
-    claims = moving**exponent
+    moving, enabled = market.moving_price**exponent, market.emission_enabled
+    claims = moving
     if rule == "uniform":
         claims = np.ones(moving.size)
     if rule in ("price_burn", "price_rootprop"):

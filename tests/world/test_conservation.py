@@ -37,7 +37,6 @@ PARAMETERS = st.fixed_dictionaries(
         "immunity_days": st.sampled_from([0.0, 5.0, 120.0]),
         "arrivals_per_slot_year": st.sampled_from([0.0, 0.42, 12.0]),
         "entry_value_tao": st.sampled_from([10.0, 600.0, 1e5]),
-        "entry_price_median": st.floats(1e-4, 1.0),
         "seeding": st.sampled_from(sorted(SEEDINGS)),
         "min_lock_tao": st.sampled_from([0.1, 1.0, 100.0]),
         "lock_interval_days": st.sampled_from([0.1, 8.0]),
@@ -83,12 +82,39 @@ PARAMETERS = st.fixed_dictionaries(
         "yield_sensitivity": st.floats(0.0, 2.0),
         "opinion_noise_sd": part,
         "signal_noise_sd": st.floats(0.0, 0.5),
-        "value_log_sd": st.floats(0.0, 3.0),
-        "value_half_life_days": st.sampled_from([1.0, 180.0]),
         "selection": st.sampled_from(["largest", "sample"]),
         "split": st.sampled_from(["train", "evaluation"]),
+        # markets at genesis and the stocks behind their prices
+        "genesis": st.sampled_from(["drawn", "symmetric"]),
+        "genesis_values": st.sampled_from(["from_price", "drawn"]),
+        "genesis_stocks": st.sampled_from(["history", "steady_state"]),
+        "genesis_price_median": st.floats(1e-4, 1.0),
+        "genesis_price_sd": st.floats(0.0, 3.0),
+        "genesis_multiple": st.sampled_from([1.0, 141.6, 1e5]),
+        "pool_depth": st.sampled_from([0.01, 1.0]),
+        "horizon": st.sampled_from(["fixed", "geometric"]),
+        # builders: what they make, spend and are paid
+        "payment": st.sampled_from(["alpha", "direct", "fee"]),
+        "finance": st.booleans(),
+        "fixed_budget_tao": st.sampled_from([0.1, 10.0, 1000.0]),
+        "milestone_grant_tao": st.just(0.0) | st.floats(1.0, 1e5),
+        "income_factor": st.sampled_from([0.0, 0.5, 1.0, 3.0, 100.0]),
+        "fee_per_value": st.sampled_from([0.3, 100.0]),
+        "research_share": part,
+        "influence": st.booleans(),
+        "influence_share": st.floats(0.0, 0.9),
+        "delay_days": st.sampled_from([3.0, 30.0, 180.0, 720.0]),
+        "spillover": st.floats(0.0, 2.0),
+        "hype": st.floats(0.0, 4.0),
+        "curvature": st.floats(0.3, 0.8),
+        "research_luck_sd": st.floats(0.0, 1.5),
+        "success_probability": st.floats(0.05, 1.0),
+        "type_sd": part,
+        "salvage": part,
+        "favourite_share": part,
+        "pipeline_visible": st.booleans(),
     },
-)
+).map(lambda rules: rules if "genesis" not in rules else rules | {"halving": None})
 
 
 SLOTS = {"empty_slots": 2, "root_validators": 8}
@@ -99,22 +125,41 @@ def reused(n_subnets: int, n_learners: int) -> Batch:
     return Batch(Config(n_subnets=n_subnets, n_learners=n_learners, **SLOTS), 4)
 
 
+def begin(rules, sizes, seed) -> Batch:
+    """Four worlds, each at the start of an episode under rules of its own."""
+    batch = reused(*sizes)
+    for world, changes in enumerate(rules):
+        batch.configs[world] = Config(n_subnets=sizes[0], n_learners=sizes[1], **SLOTS)
+        batch.set_parameters([world], **changes)
+        batch.reset(world, seed, world)
+    return batch
+
+
+FOUR = st.lists(PARAMETERS, min_size=4, max_size=4)
+
+
 @settings(max_examples=200)
 @given(
-    st.lists(PARAMETERS, min_size=4, max_size=4),
+    FOUR,
     st.sampled_from([(1, 1), (5, 1), (5, 2), (9, 3), (126, 2)]),
     st.integers(0, 2**32 - 1),
 )
 def test_money_is_conserved_whatever_the_rules_and_the_orders(rules, sizes, seed):
-    batch = reused(*sizes)
+    batch = begin(rules, sizes, seed)
     random = np.random.default_rng(seed)
-    for world, changes in enumerate(rules):
-        fresh = Config(n_subnets=sizes[0], n_learners=sizes[1], **SLOTS)
-        batch.configs[world] = fresh
-        batch.set_parameters([world], **changes)
-        batch.reset(world, seed, world)
     for days in (1, 1, 1, 30, 1):
         batch.step(random_orders(batch, random), days)
+        assert_sound(batch)
+
+
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(FOUR, st.sampled_from([(1, 1), (5, 1), (9, 3)]), st.integers(0, 2**32 - 1))
+def test_money_is_conserved_for_five_years_whatever_the_rules(rules, sizes, seed):
+    batch = begin(rules, sizes, seed)
+    random = np.random.default_rng(seed)
+    for _ in range(5):
+        batch.step(random_orders(batch, random, scale=0.0), 365)
         assert_sound(batch)
 
 
@@ -149,6 +194,25 @@ def test_money_is_conserved_through_entry_and_pruning(era):
         assert_sound(batch)
     assert (batch.state.worlds["registrations"] > 9).all()
     assert (batch.state.worlds["dissolutions"] > 3).all()
+
+
+BUILDERS = (
+    {"payment": "direct", "milestone_grant_tao": 300.0, "income_factor": 2.0},
+    {"payment": "fee", "finance": False, "salvage": 1.0, "horizon": "geometric"},
+    {"influence": True, "influence_share": 0.4, "income_factor": 0.3, "genesis": "drawn"},
+)
+
+
+@pytest.mark.parametrize("builders", BUILDERS)
+@pytest.mark.parametrize("era", ERAS)
+def test_money_is_conserved_for_five_years_of_builders_paid_otherwise(era, builders):
+    sizes = {"n_subnets": 4, "empty_slots": 2, "n_learners": 2}
+    batch = Batch(Config.make(CROWDED | sizes, era=era, pruning=True, **builders), 2)
+    random = np.random.default_rng(2)
+    for _ in range(20):
+        batch.step(random_orders(batch, random, scale=0.0), 92)
+        assert_sound(batch)
+    assert (batch.state.worlds["registrations"] > 3).all()
 
 
 @pytest.mark.parametrize("era", ERAS)

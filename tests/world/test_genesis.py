@@ -7,8 +7,8 @@ from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.genesis import genesis, layout_of, snapshot_of
-from dtao_gym.world.parameters import parameters
+from dtao_gym.world.genesis import genesis, layout_of
+from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
 from dtao_gym.world.state import ALPHA_HOLDERS, audit, tao_total
 from tests.world.toy import CHAIN, COLUMNS, snapshot
@@ -72,9 +72,7 @@ def test_the_outside_account_is_stationary_unless_given():
     assert start(outside_initial_tao=0.0).worlds["outside"][0] == 0.0
     assert start(outside_initial_tao=77.0).worlds["outside"][0] == 77.0
     # with trade too slow to move prices, what comes in on the first day is what goes out
-    batch = Batch(
-        Config(trade_speed=0.0, momentum=0.0, value_log_sd=0.0, arrivals_per_slot_year=0.0)
-    )
+    batch = Batch(Config(trade_speed=0.0, momentum=0.0, arrivals_per_slot_year=0.0))
     before = float(batch.state.worlds["outside"][0])
     batch.step()
     assert batch.state.worlds["outside"][0] == pytest.approx(before, rel=2e-3)
@@ -82,7 +80,7 @@ def test_the_outside_account_is_stationary_unless_given():
 
 def test_prices_start_where_stakers_think_them_right():
     state = start()
-    price = snapshot_of(JUNE).spot_price
+    price = Snapshot.named(JUNE).spot_price
     batch = Batch(Config(arrivals_per_slot_year=0.0))
     assert batch.state.row("spot_price")[0] == pytest.approx(price, rel=1e-9)
     batch.step()
@@ -266,17 +264,22 @@ def test_too_many_slots_are_refused():
 
 
 def test_drawn_values_depend_on_seed_and_episode_alone():
-    draw = {"genesis_values": "drawn", "entry_price_sd": 1.0}
+    draw = {"genesis_values": "drawn", "genesis_price_sd": 1.0, "genesis_stocks": "steady_state"}
     values = [
-        start(seed, episode, **draw).row("true_value")[0] for seed in (0, 1) for episode in (0, 1)
+        start(seed, episode, **draw).row("informed_value")[0]
+        for seed in (0, 1)
+        for episode in (0, 1)
     ]
     assert len({v.tobytes() for v in values}) == 4
-    again = start(0, 0, era="launch", **draw).row("true_value")[0]
+    again = start(0, 0, era="launch", **draw).row("informed_value")[0]
     assert again.tobytes() == values[0].tobytes()
     logs = np.log(np.concatenate(values))
     assert logs.std() == pytest.approx(1.0, abs=0.1)
-    price_per_value = float(parameters(Config())["price_per_value"])
-    assert np.exp(logs.mean()) * price_per_value == pytest.approx(0.0058, rel=0.15)
+    # with nobody taken in, stakers would pay the median price for the median of these stocks
+    honest = {"hype": 0.0, "informed_share_stakers": 1.0} | draw
+    value = np.concatenate([start(seed, **honest).row("informed_value")[0] for seed in range(4)])
+    price = float(parameters_of_world(Config.make(honest))["price_of_capital"]) * value
+    assert np.median(price) == pytest.approx(0.0058, rel=0.15)
 
 
 def test_without_pools_all_tao_is_on_root():

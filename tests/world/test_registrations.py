@@ -211,7 +211,8 @@ def test_arrivals_do_not_depend_on_the_institution():
     eras = ("price_burn", "launch", "tao_flow")
     batch = Batch([Config.make(kept, era=era, start_delay_days=0) for era in eras], seeds=[5] * 3)
     batch.step(days=60)
-    values = batch.state.row("value_anchor")
+    values = batch.state.row("ability")
+    assert len(set(values[0, 4:])) == 8
     assert batch.state.worlds["registrations"][0] >= 8
     assert (batch.state.row("registered_block")[:, 4:] != EMPTY).all()
     np.testing.assert_array_equal(values[0, 4:], values[1, 4:])

@@ -10,10 +10,11 @@ VOTING = {"allocation": "root_vote", "n_subnets": 128, "arrivals_per_slot_year":
 
 
 def voted(**config) -> tuple[Batch, np.ndarray, np.ndarray]:
-    """A batch after a day, the true values and the signal that its voters read."""
+    """A batch after a day, what subnets contributed and the signal that its voters read."""
     batch = Batch(Config.make(VOTING, **config))
     batch.step(days=30)
-    value = batch.state.row("true_value")[0].copy()
+    spillover = batch.configs[0].voter_spillover_weight * batch.configs[0].spillover
+    value = batch.state.row("short_stock")[0] + (1 + spillover) * batch.state.row("knowledge")[0]
     opinion = batch.state.row("opinion")[0].copy()
     lag = batch.layout.signal_days
     day = batch.state.worlds["day"][0]
@@ -27,6 +28,12 @@ def test_voters_grade_what_they_read():
     expected = 0.4 * value / value.sum() + 0.6 * seen / seen.sum()
     assert batch.state.row("vote_share")[0] == pytest.approx(expected, rel=1e-12)
     assert batch.state.row("emission_share")[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_informed_voters_credit_as_much_of_the_spillover_as_they_are_told_to(weight):
+    batch, value, _ = voted(informed_share_voters=1.0, voter_spillover_weight=weight, spillover=2.0)
+    assert batch.state.row("vote_share")[0] == pytest.approx(value / value.sum(), rel=1e-12)
 
 
 def test_power_and_cut_sharpen_a_vote():
@@ -55,6 +62,51 @@ def test_stakes_of_validators_are_those_of_the_configuration():
     assert stakes.sum() == pytest.approx(1.0, rel=1e-12)
     assert Batch(Config.make(VOTING)).layout.n_validators == 64
     assert Batch(Config.make(n_subnets=2)).layout.n_validators == 0
+
+
+EQUALS = {
+    "genesis": "symmetric", "type_sd": 0.0, "n_subnets": 8, "allocation": "root_vote",
+    "informed_share_voters": 1.0, "validator_top5": (0.2, 0.15, 0.1, 0.1, 0.05),
+    "favourite_share": 0.5, "favourites": 0.25, "arrivals_per_slot_year": 0.0,
+}  # fmt: skip
+"""Eight subnets alike, five validators with 60 % of the stake who give half of their votes to friends."""
+
+
+def test_favourites_of_the_largest_get_what_these_give():
+    batch = Batch(Config.make(EQUALS, collusion=1.0), 20)
+    batch.step()
+    shares = np.sort(batch.state.row("vote_share"), axis=1)
+    # all are graded, so that consensus is the same for all of them
+    expected = [0.0875] * 6 + [0.2375] * 2
+    for world in shares:
+        assert world == pytest.approx(expected, rel=1e-9)
+    emission = np.sort(batch.state.row("emission_share"), axis=1)
+    assert emission == pytest.approx(shares, rel=1e-9)
+    assert batch.state.worlds["emission_hhi"] == pytest.approx(0.15875, rel=1e-9)
+    # drawn once an episode, and not the same everywhere
+    favourites = batch.state.row("vote_share") > 0.2
+    batch.step(days=10)
+    assert ((batch.state.row("vote_share") > 0.2) == favourites).all()
+    assert len({world.tobytes() for world in favourites}) > 10
+    assert favourites.mean(axis=0).max() < 0.7
+
+
+def test_without_collusion_each_has_favourites_of_its_own():
+    batch = Batch(Config.make(EQUALS, collusion=0.0), 50)
+    batch.step()
+    shares = batch.state.row("vote_share")
+    assert shares.sum(axis=1) == pytest.approx(1.0)
+    stakes = (0.2, 0.15, 0.1, 0.1, 0.05)
+    given = (shares - (1.0 - 0.3) / 8.0) * 2.0 / 0.5  # sums of the stakes of those who favour it
+    possible = {round(sum(s for k, s in enumerate(stakes) if n >> k & 1), 6) for n in range(32)}
+    assert {round(float(g), 6) + 0.0 for g in given.ravel()} <= possible
+    assert len({round(float(g), 6) for g in given.ravel()}) > 6
+
+
+def test_without_a_share_for_them_there_are_no_favourites():
+    batch = Batch(Config.make(EQUALS, favourite_share=0.0), 2)
+    batch.step()
+    assert batch.state.row("vote_share") == pytest.approx(1.0 / 8.0, rel=1e-12)
 
 
 def test_a_bad_list_of_validators_is_refused():
