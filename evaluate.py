@@ -1,4 +1,4 @@
-"""Judge a trained staker against the scripted ones: `python evaluate.py RUN [--episodes N]`."""
+"""Judge a trained staker or builder against the scripted ones: `python evaluate.py RUN [--episodes N]`."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from agents.evaluate import evaluate, report
+from agents.evaluate import evaluate
 from agents.policies import PolicyError
+from agents.reports import report
 from dtao_gym.world.config import ConfigError
 
 

@@ -1,4 +1,4 @@
-"""Train a staker: `python train.py configs/staker_quickstart.yaml [flags]`, `python train.py --resume RUN`."""
+"""Train a staker or a builder: `python train.py configs/staker_quickstart.yaml [flags]`, `python train.py --resume RUN`."""
 
 import shutil
 import sys
@@ -33,7 +33,7 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig]:
 
     @dataclass(frozen=True)
     class Arguments:
-        """Train a staker with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
+        """Train a learner with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
 
         config: tyro.conf.Positional[Path | None] = None
         """Settings in YAML. Comes first."""
@@ -92,7 +92,7 @@ def main(arguments: list[str]) -> None:
     run = (
         places.resume
         or places.run_dir
-        or RUNS / (places.config.stem if places.config else "staker")
+        or RUNS / (places.config.stem if places.config else settings.role)
     )
     if not places.resume:
         prepare(run, places.overwrite)

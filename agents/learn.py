@@ -1,6 +1,7 @@
 """Training: PPO of Stable-Baselines3 over a batch of worlds."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 from agents.checkpoints import latest_checkpoint, read_checkpoint, restore, write_checkpoint
+from agents.linear_critic import LinearCriticPPO
 from agents.networks import Actor, Architecture
 from agents.policies import Card, config_hash, save_policy
 from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
 from agents.settings import TrainConfig
+from dtao_gym.envs.builder import TWIN_FEATURES, action_size, builder_action
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.world.day import DAYS_PER_YEAR
 
@@ -42,19 +45,25 @@ class TrainingEnv(MarketVecEnv):
     """
 
     def __init__(self, settings: TrainConfig):
-        super().__init__(settings.num_envs, config=settings.env, threads=settings.threads)
+        super().__init__(
+            settings.num_envs, settings.role, config=settings.env, threads=settings.threads
+        )
         self.reward_scale = settings.reward_scale
-        self.growth = 0.0  # sum over steps of the mean reward, since it was last read
+        self.reward = 0.0  # sum over steps of the mean reward, since it was last read
+        self.cuts: list[np.ndarray] = []  # of each step since a critic read them: truncations
         self.seed(settings.first_world_seed())
 
     def reset(self) -> np.ndarray:
         observation = super().reset()
+        if self.episodes.config.horizon == "geometric":  # ends are drawn, and differ
+            return observation
         self.episodes.steps[:] = np.arange(self.num_envs) * self.episodes.max_steps // self.num_envs
         return observation
 
     def step_wait(self):
         observation, reward, done, infos = super().step_wait()
-        self.growth += float(reward.mean(dtype=np.float64))
+        self.reward += float(reward.mean(dtype=np.float64))
+        self.cuts.append(np.array([info.get("TimeLimit.truncated", False) for info in infos]))
         return observation, reward * np.float32(self.reward_scale), done, infos
 
 
@@ -63,11 +72,18 @@ class _Networks(nn.Module):
 
     def __init__(self, architecture: Architecture):
         super().__init__()
+        self.size = architecture.observation_size
         self.latent_dim_pi, self.latent_dim_vf = architecture.action_size, 1
-        self.forward_actor, self.forward_critic = architecture.actor(), architecture.critic()
+        self.actor, self.critic = architecture.actor(), architecture.critic()
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.forward_actor(features), self.forward_critic(features)
+        return self.forward_actor(features), self.critic(features)
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        return self.actor(features[:, : self.size])  # what only the critic sees stands at the end
+
+    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
+        return self.critic(features)
 
 
 class Copy(FlattenExtractor):
@@ -80,11 +96,19 @@ class Copy(FlattenExtractor):
         return super().forward(observations).clone()
 
 
-class StakerActorCritic(ActorCriticPolicy):
+class LearnerActorCritic(ActorCriticPolicy):
     """Gaussian actions around the actor's output; networks of `agents.networks`."""
 
     def __init__(self, *args: Any, settings: TrainConfig, n_subnets: int, **kwargs: Any):
         self.architecture = Architecture(settings.network, n_subnets, settings.hidden)
+        if settings.role == "builder":
+            extra = len(TWIN_FEATURES) if settings.env.twin_world else 0
+            self.architecture = replace(
+                self.architecture,
+                role="builder",
+                n_actions=action_size(settings.env),
+                n_extra=extra,
+            )
         self.settings = settings
         super().__init__(*args, features_extractor_class=Copy, **kwargs)
 
@@ -98,20 +122,26 @@ class StakerActorCritic(ActorCriticPolicy):
         self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
 
     def _initialise(self) -> None:
-        """Orthogonal layers; the first actions are nearly equal weights, approached slowly."""
+        """Orthogonal layers. The first actions of a staker are nearly equal weights, approached slowly; those of
+        a builder are near its configured decisions, but for research (`research_share_init`).
+        """
         for module in self.mlp_extractor.modules():
             self.init_weights(module, gain=np.sqrt(2))
         for head in self.actor.heads:
             self.init_weights(head, gain=0.01)
-        days = self.settings.env.days_per_step
-        share = 1.0 - (1.0 - self.settings.daily_share_init) ** days
+        settings, last = self.settings, self.actor.heads[-1]
         with torch.no_grad():
-            self.actor.heads[-1].bias[-1] = 2.0 * share - 1.0
+            if settings.role == "staker":
+                share = 1.0 - (1.0 - settings.daily_share_init) ** settings.env.days_per_step
+                last.bias[-1] = 2.0 * share - 1.0
+            else:
+                start = builder_action(settings.env, settings.research_share_init)
+                last.bias[:] = torch.from_numpy(start)
 
     @property
     def actor(self) -> Actor:
         """The network that a policy's file holds."""
-        return self.mlp_extractor.forward_actor
+        return self.mlp_extractor.actor
 
 
 class Recorder(BaseCallback):
@@ -173,14 +203,14 @@ class Recorder(BaseCallback):
             "timesteps": done,
             "seconds": self.seconds,
             "steps_per_second": done / self.seconds,
-            "growth_per_year": env.growth / self.settings.rollout_steps * per_year,
+            "reward_per_year": env.reward / self.settings.rollout_steps * per_year,
             "episodes": sum(env.episodes.numbers),
-            "episode_growth_per_year": sum(info["r"] for info in ended) / steps * per_year
+            "episode_reward_per_year": sum(info["r"] for info in ended) / steps * per_year
             if steps
             else np.nan,
             "learning_rate": self.ppo.policy.optimizer.param_groups[0]["lr"],
         }
-        env.growth = 0.0
+        env.reward = 0.0
         row |= {column: float(values[name]) for column, name in POLICY_STATISTICS.items()}
         assert tuple(row) == METRICS
         return row
@@ -190,8 +220,8 @@ def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
     """An untrained PPO over an environment."""
     rate = settings.learning_rate
     schedule = (lambda left: rate * max(left, 0.0)) if settings.anneal else rate
-    model = PPO(
-        StakerActorCritic,
+    model = LinearCriticPPO(
+        LearnerActorCritic,
         env,
         learning_rate=schedule,
         n_steps=settings.rollout_steps,
@@ -236,10 +266,11 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
             model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=not resume)
     seconds = recorder.seconds if left > 0 else facts["seconds"]
     learned = model.policy
-    assert isinstance(learned, StakerActorCritic)
-    card = Card("staker", learned.architecture, config_hash(settings.env), model.num_timesteps)
+    assert isinstance(learned, LearnerActorCritic)
+    shape = replace(learned.architecture, n_extra=0)  # which is nothing to the policy
+    card = Card(shape, config_hash(settings.env), model.num_timesteps)
     save_policy(run, learned.actor, card)
-    draw_learning_curve(run)
+    draw_learning_curve(run, settings.role)
     write_manifest(
         run,
         settings,

@@ -1,4 +1,4 @@
-"""Networks of a staker: observations to the mean action, and to the value of the state.
+"""Networks of learners: observations to the mean action, and to the value of the state.
 
 Plain torch modules, shared by training and by policies that are loaded from a file. Built from an
 `Architecture` alone, so that a file of a policy needs no code.
@@ -9,45 +9,87 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from agents.linear_critic import LinearCritic
+from dtao_gym.envs.builder import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
 from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
 
 NETWORKS = ("shared", "mlp")
-N_LOCAL, N_GLOBAL = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
+FEATURES = {
+    "staker": (SUBNET_FEATURES, GLOBAL_FEATURES),
+    "builder": (RIVAL_FEATURES, (*OWN_FEATURES, *MARKET_FEATURES)),
+}
+"""Of each role: what it sees of each subnet (a builder: of each other one), and what it sees once."""
+BUILDER_ACTIONS = (1, 2, 4)
+"""Sizes that a builder's action may have."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is needed to build the networks of a staker.
+    """What is needed to build the networks of a learner.
 
     Attributes:
         network: "shared" applies one small network to every subnet, so that what is learned at one holds at
             all, whatever their order; "mlp" is a plain network on the whole observation.
         n_subnets: subnets of the world.
         hidden: width of each of the two hidden layers.
+        role: who learns, a key of `FEATURES`.
+        n_actions: size of a builder's action; a staker's follows from its subnets.
+        n_extra: features at the end of an observation that the critic alone sees, in training.
     """
 
     network: str
     n_subnets: int
     hidden: int
+    role: str = "staker"
+    n_actions: int = 4
+    n_extra: int = 0
+
+    @property
+    def n_seen(self) -> int:
+        """Subnets that the learner sees one by one."""
+        return self.n_subnets - (self.role == "builder")
+
+    @property
+    def n_local(self) -> int:
+        """Features of each of them."""
+        return len(FEATURES[self.role][0])
+
+    @property
+    def n_global(self) -> int:
+        """Features beside them."""
+        return len(FEATURES[self.role][1])
 
     @property
     def observation_size(self) -> int:
-        return self.n_subnets * N_LOCAL + N_GLOBAL
+        return self.n_seen * self.n_local + self.n_global
 
     @property
     def action_size(self) -> int:
-        return self.n_subnets + 2
+        return self.n_subnets + 2 if self.role == "staker" else self.n_actions
+
+    def _valued(self) -> list[int]:
+        """Entries of an observation that the value of a builder's state is linear in.
+
+        With a twin these are the lead of the own stocks, and the ability that more of it will be made with.
+        """
+        first = self.n_seen * self.n_local
+        if not self.n_extra:
+            return list(range(first, self.observation_size))
+        ability = first + OWN_FEATURES.index("ability")
+        return [ability, *range(self.observation_size, self.observation_size + self.n_extra)]
 
     def actor(self) -> "Actor":
         """Module from observations `(batch, observation_size)` to mean actions `(batch, action_size)`."""
-        if self.network == "shared":
-            return SharedActor(self.n_subnets, self.hidden)
-        return MlpActor(self.observation_size, self.hidden, self.action_size)
+        if self.network == "mlp":
+            return MlpActor(self.observation_size, self.hidden, self.action_size)
+        return SharedActor(self) if self.role == "staker" else PooledActor(self)
 
     def critic(self) -> nn.Module:
-        """Module from observations to values `(batch, 1)`."""
+        """Module from observations, with the extra features at their end, to values `(batch, 1)`."""
+        if self.role == "builder":
+            return LinearCritic(self._valued())
         if self.network == "shared":
-            return SharedCritic(self.n_subnets, self.hidden)
+            return PooledNetwork(self, 1)
         return mlp(self.observation_size, self.hidden, 1)
 
 
@@ -63,9 +105,9 @@ def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
 
 
 class Actor(nn.Module):
-    """Mean actions `(batch, n_subnets + 2)` from observations.
+    """Mean actions `(batch, action_size)` from observations.
 
-    `heads` are the last layers; the last unit of the last one is the share of the way to go.
+    `heads` are the last layers; the last bias of the last one is that of the last action.
     """
 
     heads: tuple[nn.Linear, ...]
@@ -87,35 +129,36 @@ class MlpActor(Actor):
 
 
 class SubnetEncoder(nn.Module):
-    """The same first layer for every subnet, which also sees the global features.
+    """The same first layer for every subnet that is seen, which also sees the global features.
 
-    Maps observations `(batch, n_subnets * local + global)` to `(batch, n_subnets, hidden)` and the globals.
+    Maps observations `(batch, n_seen * n_local + n_global)` to `(batch, n_seen, hidden)` and the globals.
     """
 
-    def __init__(self, n_subnets: int, hidden: int):
+    def __init__(self, shape: Architecture):
         super().__init__()
-        self.n_subnets = n_subnets
-        self.local = nn.Linear(N_LOCAL, hidden)
-        self.common = nn.Linear(N_GLOBAL, hidden, bias=False)
+        self.n_seen, self.n_local = shape.n_seen, shape.n_local
+        self.local = nn.Linear(shape.n_local, shape.hidden)
+        self.common = nn.Linear(shape.n_global, shape.hidden, bias=False)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        split = self.n_subnets * N_LOCAL
+        split = self.n_seen * self.n_local
         # two dimensions: torch multiplies matrices of three in ways that depend on whether it keeps gradients
-        local = self.local(observation[:, :split].reshape(-1, N_LOCAL))
+        local = self.local(observation[:, :split].reshape(-1, self.n_local))
         common = observation[:, split:]
-        joined = local.view(-1, self.n_subnets, local.shape[1]) + self.common(common)[:, None, :]
+        joined = local.view(-1, self.n_seen, local.shape[1]) + self.common(common)[:, None, :]
         return torch.relu(joined), common
 
 
 class SharedActor(Actor):
     """Logit of a subnet from its own features and the globals; root and speed from the mean over subnets."""
 
-    def __init__(self, n_subnets: int, hidden: int):
+    def __init__(self, shape: Architecture):
         super().__init__()
-        self.encoder = SubnetEncoder(n_subnets, hidden)
+        hidden = shape.hidden
+        self.encoder = SubnetEncoder(shape)
         self.second = nn.Linear(hidden, hidden)
         self.logit = nn.Linear(hidden, 1)
-        self.overall = nn.Linear(hidden + N_GLOBAL, 2)
+        self.overall = nn.Linear(hidden + shape.n_global, 2)
         self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -126,14 +169,23 @@ class SharedActor(Actor):
         return torch.cat([overall[:, :1], logits, overall[:, 1:]], 1)
 
 
-class SharedCritic(nn.Module):
-    """Value from the mean over subnets and the globals."""
+class PooledNetwork(nn.Module):
+    """A small network on the globals and the mean over the subnets that are seen, if there are any."""
 
-    def __init__(self, n_subnets: int, hidden: int):
+    def __init__(self, shape: Architecture, n_out: int):
         super().__init__()
-        self.encoder = SubnetEncoder(n_subnets, hidden)
-        self.top = mlp(hidden + N_GLOBAL, hidden, 1)
+        self.encoder = SubnetEncoder(shape)
+        self.top = mlp(shape.hidden + shape.n_global, shape.hidden, n_out)
 
     def forward(self, observation: Tensor) -> Tensor:
         first, common = self.encoder(observation)
-        return self.top(torch.cat([first.mean(1), common], 1))
+        pooled = first.sum(1) / max(first.shape[1], 1)
+        return self.top(torch.cat([pooled, common], 1))
+
+
+class PooledActor(PooledNetwork, Actor):
+    """Decisions of a builder, who does not care about the order of its rivals."""
+
+    def __init__(self, shape: Architecture):
+        super().__init__(shape, shape.action_size)
+        self.heads = (self.top[-1],)

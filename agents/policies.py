@@ -19,8 +19,7 @@ from torch import nn
 
 import dtao_gym
 from agents.files import write_atomically
-from agents.networks import NETWORKS, Architecture
-from dtao_gym.envs.roles import GLOBAL_FEATURES, ROLES, SUBNET_FEATURES
+from agents.networks import BUILDER_ACTIONS, FEATURES, NETWORKS, Architecture
 
 WEIGHTS_NAME, CARD_NAME = "policy.safetensors", "policy.json"
 FORMAT = 1
@@ -37,14 +36,12 @@ class Card:
     """What `policy.json` says.
 
     Attributes:
-        role: who acts, a name in `dtao_gym.envs.roles.ROLES`.
-        architecture: network, number of subnets, width.
+        architecture: role, network, number of subnets, width, size of actions.
         config_hash: of the world's parameters in training, `config_hash`.
         timesteps: of training.
         package_version: of `dtao_gym` that wrote the file.
     """
 
-    role: str
     architecture: Architecture
     config_hash: str
     timesteps: int
@@ -53,16 +50,17 @@ class Card:
     def to_json(self) -> str:
         """The text of the file."""
         shape = self.architecture
+        of_subnets, once = FEATURES[shape.role]
         content = {
             "format": FORMAT,
-            "role": self.role,
+            "role": shape.role,
             "network": shape.network,
             "n_subnets": shape.n_subnets,
             "hidden": shape.hidden,
             "observation_size": shape.observation_size,
             "action_size": shape.action_size,
-            "subnet_features": list(SUBNET_FEATURES),
-            "global_features": list(GLOBAL_FEATURES),
+            "subnet_features": list(of_subnets),
+            "global_features": list(once),
             "config_hash": self.config_hash,
             "timesteps": self.timesteps,
             "package_version": self.package_version,
@@ -138,7 +136,7 @@ def _read_card(path: Path) -> Card:
         raise PolicyError(f"{path}: is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise PolicyError(f"{path}: got {type(content).__name__}, allowed is an object")
-    template = Card("staker", Architecture("shared", 1, 1), "", 0)
+    template = Card(Architecture("shared", 1, 1), "", 0)
     fields = json.loads(template.to_json())
     for name in fields.keys() - content.keys():
         raise PolicyError(f"{path}: {name} is missing")
@@ -149,31 +147,38 @@ def _read_card(path: Path) -> Card:
             got = type(content[name]).__name__
             raise PolicyError(f"{path}: {name}: got {got}, allowed is {type(value).__name__}")
     _check_card(path, content)
-    architecture = Architecture(content["network"], content["n_subnets"], content["hidden"])
+    role, n_actions = content["role"], content["action_size"]
+    if role == "builder" and n_actions not in BUILDER_ACTIONS:
+        raise PolicyError(
+            f"{path}: action_size: got {n_actions}, allowed is one of {BUILDER_ACTIONS}"
+        )
+    architecture = Architecture(
+        content["network"], content["n_subnets"], content["hidden"], role, n_actions
+    )
     for name in ("observation_size", "action_size"):
         if content[name] != getattr(architecture, name):
             allowed = getattr(architecture, name)
             raise PolicyError(
                 f"{path}: {name}: got {content[name]}, allowed is {allowed} for its subnets"
             )
+    if role == "staker":  # whose actions follow from its subnets
+        architecture = Architecture(content["network"], content["n_subnets"], content["hidden"])
     return Card(
-        content["role"],
-        architecture,
-        content["config_hash"],
-        content["timesteps"],
-        content["package_version"],
+        architecture, content["config_hash"], content["timesteps"], content["package_version"]
     )
 
 
 def _check_card(path: Path, content: dict) -> None:
+    role = content["role"]
+    if role not in FEATURES:
+        raise PolicyError(f"{path}: role: got {role!r}, allowed is one of {list(FEATURES)}")
     allowed = {
         "format": [FORMAT],
-        "role": list(ROLES),
         "network": list(NETWORKS),
         "n_subnets": range(1, 129),
         "hidden": range(1, MAX_HIDDEN + 1),
-        "subnet_features": [list(SUBNET_FEATURES)],
-        "global_features": [list(GLOBAL_FEATURES)],
+        "subnet_features": [list(FEATURES[role][0])],
+        "global_features": [list(FEATURES[role][1])],
     }
     for name, values in allowed.items():
         if content[name] not in values:

@@ -24,9 +24,9 @@ METRICS: tuple[str, ...] = (
     "timesteps",
     "seconds",
     "steps_per_second",
-    "growth_per_year",
+    "reward_per_year",
     "episodes",
-    "episode_growth_per_year",
+    "episode_reward_per_year",
     "learning_rate",
     "policy_loss",
     "value_loss",
@@ -35,7 +35,8 @@ METRICS: tuple[str, ...] = (
     "explained_variance",
     "exploration_std",
 )
-"""Columns of metrics.csv. Growth is of log wealth, with exploration; losses are of the scaled rewards."""
+"""Columns of metrics.csv. A reward is growth of log wealth (staker) or consumption over its scale (builder), with
+exploration; losses are of rewards times `reward_scale`."""
 PACKAGES = ("gymnasium", "numba", "numpy", "safetensors", "stable-baselines3", "torch")
 
 
@@ -87,7 +88,7 @@ class RunLog:
         for name in METRICS[1:]:
             self._board.add_scalar(name, row[name], done)
         text = (
-            f"{row['steps_per_second']:,.0f} steps/s, growth {row['growth_per_year']:+.2f} a year"
+            f"{row['steps_per_second']:,.0f} steps/s, reward {row['reward_per_year']:+.2f} a year"
         )
         self._progress.update(self._task, completed=done, description=text)
         # without a terminal: a line for every tenth of the run
@@ -120,7 +121,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [row | {"timesteps": int(row["timesteps"])} for row in rows]
 
 
-def draw_learning_curve(run: Path) -> None:
+REWARDS = {
+    "staker": "growth of log wealth per year",
+    "builder": "consumption over its scale, per year",
+}
+"""What rewards are, in words."""
+
+
+def draw_learning_curve(run: Path, role: str) -> None:
     """learning_curve.png from metrics.csv."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -129,13 +137,13 @@ def draw_learning_curve(run: Path) -> None:
     steps = [row["timesteps"] / 1e6 for row in rows]
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
-    axes.plot(steps, [float(row["growth_per_year"]) for row in rows], lw=1, label="this rollout")
+    axes.plot(steps, [float(row["reward_per_year"]) for row in rows], lw=1, label="this rollout")
     axes.plot(
-        steps, [float(row["episode_growth_per_year"]) for row in rows], lw=2, label="last episodes"
+        steps, [float(row["episode_reward_per_year"]) for row in rows], lw=2, label="last episodes"
     )
     axes.set(
         xlabel="million steps",
-        ylabel="growth of log wealth per year",
+        ylabel=REWARDS[role],
         title="Learning, with exploration",
     )
     axes.grid(alpha=0.3)

@@ -1,6 +1,7 @@
-"""Scripted stakers: the baselines that a learned policy is judged against.
+"""Scripted stakers and builders: the baselines that a learned policy is judged against.
 
-Each sees what a learner sees: the observation, and the public reserves of the pools. A policy is called as
+Each staker sees what a learner sees: the observation, and the public reserves of the pools. Builders divide their
+budget in the same way all the time; two of them know the technology and reckon what pays. A policy is called as
 `policy(observation, batch, rngs) -> actions` with one generator per world (`action_generators`), so what it
 does on a seed does not depend on the other worlds of the batch.
 """
@@ -10,8 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dtao_gym.economy.technology import decay_per_day, discount_per_day
+from dtao_gym.economy.valuation import capitalisation, stage_discount
+from dtao_gym.envs.builder import action_size, builder_action
 from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES, target_action
 from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config
 from dtao_gym.world.shocks import ACTION, generator
 
 Weights = Callable[[np.ndarray, Batch], np.ndarray]
@@ -116,3 +121,141 @@ STAKERS: dict[str, Callable] = {
     "random": random,
 }
 """The scripted stakers by name."""
+
+
+# --- builders
+
+MYOPIC_DAYS = 90
+
+
+@dataclass(frozen=True)
+class Division:
+    """A builder who divides every budget alike; spending and sales stay as configured.
+
+    Attributes:
+        shares: research over research and product, and influence over the budget, from the configuration.
+    """
+
+    shares: Callable[[Config], tuple[float, float]]
+
+    def __call__(
+        self, observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
+    ) -> np.ndarray:
+        """Actions `(n_worlds, action_size)` float32."""
+        config = batch.configs[0]
+        return np.tile(builder_action(config, *self.shares(config)), (len(observation), 1))
+
+
+def constant(research_share: float) -> Division:
+    """No influence, and always this research share, 0.002 to 0.998."""
+    return Division(lambda config: (research_share, 0.0))
+
+
+def as_configured(config: Config) -> tuple[float, float]:
+    """The shares of the builders who do not learn."""
+    return config.research_share, config.influence_share
+
+
+def kernel_shares(config: Config) -> tuple[float, float]:
+    """(research share, influence share) that pay most in closed form: of fees, else of prices set by the uninformed.
+
+    A constant price for each unit of the public signal is supposed, without pruning, treasuries and dilution.
+    """
+    weights = _kernel_weights(config)
+    return _best_division(config, *weights)
+
+
+def kernel_logit(config: Config) -> float:
+    """Log-odds of the research share of `kernel_shares`."""
+    short, research, _ = _kernel_weights(config)
+    return float(np.log(research / short) / (1.0 - config.curvature))
+
+
+def _kernel_weights(config: Config) -> tuple[float, float, float]:
+    """Present value of what a unit of product, research and influence pays for ever, times its productivity."""
+    discount = discount_per_day(config.builder_discount_per_year)
+    worth_of = [
+        capitalisation(discount, decay_per_day(half_life))
+        for half_life in (
+            config.short_half_life_days,
+            config.knowledge_half_life_days,
+            config.influence_half_life_days,
+        )
+    ]
+    arrival = 1.0
+    if config.delay_days > 0.0:
+        stage = stage_discount(discount, config.delay_stages / config.delay_days)
+        arrival = stage**config.delay_stages
+    return _weights(config, worth_of[0], arrival * worth_of[1], worth_of[2])
+
+
+def myopic_shares(config: Config, days: int = MYOPIC_DAYS) -> tuple[float, float]:
+    """(research share, influence share) that pay most over the next `days` days, as in `kernel_shares`."""
+    discount = discount_per_day(config.builder_discount_per_year)
+    kept = [
+        1.0 - decay_per_day(half_life)
+        for half_life in (
+            config.short_half_life_days,
+            config.knowledge_half_life_days,
+            config.influence_half_life_days,
+        )
+    ]
+    pipeline = np.zeros(config.delay_stages if config.delay_days > 0.0 else 0)
+    leaves = config.delay_stages / config.delay_days if pipeline.size else 1.0
+    knowledge, worth_of = 0.0, np.zeros(3)
+    for day in range(days):
+        arriving = 1.0 if day == 0 else 0.0  # one unit is put in today
+        for k in range(pipeline.size):
+            leaving = leaves * pipeline[k]
+            pipeline[k] += arriving - leaving
+            arriving = leaving
+        knowledge = kept[1] * knowledge + arriving
+        worth_of += discount**day * np.array([kept[0] ** day, knowledge, kept[2] ** day])
+    return _best_division(config, *_weights(config, *worth_of))
+
+
+def _weights(
+    config: Config, short: float, research: float, courting: float
+) -> tuple[float, float, float]:
+    fees = config.payment == "fee"
+    seen = 1.0 if fees else 1.0 + config.hype
+    bought = config.influence_productivity * courting if config.influence and not fees else 0.0
+    return (
+        config.short_productivity * seen * short,
+        config.research_productivity * research,
+        bought,
+    )
+
+
+def _best_division(
+    config: Config, short: float, research: float, courting: float
+) -> tuple[float, float]:
+    """Shares in proportion to weights to the power of 1 / (1 - curvature)."""
+    short, research, courting = np.array([short, research, courting]) ** (
+        1.0 / (1.0 - config.curvature)
+    )
+    return float(research / (short + research)), float(courting / (short + research + courting))
+
+
+def random_division(
+    observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
+) -> np.ndarray:
+    """Uniform actions of a builder, new ones every step."""
+    size = action_size(batch.configs[0])
+    drawn = [rng.uniform(-1.0, 1.0, size) for rng, _ in zip(rngs, observation, strict=False)]
+    return np.stack(drawn).astype(np.float32)
+
+
+BUILDERS: dict[str, Callable] = {
+    "all_short": constant(0.002),
+    "all_long": constant(0.998),
+    "half": constant(0.5),
+    "as_configured": Division(as_configured),
+    "myopic": Division(myopic_shares),
+    "kernel": Division(kernel_shares),
+    "random": random_division,
+}
+"""The scripted builders by name."""
+
+SCRIPTED = {"staker": STAKERS, "builder": BUILDERS}
+"""The baselines of each role."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dtao_gym.envs.episodes import checked_config, role_named
 from dtao_gym.world.config import Config, ConfigError
 
 WORLDS_PER_SEED = 2**20
@@ -17,6 +18,9 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    role: Literal["staker", "builder"] = Field(
+        "staker", description="Who learns: one in each world; everybody else is scripted."
+    )
     env: Config = Field(default_factory=Config.make, description="Parameters of the world.")
     seed: int = Field(
         0,
@@ -52,7 +56,13 @@ class TrainConfig(BaseModel):
         0.1,
         gt=0.0,
         lt=1.0,
-        description="Share of the way to its target that the untrained policy trades in a day.",
+        description="Share of the way to its target that the untrained policy of a staker trades in a day.",
+    )
+    research_share_init: float = Field(
+        0.3,
+        ge=0.002,
+        le=0.998,
+        description="Research share of the untrained policy of a builder.",
     )
     log_std_init: float = Field(
         -1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration."
@@ -74,7 +84,7 @@ class TrainConfig(BaseModel):
     reward_scale: float = Field(
         20.0,
         gt=0.0,
-        description="Factor on rewards in training; a day's log growth is a few thousandths.",
+        description="Factor on rewards in training; values of states should be a few units at most.",
     )
 
     @classmethod
@@ -87,6 +97,8 @@ class TrainConfig(BaseModel):
         env = fields.pop("env", {})
         if not isinstance(env, dict | Config):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
+        if fields.get("role") == "builder":
+            env = checked_config(env, {}, "builder")
         fields["env"] = Config.make(env)
         try:
             made = cls.model_validate(fields)
@@ -101,8 +113,9 @@ class TrainConfig(BaseModel):
             raise ConfigError(
                 f"batch_size: got {self.batch_size}, allowed are divisors of num_envs * rollout_steps = {rollout}"
             )
-        if self.env.n_learners != 1:
-            raise ConfigError(f"env.n_learners: got {self.env.n_learners}, allowed is 1")
+        wanted = role_named(self.role).n_learners
+        if self.env.n_learners != wanted:
+            raise ConfigError(f"env.n_learners: got {self.env.n_learners}, allowed is {wanted}")
         if self.env.split != "train":
             raise ConfigError(
                 f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other"

@@ -1,6 +1,7 @@
 """A Gymnasium environment of Bittensor's dTAO market: emissions, pools and root staking.
 
-Importing the package registers `dtao_gym/Staker-v0`; the engine itself is imported at first use.
+Importing the package registers `dtao_gym/Staker-v0` and `dtao_gym/Builder-v0`; the engine itself is imported at
+first use.
 """
 
 from importlib import import_module
@@ -25,12 +26,13 @@ _HOMES = {
     "Snapshot": "dtao_gym.world.snapshot",
 }
 
-register(
-    id="dtao_gym/Staker-v0",
-    entry_point="dtao_gym.envs.single:SingleEnv",
-    vector_entry_point="dtao_gym.envs.vector:MarketVectorEnv",
-    kwargs={"role": "staker"},
-)
+for _name, _role in (("Staker", "staker"), ("Builder", "builder")):
+    register(
+        id=f"dtao_gym/{_name}-v0",
+        entry_point="dtao_gym.envs.single:SingleEnv",
+        vector_entry_point="dtao_gym.envs.vector:MarketVectorEnv",
+        kwargs={"role": _role},
+    )
 
 
 def __getattr__(name: str) -> Any:

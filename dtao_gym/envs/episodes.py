@@ -1,5 +1,6 @@
 """Episodes of one learner per world: what the single, vector and Stable-Baselines3 views share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,26 @@ from dtao_gym.world.batch import Batch, checked_seed
 from dtao_gym.world.config import Config, ConfigError
 
 
-def checked_config(config: Any, overrides: dict[str, Any]) -> Config:
-    """The configuration of an environment with one learner per world."""
-    made = Config.make(config, **overrides)
-    if made.n_learners != 1:
-        raise ConfigError(f"n_learners: got {made.n_learners}, allowed is 1 in this environment")
+def role_named(role: Any) -> type:
+    """The class of a role, or a ConfigError."""
+    if role not in ROLES:
+        raise ConfigError(f"role: got {role!r}, allowed are {', '.join(ROLES)}")
+    return ROLES[role]
+
+
+def checked_config(config: Any, overrides: dict[str, Any], role: str = "staker") -> Config:
+    """The configuration of an environment with one learner of a role per world."""
+    made, wanted = Config.make(config, **overrides), role_named(role).n_learners
+    if "n_learners" not in made.model_fields_set:
+        made = Config.make(made, n_learners=wanted)
+    if made.n_learners != wanted:
+        raise ConfigError(
+            f"n_learners: got {made.n_learners}, allowed is {wanted} in this environment"
+        )
+    if role == "staker":
+        for name in ("terminal_value", "reward_noise", "twin_world"):
+            if getattr(made, name):
+                raise ConfigError(f"{name}: got True, allowed is False where a staker learns")
     return made
 
 
@@ -36,6 +52,13 @@ class Episodes:
 
     An episode is known by (seed, number): `reset` with a seed starts its number 0, each later reset without
     one the next number. So the k-th episode of a seed is the same however it is reached.
+
+    With `twin_world` the batch holds each world twice, the twins in its second half, where the builder is
+    scripted; observations, rewards, ends and infos are of the first half.
+
+    Attributes:
+        rivals: called as `rivals(batch, role)` before each step, to write decisions of owners who do not learn
+            into the state (`dtao_gym.envs.builder.Rivals`); None: they are those of the configuration.
     """
 
     def __init__(
@@ -46,12 +69,15 @@ class Episodes:
         threads: int = 1,
         max_episode_steps: int | None = None,
     ):
-        if role not in ROLES:
-            raise ConfigError(f"role: got {role!r}, allowed are {', '.join(ROLES)}")
+        made = role_named(role)
         self.config = config
-        self.batch = Batch(config, n_worlds, threads=threads)
-        self.role = ROLES[role](self.batch)
-        self.max_steps = -(-config.horizon_days // config.days_per_step)
+        self.n_worlds = n_worlds
+        self.batch = Batch(config, n_worlds * (2 if config.twin_world else 1), threads=threads)
+        self.role = made(self.batch)
+        self.rivals: Callable[[Batch, Any], None] | None = None
+        fixed = config.horizon == "fixed"
+        longest = config.horizon_days if fixed else config.horizon_cap_days
+        self.max_steps = -(-longest // config.days_per_step)
         if max_episode_steps is not None:
             if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
                 raise ConfigError(
@@ -63,20 +89,17 @@ class Episodes:
         self.steps = np.zeros(n_worlds, np.int64)
         self._standing = self.role.standing(self.batch)
 
-    @property
-    def n_worlds(self) -> int:
-        return self.batch.n_worlds
-
     def reset(self, world: int, seed: int | None = None) -> None:
         """Start the next episode of one world, or the first of a new seed."""
         if seed is not None:
             self.seeds[world], self.numbers[world] = checked_seed(seed), -1
         self.numbers[world] += 1
         self.steps[world] = 0
-        self.batch.reset(world, self.seeds[world], self.numbers[world])
+        for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
+            self.batch.reset(place, self.seeds[world], self.numbers[world])
 
     def reset_done(self) -> None:
-        """Call after one or more resets: rewards count from the wealth of the new start."""
+        """Call after one or more resets: rewards count from the new start."""
         self._standing = self.role.standing(self.batch)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,39 +113,47 @@ class Episodes:
         expected = (self.n_worlds, *self.role.action_space.shape)
         if actions.shape != expected:
             raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")
-        self.batch.advance(self.role.orders(self.batch, actions), self.config.days_per_step)
+        orders = self.role.apply(self.batch, actions)
+        if self.rivals is not None:
+            self.rivals(self.batch, self.role)
+        self.batch.advance(orders, self.config.days_per_step)
         self.steps += 1
-        standing = self.role.standing(self.batch)
-        reward = standing - self._standing
-        self._standing = standing
-        terminated = self.role.ruined(self.batch)
-        truncated = (self.steps >= self.max_steps) > terminated  # at the horizon and not ruined
+        reward = self._own_part(self.role.reward(self.batch, self._standing))
+        self._standing = self.role.standing(self.batch)
+        worlds = self.batch.state.worlds[: self.n_worlds]
+        # after a drawn end nothing comes, so it is no truncation
+        terminated = self.role.ended(self.batch)[: self.n_worlds]
+        terminated = terminated | (worlds["day"] >= worlds["last_day"])
+        truncated = (self.steps >= self.max_steps) > terminated
+        if self.config.terminal_value and truncated.any():
+            reward += truncated * self._own_part(self.role.terminal_value(self.batch))
+            terminated, truncated = terminated | truncated, np.zeros_like(truncated)
         return reward, terminated, truncated
+
+    def _own_part(self, values: np.ndarray) -> np.ndarray:
+        """Values `(batch worlds,)` of the learners, less those of their twins if there are twins."""
+        own = values[: self.n_worlds]
+        return own - values[self.n_worlds :] if self.config.twin_world else own
 
     def observe(self) -> np.ndarray:
         """Fresh float32 observations `(n_worlds, size)`."""
-        return self.role.observe(self.batch)
+        return self.role.observe(self.batch)[: self.n_worlds]
 
     def info(self) -> dict[str, np.ndarray]:
         """What a researcher logs, one row per world.
 
-        day; wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step);
-        welfare (sum of true values, TAO a day); emission_hhi and price_sum over the simulated subnets;
-        registrations and dissolutions since genesis; and per subnet true_value, spot_price, emission_share.
+        day; what the role's `info` tells; welfare (sum of true values less costs, TAO a day); emission_hhi and
+        price_sum over the simulated subnets; registrations and dissolutions since genesis; and per subnet
+        true_value, spot_price, emission_share.
         """
         state = self.batch.state
-        worlds, mine = state.worlds, state.learners[:, 0]
-        return {
-            "day": worlds["day"].copy(),
-            "wealth": mine["wealth"].copy(),
-            "root_tao": mine["root"].copy(),
-            "traded_tao": mine["traded"].copy(),
-            "welfare": worlds["welfare"].copy(),
-            "emission_hhi": worlds["emission_hhi"].copy(),
-            "price_sum": worlds["price_sum"].copy(),
-            "registrations": worlds["registrations"].copy(),
-            "dissolutions": worlds["dissolutions"].copy(),
-            "true_value": state.row("true_value").copy(),
-            "spot_price": state.row("spot_price").copy(),
-            "emission_share": state.row("emission_share").copy(),
-        }
+        found = {"day": state.worlds["day"].copy(), **self.role.info(self.batch)}
+        for name in ("welfare", "emission_hhi", "price_sum", "registrations", "dissolutions"):
+            found[name] = state.worlds[name].copy()
+        for name in ("true_value", "spot_price", "emission_share"):
+            found[name] = state.row(name).copy()
+        return {name: rows[: self.n_worlds] for name, rows in found.items()}
+
+    def final(self) -> dict[str, np.ndarray]:
+        """What is told of finished episodes beside their returns, one row per world."""
+        return {name: rows[: self.n_worlds] for name, rows in self.role.final(self.batch).items()}

@@ -1,6 +1,7 @@
-"""Pictures of an episode: a table for the terminal, a figure for the eye."""
+"""Pictures of an episode: a table for the terminal, a figure for the eye. What those of all roles share."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,18 @@ _PANEL_POINTS = 500
 class MarketPicture:
     """One world of an episode as a table or a figure, with what is needed to draw its past.
 
-    The history is plain numbers of bounded size, so that an environment with a picture copies and pickles.
+    The history is plain numbers of bounded size, so that an environment with a picture copies and pickles. A
+    role's picture says what a point of it holds (`_point`: own numbers, prices, shares, more), how the table
+    begins and ends, and what stands in the lower two panels.
 
     Args:
         world: which world of the episodes is shown.
     """
+
+    n_numbers: int
+    """Own numbers at the head of a point; the first is the day."""
+    titles: tuple[str, str]
+    """Of the lower two panels."""
 
     def __init__(self, world: int = 0):
         self.world = world
@@ -40,6 +48,7 @@ class MarketPicture:
             "seed": episodes.seeds[self.world],
             "episode": episodes.numbers[self.world],
             "horizon": episodes.config.horizon_days,
+            "fixed": episodes.config.horizon == "fixed",
         }
         self._netuid = state.row("stream_id")[self.world].astype(int)
         self._points, self._every, self._seen = [], 1, 0
@@ -49,60 +58,51 @@ class MarketPicture:
 
     def add(self, episodes: Episodes) -> None:
         """Note the present; call after every step."""
-        before, self._last = self._last, _point(episodes, self.world)
-        if before.size:  # a TAO left in root all the time, at each day's yield
-            days = self._last[0] - before[0]
-            self._last[2] = before[2] * (1.0 + self._last[2]) ** days
-        else:
-            self._last[2] = 1.0
+        self._last = self._point(episodes, self._last)
         if self._seen % self._every == 0:
             self._points.append(self._last)
         self._seen += 1
         if len(self._points) >= MAX_POINTS:
             self._points = self._points[::2]
             self._every *= 2
-        day, price = self._last[0], self._split(self._last)[4]
+        day, price = self._last[0], self._market(self._last)[0]
         self._recent.append((float(day), price.copy()))
         while len(self._recent) > 1 and self._recent[1][0] <= day - CHANGE_DAYS:
             self._recent.popleft()
 
     def ansi(self) -> str:
-        """A table of at most 100 columns: the day, the position, the subnets that matter most.
+        """A table of at most 100 columns: the day, the learner, the subnets that matter most.
 
-        Shown are the 16 subnets with the largest sum of emission share and own weight, the others in one
-        line. The change of the price is over 20 days, or since the start of a younger episode.
+        Shown are the 16 subnets that matter most to the learner, the others in one line. The change of the
+        price is over 20 days, or since the start of a younger episode.
         """
         self._check_started()
-        day, wealth, _, claimed, price, share, value = self._split(self._last)
-        weight = value / max(wealth, 1e-300)
+        day = self._last[0]
+        price, share, _ = self._market(self._last)
         first_day, first_price = self._recent[0]
         with np.errstate(divide="ignore", invalid="ignore"):
             change = price / first_price - 1.0
-        growth = wealth / self._points[0][1] - 1.0
-        order = np.argsort(-(share + weight[1:]), kind="stable")
+        importance, mark, heading = self._column()
+        order = np.argsort(-importance, kind="stable")
         shown, rest = order[:TABLE_ROWS], order[TABLE_ROWS:]
+        facts = f"seed {self._facts['seed']}, episode {self._facts['episode']}"
+        days = f"{day - first_day:.0f} days"
         lines = [
-            f"day {day:.0f} of {self._facts['horizon']}   wealth {wealth:,.2f} TAO ({growth:+.2%})   "
-            f"root {weight[0]:.1%}   unclaimed {claimed:,.4f} TAO",
-            f"seed {self._facts['seed']}, episode {self._facts['episode']}",
+            *self._head(),
+            facts,
             "",
-            f"subnet    price TAO  {f'{day - first_day:.0f} days':>9}   emission   own weight",
+            f"subnet    price TAO  {days:>9}   emission   {heading}".rstrip(),
         ]
-
-        def parts(share: float, weight: float) -> str:
-            bar = "█" * round(40 * min(weight, 1.0))
-            return f"  {share:>9.2%}  {weight:>11.2%}  {bar}".rstrip()
-
         for i in shown:
-            name = f"{self._netuid[i]:>6}  {price[i]:>11.6f}  {_percent(change[i]):>9}"
-            lines.append(name + parts(share[i], weight[i + 1]))
+            name = f"{self._netuid[i]:>6}  {price[i]:>11.6f}  {_percent(float(change[i])):>9}"
+            lines.append(f"{name}  {share[i]:>9.2%}  {mark(np.array([i]))}".rstrip())
         if rest.size:
             name = f"{rest.size:>6} others{'':17}"
-            lines.append(name + parts(share[rest].sum(), weight[rest + 1].sum()))
+            lines.append(f"{name}  {share[rest].sum():>9.2%}  {mark(rest)}".rstrip())
         return "\n".join(lines)
 
     def rgb_array(self) -> np.ndarray:
-        """A figure as fresh `(600, 800, 3)` uint8: prices, emission, own portfolio, wealth.
+        """A figure as fresh `(600, 800, 3)` uint8: prices, emission, and two panels of the learner.
 
         Needs matplotlib, the extra `plot`.
         """
@@ -125,12 +125,36 @@ class MarketPicture:
         if not self._points:
             raise ResetNeeded("render: no episode has begun; call reset first")
 
-    def _split(self, points: np.ndarray) -> tuple:
-        """(day, wealth, yield of root, claimable, prices, shares, values with root first) of points."""
+    def _market(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(prices, emission shares, what the role adds) of points."""
         n = self._netuid.size
-        edges = np.cumsum([4, n, n])
-        numbers, price, share, value = np.split(points, edges, axis=-1)
-        return *np.moveaxis(numbers, -1, 0), price, share, value
+        edges = np.cumsum([self.n_numbers, n, n])
+        _, price, share, more = np.split(points, edges, axis=-1)
+        return price, share, more
+
+    def _day(self) -> str:
+        day = f"day {self._last[0]:.0f}"
+        return f"{day} of {self._facts['horizon']}" if self._facts["fixed"] else day
+
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
+        """The present as numbers, `before` being the point before, empty at the start."""
+        raise NotImplementedError
+
+    def _head(self) -> list[str]:
+        """First lines of the table."""
+        raise NotImplementedError
+
+    def _column(self) -> tuple[np.ndarray, Callable[[np.ndarray], str], str]:
+        """Last column of the table: how much each subnet matters, the text of some subnets, the heading."""
+        raise NotImplementedError
+
+    def _colouring(self, history: np.ndarray) -> np.ndarray:
+        """How much each subnet matters in the figure: the first eight get a colour."""
+        raise NotImplementedError
+
+    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
+        """Fill the lower two panels; returns the headline after the day."""
+        raise NotImplementedError
 
     def _history(self) -> np.ndarray:
         """`(points, numbers)`, ending with the present, few enough to draw."""
@@ -145,22 +169,16 @@ class MarketPicture:
     def _draw(self, figure: Any) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        day, wealth, root_index, _, price, share, value = self._split(self._history())
-        weight = value / np.maximum(wealth, 1e-300)[:, None]
-        top = np.argsort(-(share + weight[:, 1:]).mean(0), kind="stable")[: len(COLOURS)]
+        history = self._history()
+        day, (price, share, _) = history[:, 0], self._market(history)
+        top = np.argsort(-self._colouring(history), kind="stable")[: len(COLOURS)]
         rest = np.setdiff1d(np.arange(price.shape[1]), top)
-        colours = [*COLOURS[: top.size], REST_COLOUR]
 
         panels = figure.subplots(2, 2)
         figure.subplots_adjust(
             left=0.075, right=0.97, top=0.86, bottom=0.065, hspace=0.27, wspace=0.19
         )
-        titles = (
-            "Price, relative to the start",
-            "Share of emission",
-            "Own portfolio",
-            "Wealth, TAO",
-        )
+        titles = ("Price, relative to the start", "Share of emission", *self.titles)
         for panel, title in zip(panels.flat, titles, strict=True):
             panel.set_title(title, fontsize=10, loc="left", color="#222222")
             panel.set_xlim(day[0], max(day[-1], day[0] + 1))
@@ -173,30 +191,14 @@ class MarketPicture:
             for side in ("left", "bottom"):
                 panel.spines[side].set_color("#bbbbbb")
         self._draw_prices(panels[0, 0], day, price, top, rest)
-
         layers = [*share[:, top].T, share[:, rest].sum(1), 1.0 - share.sum(1)]
-        _stack(panels[0, 1], day, layers, [*colours, OUTSIDE_COLOUR])
+        stack_shares(panels[0, 1], day, layers, [*COLOURS[: top.size], REST_COLOUR, OUTSIDE_COLOUR])
         outside = 1.0 - share[-1].sum() > 1e-3
-        layers = [weight[:, 0], *weight[:, top + 1].T, weight[:, rest + 1].sum(1)]
-        _stack(panels[1, 0], day, layers, [ROOT_COLOUR, *colours])
-
-        panel = panels[1, 1]
-        panel.axhline(
-            wealth[0], color="#999999", linewidth=1, linestyle="--", label="start, all in root"
-        )
-        panel.plot(
-            day, wealth[0] * root_index, color="#999999", linewidth=1.2, label="left in root"
-        )
-        panel.plot(day, wealth, color=COLOURS[0], linewidth=1.8, label="own")
-        panel.yaxis.set_major_formatter(lambda y, _: f"{y:,.6g}")
-        panel.margins(y=0.12)
-        panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
+        headline = self._draw_own(panels[1], history, top, rest)
 
         facts = self._facts
         figure.text(
-            0.015, 0.965,
-            f"day {day[-1]:.0f} of {facts['horizon']}     wealth {wealth[-1]:,.2f} TAO  "
-            f"({wealth[-1] / wealth[0] - 1.0:+.2%})",
+            0.015, 0.965, f"{self._day()}     {headline}",
             fontsize=12, weight="bold", color="#222222", va="center",
         )  # fmt: skip
         figure.text(
@@ -225,10 +227,14 @@ class MarketPicture:
         panel.yaxis.set_minor_locator(NullLocator())
         panel.yaxis.set_major_formatter(lambda y, _: f"×{y:.4g}")
 
+    def _first_names(self) -> list[tuple[str, str]]:
+        """Names and colours at the head of the legend."""
+        return []
+
     def _draw_legend(self, figure: Any, top, rest, outside: bool) -> None:
         from matplotlib.patches import Patch
 
-        names = [("root", ROOT_COLOUR)]
+        names = self._first_names()
         names += [(f"SN {self._netuid[i]}", c) for i, c in zip(top, COLOURS, strict=False)]
         if rest.size:
             names.append((f"{rest.size} others", REST_COLOUR))
@@ -242,42 +248,12 @@ class MarketPicture:
         )  # fmt: skip
 
 
-def _point(episodes: Episodes, world: int) -> np.ndarray:
-    """Day, liquidation wealth, daily yield of root, unclaimed dividends at spot; prices, shares, values.
-
-    The values are root and what each position with its claims would fetch, so that they add up to the wealth.
-    """
-    batch = episodes.batch
-    state = batch.state
-    record, me = batch.parameters[world], state.learners[world, 0]
-    alpha, owed = (
-        state.section("learner_alpha")[world, 0],
-        state.section("learner_claimable")[world, 0],
-    )
-    tao, pool_alpha = state.row("tao_reserve")[world], state.row("alpha_reserve")[world]
-    tao_weight = state.row("pool_tao_weight")[world]
-    price = state.row("spot_price")[world]
-    net = alpha * (1.0 - record["pool_fee"]) + owed
-    # what `protocol.pool.tao_for_alpha` says of one pool
-    fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / pool_alpha))
-    fetched = np.maximum(fetched - record["flat_fee_tao"], 0.0)
-    return np.concatenate(
-        [
-            [state.worlds["day"][world], me["wealth"], state.worlds["root_yield"][world]],
-            [(owed * price).sum()],
-            price,
-            state.row("emission_share")[world],
-            [me["root"]],
-            fetched,
-        ]
-    )
-
-
 def _percent(x: float) -> str:
     return f"{x:+.1%}" if abs(x) < 100.0 else "-"
 
 
-def _stack(panel: Any, day: np.ndarray, layers: list[np.ndarray], colours: list[str]) -> None:
+def stack_shares(panel: Any, day: np.ndarray, layers: list[np.ndarray], colours: list[str]) -> None:
+    """Shares of a whole over the days, one upon the other."""
     panel.stackplot(day, *layers, colors=colours, linewidth=0.3, edgecolor="white")
     panel.set_ylim(0.0, 1.0)
     panel.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")

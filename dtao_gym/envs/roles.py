@@ -1,8 +1,17 @@
-"""Roles: how a learner observes, how its action becomes orders, what it is rewarded for."""
+"""Roles: how a learner observes, what its action does, what it is rewarded for.
+
+A role is made for a batch and has `observation_space`, `action_space` and these methods, whose arrays have one
+row per world: `observe(batch)`; `apply(batch, actions)`, which checks actions, writes decisions into the state
+and returns learners' orders; `standing(batch)`, what rewards count from, and `reward(batch, before)` since then;
+`ended(batch)`, whether the learner is out; `info(batch)`, and `final(batch)`, what is told of a finished episode.
+`n_learners` is the number of stakers per world that learn. This file has the staker and the list of roles.
+"""
 
 import numpy as np
 from gymnasium import spaces
 
+from dtao_gym.envs.builder import Builder
+from dtao_gym.envs.features import first_bad, immunity_left, log_ratio, refuse, squash
 from dtao_gym.numerics import (
     borrowed,
     compile_kernel,
@@ -52,26 +61,21 @@ N_SUBNET, N_GLOBAL = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
 
 
 @inlined_rule
-def _log_ratio(a, b):
-    return log(a / b) if a > 0.0 and b > 0.0 else 0.0
-
-
-@inlined_rule
 def _market_features(s, raw, past_price, signal, wealth, root, p):
     """The features that need no sum over subnets, before any tanh; rows of `raw` are features."""
     for i in range(s.spot_price.size):
         price = s.spot_price[i]
         issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
         diluted = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
-        raw[1, i] = _log_ratio(
+        raw[1, i] = log_ratio(
             p.price_of_capital * p.pooled_capitalisation * signal[i] / diluted, price
         )
-        raw[2, i] = _log_ratio(price, past_price[i])
-        raw[3, i] = _log_ratio(price, s.moving_price[i])
+        raw[2, i] = log_ratio(price, past_price[i])
+        raw[3, i] = log_ratio(price, s.moving_price[i])
         raw[4, i] = s.stake_yield[i] * DAYS_PER_YEAR
         raw[5, i] = s.alpha_emission[i] * (BLOCKS_PER_DAY * DAYS_PER_YEAR) / max(issuance, 1.0)
         raw[7, i] = log(max(price, 1e-12))
-        raw[8, i] = _log_ratio(s.tao_reserve[i], wealth)
+        raw[8, i] = log_ratio(s.tao_reserve[i], wealth)
         raw[9, i] = root / max(root + issuance, 1.0)
 
 
@@ -79,13 +83,11 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
 def _prune_features(s, raw, block, immunity_blocks):
     lowest = np.inf
     for i in range(s.spot_price.size):
-        left = 1.0 - (block - s.registered_block[i]) / max(immunity_blocks, 1.0)
-        taken = s.registered_block[i] >= 0.0
-        raw[10, i] = max(left, 0.0) if taken else 0.0
-        if taken and not left > 0.0:
+        raw[10, i] = immunity_left(block, s.registered_block[i], immunity_blocks)
+        if s.registered_block[i] >= 0.0 and not raw[10, i] > 0.0:
             lowest = min(lowest, s.moving_price[i])
     for i in range(s.spot_price.size):
-        raw[11, i] = _log_ratio(s.moving_price[i], lowest) if lowest < np.inf else 0.0
+        raw[11, i] = log_ratio(s.moving_price[i], lowest) if lowest < np.inf else 0.0
 
 
 @inlined_rule
@@ -95,12 +97,6 @@ def _own_features(s, raw, alpha, owed, wealth, p):
         held = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], net)
         raw[0, i] = min(held / wealth, 1.0)
         raw[6, i] = owed[i] * s.spot_price[i]
-
-
-@inlined_rule
-def _squash(raw, scale, shift, row):
-    for i in range(row.shape[1]):
-        row[raw, i] = tanh(scale * (row[raw, i] - shift))
 
 
 @rule
@@ -125,15 +121,15 @@ def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
     mean_share = row_sum(s.emission_share) / n
     for i in range(n):
         raw[6, i] = s.emission_share[i] / mean_share if mean_share > 0.0 else 1.0
-    _squash(1, 2.0, 0.0, raw)
-    _squash(2, 4.0, 0.0, raw)
-    _squash(3, 10.0, 0.0, raw)
-    _squash(4, 1.0, 0.0, raw)
-    _squash(5, 1.0, 0.0, raw)
-    _squash(6, 1.0, 1.0, raw)
-    _squash(7, 0.5, row_sum(raw[7]) / n, raw)
-    _squash(8, 0.25, 0.0, raw)
-    _squash(11, 0.5, 0.0, raw)
+    squash(1, 2.0, 0.0, raw)
+    squash(2, 4.0, 0.0, raw)
+    squash(3, 10.0, 0.0, raw)
+    squash(4, 1.0, 0.0, raw)
+    squash(5, 1.0, 0.0, raw)
+    squash(6, 1.0, 1.0, raw)
+    squash(7, 0.5, row_sum(raw[7]) / n, raw)
+    squash(8, 0.25, 0.0, raw)
+    squash(11, 0.5, 0.0, raw)
     for i in range(n):
         raw[0, i] = 2.0 * raw[0, i] - 1.0
         raw[9, i] = 2.0 * raw[9, i] - 1.0
@@ -143,20 +139,11 @@ def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
             obs[i * N_SUBNET + k] = raw[k, i]
     tail = n * N_SUBNET
     obs[tail] = 2.0 * min(me.root / wealth, 1.0) - 1.0
-    obs[tail + 1] = tanh(_log_ratio(wealth, me.first_wealth))
+    obs[tail + 1] = tanh(log_ratio(wealth, me.first_wealth))
     obs[tail + 2] = tanh(100.0 * claimable / wealth)
     obs[tail + 3] = tanh(2.0 * (world.moving_price_sum - 1.0))
     obs[tail + 4] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
     obs[tail + 5] = tanh(2.0 * mean_signal)
-
-
-@inlined_rule
-def _first_bad(action):
-    """Index of the first entry that is not in [-1, 1], or -1."""
-    for k in range(action.size):
-        if not abs(action[k]) <= 1.0:
-            return k
-    return -1
 
 
 @rule
@@ -195,7 +182,7 @@ def _build(fingerprint):
         """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""
         _ = fingerprint
         for w in range(actions.shape[0]):
-            bad = _first_bad(actions[w])
+            bad = first_bad(actions[w])
             if bad >= 0:
                 return w * actions.shape[1] + bad
         for w in range(actions.shape[0]):
@@ -224,6 +211,7 @@ class Staker:
     """
 
     name = "staker"
+    n_learners = 1
 
     def __init__(self, batch: Batch):
         n = batch.layout.n_subnets
@@ -250,32 +238,46 @@ class Staker:
         run_over_worlds(batch.n_worlds, batch.threads, task)
         return obs
 
-    def orders(self, batch: Batch, actions: np.ndarray) -> np.ndarray:
+    def apply(self, batch: Batch, actions: np.ndarray) -> np.ndarray:
         """Orders `(n_worlds, 1, n_subnets)` for float32 actions `(n_worlds, n_subnets + 2)`.
 
         Raises ValueError naming world, entry and value for an action that is NaN or outside [-1, 1].
         """
         state = batch.state
         orders = np.empty((batch.n_worlds, 1, batch.layout.n_subnets))
-        bad = _decode_kernel(state.block, state.learners, batch.offsets, actions, orders)
-        if bad >= 0:
-            world, entry = divmod(bad, actions.shape[1])
-            raise ValueError(
-                f"action: got {actions[world, entry]!s} at world {world}, entry {entry}, "
-                "allowed are numbers from -1 to 1"
-            )
+        refuse(actions, _decode_kernel(state.block, state.learners, batch.offsets, actions, orders))
         return orders
 
     def standing(self, batch: Batch) -> np.ndarray:
-        """`(n_worlds,)` log of liquidation wealth; rewards are its differences."""
+        """`(n_worlds,)` log of liquidation wealth."""
         return batch.state.learners["log_wealth"][:, 0].copy()
 
-    def ruined(self, batch: Batch) -> np.ndarray:
+    def reward(self, batch: Batch, before: np.ndarray) -> np.ndarray:
+        """`(n_worlds,)` growth of log wealth since `before`, a `standing`."""
+        return batch.state.learners["log_wealth"][:, 0] - before
+
+    def ended(self, batch: Batch) -> np.ndarray:
         """`(n_worlds,)` whether the learner has lost nearly everything."""
         return batch.state.learners["ruined"][:, 0].copy()
 
+    def info(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What a researcher logs of the learner, one row per world.
 
-ROLES = {Staker.name: Staker}
+        wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step).
+        """
+        mine = batch.state.learners[:, 0]
+        return {
+            "wealth": mine["wealth"].copy(),
+            "root_tao": mine["root"].copy(),
+            "traded_tao": mine["traded"].copy(),
+        }
+
+    def final(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What is told of a finished episode beside its return: wealth."""
+        return {"wealth": batch.state.learners["wealth"][:, 0].copy()}
+
+
+ROLES = {role.name: role for role in (Staker, Builder)}
 
 
 def target_action(weights: np.ndarray, go: float = 1.0) -> np.ndarray:

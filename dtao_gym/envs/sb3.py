@@ -14,7 +14,8 @@ class MarketVecEnv(VecEnv):
     """`num_envs` worlds with one learner each, over the same batch as the Gymnasium vector environment.
 
     Finished worlds start their next episode at once; `infos` carry `terminal_observation`,
-    `TimeLimit.truncated` and, at an end, `episode` with return, length and final wealth.
+    `TimeLimit.truncated` and, at an end, `episode` with return `r`, length `l` and what the role tells of it:
+    a staker's final `wealth`, what a builder has `consumed`.
 
     Args:
         num_envs: number of worlds.
@@ -32,7 +33,7 @@ class MarketVecEnv(VecEnv):
         **overrides: Any,
     ):
         self.episodes = Episodes(
-            checked_config(config, overrides), num_envs, role, threads, max_episode_steps
+            checked_config(config, overrides, role), num_envs, role, threads, max_episode_steps
         )
         self.render_mode = None
         super().__init__(
@@ -61,7 +62,7 @@ class MarketVecEnv(VecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
             last = self.episodes.observe()
-            wealth = self.episodes.batch.state.learners["wealth"][:, 0].copy()
+            final = self.episodes.final()
             for world in np.flatnonzero(done):
                 infos[world] = {
                     "terminal_observation": last[world],
@@ -69,7 +70,7 @@ class MarketVecEnv(VecEnv):
                     "episode": {
                         "r": float(self._returns[world]),
                         "l": int(self.episodes.steps[world]),
-                        "wealth": float(wealth[world]),
+                        **{name: float(rows[world]) for name, rows in final.items()},
                     },
                 }
                 self.episodes.reset(int(world))

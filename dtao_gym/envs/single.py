@@ -6,21 +6,23 @@ import gymnasium as gym
 import numpy as np
 
 from dtao_gym.envs.episodes import Episodes, checked_config
-from dtao_gym.envs.render import MarketPicture
+from dtao_gym.envs.pictures import PICTURES
 
 
 class SingleEnv(gym.Env):
     """The market of a chain state with one learner; everybody else is scripted.
 
     Args:
-        role: `staker`; see `dtao_gym.envs.roles.Staker` for spaces and reward.
+        role: `staker` or `builder`; see `Staker` in `dtao_gym.envs.roles` and `Builder` in
+            `dtao_gym.envs.builder` for spaces and rewards.
         config: a `Config`, a dict or a path to a YAML file.
         render_mode: "ansi" (a table), "rgb_array" (a picture, `(600, 800, 3)` uint8) or None.
         max_episode_steps: ends episodes before `horizon_days`.
         **overrides: any parameter of `Config`, such as `n_subnets=16`.
 
-    Ends: `terminated` when wealth falls below `ruin_fraction` of its start, `truncated` at the horizon.
-    `info`: see `Episodes.info`.
+    Ends: `terminated` when the wealth of a staker falls below `ruin_fraction` of its start, when the subnet of a
+    builder is dissolved, and at a drawn end (`horizon: geometric`); `truncated` at the horizon of a fixed one.
+    `info`: see `Episodes.info` and `info` of the role.
     Raises ConfigError for bad parameters, ValueError for bad actions.
     """
 
@@ -39,10 +41,11 @@ class SingleEnv(gym.Env):
                 f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None"
             )
         self.render_mode = render_mode
-        self.episodes = Episodes(checked_config(config, overrides), 1, role, 1, max_episode_steps)
+        made = checked_config(config, overrides, role)
+        self.episodes = Episodes(made, 1, role, 1, max_episode_steps)
         self.observation_space = self.episodes.role.observation_space
         self.action_space = self.episodes.role.action_space
-        self._picture = MarketPicture() if render_mode else None
+        self._picture = PICTURES[role]() if render_mode else None
 
     @property
     def config(self):

@@ -54,7 +54,7 @@ class MarketVectorEnv(VectorEnv):
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.episodes = Episodes(
-            checked_config(config, overrides),
+            checked_config(config, overrides, role),
             num_envs,
             role,
             threads,

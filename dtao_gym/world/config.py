@@ -95,6 +95,28 @@ class Config(People, Law, frozen=True):
         le=127,
         description="Slot of the builder who learns, in the environment of builders.",
     )
+    builder_decides: Literal["all", "composition"] = Field(
+        "all",
+        description="The learning builder decides on everything, or on the division of its budget alone.",
+    )
+    consumption_scale_tao: float = Field(
+        10.0,
+        gt=0.0,
+        le=1e6,
+        description="Consumption, TAO, that is a learning builder's reward of 1.",
+    )
+    terminal_value: bool = Field(
+        False,
+        description="Stocks count at the end of an episode: what fees they would pay from then on.",
+    )
+    reward_noise: bool = Field(
+        False,
+        description="Fees count times the opinion of the subnet, mean one, as a price's would.",
+    )
+    twin_world: bool = Field(
+        False,
+        description="Rewards are differences to a world of the same shocks, where the builder is scripted; observed is the lead.",
+    )
 
     # drawn markets, and stocks at genesis
     emission_per_subnet_tao: float = Field(
@@ -184,6 +206,26 @@ class Config(People, Law, frozen=True):
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(
                 f"spans_per_day: got {self.spans_per_day}, allowed are divisors of {BLOCKS_PER_DAY}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rewards_of_builders(self) -> Self:
+        if self.reward_noise and self.payment != "fee":
+            raise ConfigError(
+                f"reward_noise: got True with payment {self.payment!r}, allowed is it with 'fee': prices bring their own"
+            )
+        if self.terminal_value and (self.payment, self.finance, self.horizon) != (
+            "fee", False, "fixed",
+        ):  # fmt: skip
+            raise ConfigError(
+                f"terminal_value: got True with payment {self.payment!r}, finance {self.finance}, horizon "
+                f"{self.horizon!r}, allowed is it with 'fee', False, 'fixed'"
+            )
+        if self.twin_world and self.era_part("pruning") and self.arrivals_per_slot_year > 0.0:
+            raise ConfigError(
+                "twin_world: got True with pruning and arrivals, allowed is it without one of them: "
+                "an early end would save the twin's part"
             )
         return self
 

@@ -1,0 +1,154 @@
+"""Pictures of each role's episodes."""
+
+from typing import Any
+
+import numpy as np
+
+from dtao_gym.envs.episodes import Episodes
+from dtao_gym.envs.render import (
+    COLOURS,
+    REST_COLOUR,
+    ROOT_COLOUR,
+    MarketPicture,
+    stack_shares,
+)
+
+
+class StakerPicture(MarketPicture):
+    """A staker's portfolio and wealth."""
+
+    n_numbers = 4
+    titles = ("Own portfolio", "Wealth, TAO")
+
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
+        """Day, liquidation wealth, a TAO left in root, unclaimed dividends at spot; prices, shares, values.
+
+        The values are root and what each position with its claims would fetch, so that they add up to wealth.
+        """
+        batch, world = episodes.batch, self.world
+        state = batch.state
+        record, me = batch.parameters[world], state.learners[world, 0]
+        alpha, owed = (
+            state.section("learner_alpha")[world, 0],
+            state.section("learner_claimable")[world, 0],
+        )
+        tao, pool_alpha = state.row("tao_reserve")[world], state.row("alpha_reserve")[world]
+        tao_weight = state.row("pool_tao_weight")[world]
+        price, day = state.row("spot_price")[world], state.worlds["day"][world]
+        net = alpha * (1.0 - record["pool_fee"]) + owed
+        # what `protocol.pool.tao_for_alpha` says of one pool
+        fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / pool_alpha))
+        fetched = np.maximum(fetched - record["flat_fee_tao"], 0.0)
+        index = 1.0
+        if before.size:  # at each day's yield
+            index = before[2] * (1.0 + state.worlds["root_yield"][world]) ** (day - before[0])
+        numbers = [day, me["wealth"], index, (owed * price).sum()]
+        share = state.row("emission_share")[world]
+        return np.concatenate([numbers, price, share, [me["root"]], fetched])
+
+    def _weights(self, points: np.ndarray) -> np.ndarray:
+        """Parts of wealth in root, which is first, and in each subnet."""
+        return self._market(points)[2] / np.maximum(points[..., 1:2], 1e-300)
+
+    def _head(self) -> list[str]:
+        _, wealth, _, claimed = self._last[:4]
+        growth = wealth / self._points[0][1] - 1.0
+        return [
+            f"{self._day()}   wealth {wealth:,.2f} TAO ({growth:+.2%})   "
+            f"root {self._weights(self._last)[0]:.1%}   unclaimed {claimed:,.4f} TAO"
+        ]
+
+    def _column(self) -> tuple:
+        weight = self._weights(self._last)[1:]
+
+        def mark(chosen: np.ndarray) -> str:
+            part = weight[chosen].sum()
+            return f"{part:>11.2%}  {'█' * round(40 * min(part, 1.0))}"
+
+        return self._market(self._last)[1] + weight, mark, "own weight"
+
+    def _colouring(self, history: np.ndarray) -> np.ndarray:
+        return (self._market(history)[1] + self._weights(history)[:, 1:]).mean(0)
+
+    def _first_names(self) -> list[tuple[str, str]]:
+        return [("root", ROOT_COLOUR)]
+
+    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
+        day, wealth, root_index = history[:, 0], history[:, 1], history[:, 2]
+        weight = self._weights(history)
+        layers = [weight[:, 0], *weight[:, top + 1].T, weight[:, rest + 1].sum(1)]
+        stack_shares(panels[0], day, layers, [ROOT_COLOUR, *COLOURS[: top.size], REST_COLOUR])
+        panel = panels[1]
+        panel.axhline(
+            wealth[0], color="#999999", linewidth=1, linestyle="--", label="start, all in root"
+        )
+        panel.plot(
+            day, wealth[0] * root_index, color="#999999", linewidth=1.2, label="left in root"
+        )
+        panel.plot(day, wealth, color=COLOURS[0], linewidth=1.8, label="own")
+        panel.yaxis.set_major_formatter(lambda y, _: f"{y:,.6g}")
+        panel.margins(y=0.12)
+        panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
+        return f"wealth {wealth[-1]:,.2f} TAO  ({wealth[-1] / wealth[0] - 1.0:+.2%})"
+
+
+class BuilderPicture(MarketPicture):
+    """A builder's spending and stocks."""
+
+    n_numbers = 9
+    titles = ("Spending, TAO a day", "Own stocks, TAO a day")
+
+    def start(self, episodes: Episodes) -> None:
+        """Forget the past and note the first day; call after a reset."""
+        self._slot = episodes.role.slot
+        super().start(episodes)
+
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
+        """Day, treasury, consumption; product, research, influence; short-term, knowledge, pipeline; market."""
+        state, world = episodes.batch.state, self.world
+        info = {name: rows[world] for name, rows in episodes.info().items()}
+        courted = info["budget"] * info["influence_share"]
+        research = (info["budget"] - courted) * info["research_share"]
+        numbers = [info["day"], info["treasury"], info["consumed"]]
+        numbers += [info["budget"] - courted - research, research, courted]
+        numbers += [info["short_stock"], info["knowledge"], info["pipeline"]]
+        market = (state.row("spot_price")[world], state.row("emission_share")[world])
+        return np.concatenate([numbers, *market])
+
+    def _head(self) -> list[str]:
+        _, treasury, consumed, product, research, courted, short, known, coming = self._last[:9]
+        return [
+            f"{self._day()}   SN {self._netuid[self._slot]}   treasury {treasury:,.2f} TAO   "
+            f"consumed {consumed:,.2f} TAO",
+            f"spends a day: product {product:.2f}, research {research:.2f}, influence {courted:.2f} TAO",
+            f"stocks, TAO a day: short-term {short:.2f}, knowledge {known:.2f}, under way {coming:.2f}",
+        ]
+
+    def _column(self) -> tuple:
+        share = self._market(self._last)[1]
+        own = np.arange(share.size) == self._slot
+        return share + own, lambda chosen: "  own" if own[chosen].any() else "", "     "
+
+    def _colouring(self, history: np.ndarray) -> np.ndarray:
+        share = self._market(history)[1].mean(0)
+        return share + (np.arange(share.size) == self._slot)  # the own one is the first
+
+    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
+        day = history[:, 0]
+        names = (("product", "research", "influence"), ("short-term", "knowledge", "under way"))
+        spent = history[1:, 3:6] if len(history) > 1 else history[:, 3:6]  # nothing before day 1
+        panels[0].stackplot(
+            day[-len(spent) :], *spent.T, colors=COLOURS[:3], labels=names[0], linewidth=0.3
+        )
+        for stock, colour, label in zip(history[:, 6:9].T, COLOURS[:3], names[1], strict=True):
+            panels[1].plot(day, stock, color=colour, linewidth=1.6, label=label)
+        for panel in panels:
+            panel.set_ylim(bottom=0.0)
+            panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
+        treasury, consumed = history[-1, 1:3]
+        own = self._netuid[self._slot]
+        return f"SN {own}     treasury {treasury:,.2f} TAO     consumed {consumed:,.2f} TAO"
+
+
+PICTURES = {"staker": StakerPicture, "builder": BuilderPicture}
+"""The picture of each role."""
