@@ -197,11 +197,9 @@ class Config(People, Law, frozen=True):
             raise ConfigError(
                 "halving: got True, allowed is False or None in drawn worlds: they emit by subnet"
             )
-        if self.pool_depth != 1.0 and (
-            self.halving or (self.halving is None and not self.is_drawn)
-        ):
+        if self.pool_depth > 1.0 and (self.halving or (self.halving is None and not self.is_drawn)):
             raise ConfigError(
-                f"pool_depth: got {self.pool_depth}, allowed is 1 where emission halves: no alpha may pass its cap"
+                f"pool_depth: got {self.pool_depth}, allowed is at most 1 where emission halves: no alpha may pass its cap"
             )
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(

@@ -12,7 +12,14 @@ from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINC
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.parameters import entry_lock, root_gate
-from dtao_gym.world.prehistory import builders, check_size, market, n_stages, parameters_of_world
+from dtao_gym.world.prehistory import (
+    builders,
+    check_size,
+    market,
+    n_stages,
+    parameters_of_world,
+    pool_price,
+)
 from dtao_gym.world.production import note_values
 from dtao_gym.world.registrations import EMPTY, NEVER
 from dtao_gym.world.shocks import END, GENESIS, generator
@@ -158,7 +165,7 @@ def _unkeyed(config: Config, key: int, episode: int) -> tuple[State, np.ndarray]
 
 def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
     outstanding = snapshot.alpha_outstanding[chosen]
-    price = snapshot.spot_price[chosen]
+    price = pool_price(snapshot)[chosen]
     weight = snapshot.tao_weight[chosen]
     issuance = snapshot.alpha_reserve[chosen] + outstanding
     stakers = config.staker_share_of_alpha_out * outstanding
@@ -166,9 +173,7 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "tao_reserve": config.pool_depth * snapshot.tao_reserve[chosen],
         "alpha_reserve": config.pool_depth * snapshot.alpha_reserve[chosen],
         "pool_tao_weight": weight,
-        "spot_price": (1.0 - weight)
-        * snapshot.tao_reserve[chosen]
-        / (weight * snapshot.alpha_reserve[chosen]),
+        "spot_price": price,
         "moving_price": np.minimum(
             snapshot.moving_price[chosen], 1.0 if config.moving_price_clipped else np.inf
         ),
@@ -373,4 +378,6 @@ def _stationary_outside(state: State, config: Config) -> float:
     consumed = owners * (1.0 - config.reinvest_share) if config.finance else owners
     spent = config.spend_rate * float(state.row("treasury")[0].sum()) * config.finance
     income = cashed_out + consumed + spent - users - fees
-    return max(income / config.outside_return, 0.0) if config.outside_return > 0.0 else 0.0
+    # where no balance is stationary, what is paid on the first day
+    balance = income / config.outside_return if config.outside_return > 0.0 else 0.0
+    return max(balance, users + fees)

@@ -173,7 +173,7 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
     profile = _profiles(config, start)
     log_worth = _log_worth(config, profile)
     drawn = config.genesis_values == "drawn"
-    log_price = np.log(_pool_price(start))
+    log_price = np.log(pool_price(start))
     if drawn or config.genesis == "drawn":
         # the multiple belongs to the distribution, not to a draw of it
         expected = _log_worth_by_age(config) if config.genesis == "drawn" else log_worth
@@ -193,7 +193,7 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
     return Prehistory(multiple, profile, log_price - worth_in_price, spread)
 
 
-def _pool_price(start: Snapshot) -> np.ndarray:
+def pool_price(start: Snapshot) -> np.ndarray:
     """Prices as the pools give them; the column of a snapshot is rounded."""
     weight = start.tao_weight
     return (1.0 - weight) * start.tao_reserve / (weight * start.alpha_reserve)
