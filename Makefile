@@ -2,22 +2,27 @@
 
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 RUN     ?= runs/staker_quickstart
+BUILDER ?= runs/builder_quickstart
 WORKERS ?= 2
 
 PY    := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: help setup train test test-all bench lint format clean
+.PHONY: help setup train train-builder test test-all bench lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## virtual environment .venv with the pinned packages of constraints.txt
 
 train: $(READY)  ## train the quickstart staker and judge it against the baselines (RUN=folder)
 	$(PY) train.py configs/staker_quickstart.yaml --run-dir $(RUN) --overwrite
 	$(PY) evaluate.py $(RUN)
+
+train-builder: $(READY)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
+	$(PY) train.py configs/builder_quickstart.yaml --run-dir $(BUILDER) --overwrite
+	$(PY) evaluate.py $(BUILDER)
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
 	.venv/bin/ruff check

@@ -13,31 +13,19 @@ import torch
 from stable_baselines3 import PPO
 from torch import Tensor, nn
 
-FORGET = 0.9
-"""Weight of what was learned until the rollout before."""
 RIDGE = 1e-7
 """On each weight, over the second moment of its feature: it only breaks ties."""
 
 
 class LinearCritic(nn.Module):
-    """Value as a linear function of some entries of an observation.
-
-    It has no parameters for gradients, and its sums are buffers: checkpoints hold them with the weights.
-    """
+    """Value as a linear function of some entries of an observation; gradients do not reach its weights."""
 
     weight: Tensor
-    left: Tensor
-    right: Tensor
-    moment: Tensor
 
     def __init__(self, entries: list[int]):
         super().__init__()
         self.entries = entries
-        n = len(entries) + 1  # the last is constant
-        self.register_buffer("weight", torch.zeros(n))
-        self.register_buffer("left", torch.zeros(n, n, dtype=torch.float64))
-        self.register_buffer("right", torch.zeros(n, dtype=torch.float64))
-        self.register_buffer("moment", torch.zeros(n, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(len(entries) + 1))  # the last is constant
 
     def forward(self, observation: Tensor) -> Tensor:
         return (observation[:, self.entries] @ self.weight[:-1] + self.weight[-1])[:, None]
@@ -51,19 +39,22 @@ class LinearCritic(nn.Module):
         discount: float,
         decay: float,
     ) -> None:
-        """Solve for the weights again, with one more rollout of T steps in N worlds.
+        """Solve for the weights, from a rollout of T steps in N worlds alone.
+
+        Earlier rollouts were of other policies: with them, stocks that drift with the policy would stand for it.
 
         Args:
             observations: `(T + 1, N, size)`, the last being that after the rollout.
             rewards: `(T, N)`.
             going_on: `(T, N)`, whether the episode went on after the step.
-            cut: `(T, N)`, whether the step ended an episode that would have had a value; such steps are left out.
+            cut: `(T, N)`, whether the step truncated an episode: its reward holds what came after, and is left out.
             discount: of a step.
             decay: lambda of the eligibility traces.
         """
         features = observations[..., self.entries].double()
         features = torch.cat([features, torch.ones_like(features[..., :1])], -1)
-        left, right = torch.zeros_like(self.left), torch.zeros_like(self.right)
+        size = features.shape[-1]
+        left, right = features.new_zeros(size, size), features.new_zeros(size)
         trace = torch.zeros_like(features[0])
         for step in range(len(rewards)):
             trace = discount * decay * trace + features[step]
@@ -72,40 +63,42 @@ class LinearCritic(nn.Module):
             left += used.T @ (features[step] - discount * following)
             right += used.T @ rewards[step].double()
             trace = trace * going_on[step, :, None]
-        self.left.mul_(FORGET).add_(left)
-        self.right.mul_(FORGET).add_(right)
-        self.moment.mul_(FORGET).add_(features[:-1].square().sum((0, 1)))
-        ridge = torch.diag(RIDGE * (self.moment + self.moment[-1] * 1e-6))
-        self.weight.copy_(torch.linalg.solve(self.left + ridge, self.right))
+        moment = features[:-1].square().sum((0, 1))
+        ridge = torch.diag(RIDGE * (moment + 1e-6 * moment[-1]))
+        self.weight.copy_(torch.linalg.solve(left + ridge, right))
 
 
 class LinearCriticPPO(PPO):
-    """PPO that solves for a linear critic after each rollout, before it learns from it; else plain PPO."""
+    """PPO that solves for a linear critic after each rollout, before it learns from it; else plain PPO.
 
-    cuts: list[np.ndarray]
+    Its environment lists in `cuts` where steps were truncations.
+    """
 
     def train(self) -> None:
-        critic = self.policy.mlp_extractor.critic
+        """One update, as PPO's."""
+        critic, env = self.policy.mlp_extractor.critic, self.get_env()
+        cuts = np.stack(env.cuts)  # type: ignore[union-attr]
+        env.cuts.clear()  # type: ignore[union-attr]
         if isinstance(critic, LinearCritic):
-            self._solve(critic, self.rollout_buffer)
+            self._solve(critic, cuts, self.rollout_buffer)
         super().train()
 
-    def _solve(self, critic: LinearCritic, buffer: Any) -> None:
-        after = self._last_obs
+    def _solve(self, critic: LinearCritic, cuts: np.ndarray, buffer: Any) -> None:
+        after, starts = self._last_obs, self._last_episode_starts
+        assert isinstance(after, np.ndarray)
+        assert starts is not None
         # copies, in torch's own memory: where arrays of numpy begin varies between processes
         observations = torch.tensor(np.concatenate([buffer.observations, after[None]]))
-        ended = np.concatenate([buffer.episode_starts[1:], self._last_episode_starts[None]]) > 0
-        cut = np.stack(self.env.cuts)  # a reward before a cut holds the value of what comes after
-        self.env.cuts.clear()
+        ended = np.concatenate([buffer.episode_starts[1:], starts[None]]) > 0
         with torch.no_grad():
             critic.learn(
                 observations,
                 torch.tensor(buffer.rewards),
                 torch.tensor(~ended),
-                torch.tensor(cut),
+                torch.tensor(cuts),
                 self.gamma,
                 self.gae_lambda,
             )
             values = critic(observations.flatten(0, 1)).view(len(observations), -1)
             buffer.values = values[:-1].numpy()
-            buffer.compute_returns_and_advantage(values[-1], self._last_episode_starts)
+            buffer.compute_returns_and_advantage(values[-1], starts)

@@ -143,9 +143,12 @@ class SubnetEncoder(nn.Module):
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
         split = self.n_seen * self.n_local
         # two dimensions: torch multiplies matrices of three in ways that depend on whether it keeps gradients
-        local = self.local(observation[:, :split].reshape(-1, self.n_local))
+        local = self.local(
+            observation[:, :split].reshape(len(observation) * self.n_seen, self.n_local)
+        )
         common = observation[:, split:]
-        joined = local.view(-1, self.n_seen, local.shape[1]) + self.common(common)[:, None, :]
+        local = local.view(len(observation), self.n_seen, local.shape[1])
+        joined = local + self.common(common)[:, None, :]
         return torch.relu(joined), common
 
 
@@ -188,4 +191,6 @@ class PooledActor(PooledNetwork, Actor):
 
     def __init__(self, shape: Architecture):
         super().__init__(shape, shape.action_size)
-        self.heads = (self.top[-1],)
+        last = self.top[-1]
+        assert isinstance(last, nn.Linear)
+        self.heads = (last,)

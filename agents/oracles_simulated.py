@@ -298,7 +298,10 @@ def _shares() -> dict[str, list[Simulation]]:
     fees: dict[str, Any] = {"payment": "fee"}
     daily_98 = 1.0 - 0.98**365
     grant: dict[str, Any] = {"informed_share_stakers": 0.0, "milestone_grant_tao": _grant()}
-    slow: dict[str, Any] = {"moving_price_base": 1.0 - 0.995 ** (1 / 7200), "moving_price_halving_blocks": 0.0}
+    slow: dict[str, Any] = {
+        "moving_price_base": 1.0 - 0.995 ** (1 / 7200),
+        "moving_price_halving_blocks": 0.0,
+    }
     blind: dict[str, Any] = {"informed_share_stakers": 0.0}
     return {
         "O1": [

@@ -135,7 +135,9 @@ def settle(m):
     p, s, g = m.p, m.s, m.g
     if p.payment == PAYMENTS["fee"]:
         fees = p.fee_per_value * (s.short_stock + s.knowledge)
-        fees *= np.clip(divide(g.outside, fees.sum(1)), 0, 1)[:, None]
+        wanted = fees.sum(1)
+        fees *= np.clip(divide(g.outside, wanted), 0, 1)[:, None]
+        g.revenue_rationed += wanted - fees.sum(1)
         s.income += fees
         g.outside -= fees.sum(1)
     earned = s.income.sum(1)

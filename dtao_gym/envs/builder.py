@@ -359,11 +359,21 @@ class Builder:
         Raises ValueError naming world, entry and value for an action that is NaN or outside [-1, 1]; nothing
         has changed then.
         """
-        me, state = self.slot if slot is None else slot, batch.state
-        refuse(
-            actions, _decide_kernel(state.block, me, batch.parameters, self.composition, actions)
-        )
+        me, actions = self.slot if slot is None else slot, self.checked(batch, actions)
+        _decide_kernel(batch.state.block, me, batch.parameters, self.composition, actions)
         return self._orders
+
+    def checked(self, batch: Batch, actions: np.ndarray) -> np.ndarray:
+        """The actions as float32, or the ValueError that `apply` raises."""
+        actions = np.ascontiguousarray(actions, np.float32)
+        size = self.action_space.shape[0]
+        if actions.ndim != 2 or actions.shape[1] != size or len(actions) > batch.n_worlds:
+            raise ValueError(
+                f"action: got shape {actions.shape}, allowed is (worlds, {size}), at most {batch.n_worlds} worlds"
+            )
+        bad = np.flatnonzero(~(np.abs(actions) <= 1.0))
+        refuse(actions, int(bad[0]) if bad.size else -1)
+        return actions
 
     def standing(self, batch: Batch) -> np.ndarray:
         """`(n_worlds, 4)`: consumption, payoff of the first owner, number of the owner, day."""
@@ -448,6 +458,7 @@ class Rivals:
         """Write the decisions of the day; all of them are taken on the same state."""
         others = [slot for slot in range(batch.layout.n_subnets) if slot != role.slot]
         decided = [self.policy(role.observe(batch, slot), batch, ()) for slot in others]
+        decided = [role.checked(batch, actions) for actions in decided]
         for slot, actions in zip(others, decided, strict=True):
             role.apply(batch, actions, slot)
 

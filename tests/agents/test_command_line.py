@@ -56,7 +56,7 @@ def test_help_documents_every_setting():
         "--overwrite",
         "--gamma",
         "--env.n-subnets",
-        "--env.value-half-life-days",
+        "--env.knowledge-half-life-days",
     ):
         assert flag in shown.stdout
     # a long entry is broken inside its box

@@ -11,7 +11,8 @@ from agents.learn import TrainingEnv, make_model, train
 from agents.networks import NETWORKS
 from agents.policies import config_hash, load_policy
 from agents.runs import METRICS, read_metrics
-from tests.agents.worlds import WORLD, settings
+from dtao_gym.envs.builder import LOGIT_SCALE
+from tests.agents.worlds import FEE_ARM, WORLD, builder_settings, settings
 
 FILES = {
     "manifest.json",
@@ -50,6 +51,34 @@ def test_twice_the_steps_is_once_and_resumed(tmp_path):
     ).read_bytes()
 
 
+@pytest.mark.parametrize("twin_world", [True, False])
+def test_a_builder_can_be_trained_and_resumed(tmp_path, twin_world):
+    """The lead over the twin is for the critic: the policy can do without."""
+    env = FEE_ARM | {"twin_world": twin_world}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    train(builder_settings(env=env, anneal=False), whole)
+    train(builder_settings(env=env, anneal=False, total_timesteps=512), parts)
+    train(builder_settings(env=env, anneal=False), parts, resume=True)
+    weights = [(folder / "policy.safetensors").read_bytes() for folder in (whole, parts)]
+    assert weights[0] == weights[1]
+    policy = load_policy(whole)
+    assert policy.card.architecture.role == "builder"
+    assert policy.card.architecture.observation_size == 6 * 2 + 26
+    assert {path.name for path in whole.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("env", [FEE_ARM, {"n_subnets": 3, "days_per_step": 7}])
+def test_the_untrained_builder_has_the_research_share_it_is_told(network, env):
+    made = builder_settings(network=network, env=env, research_share_init=0.2)
+    training = TrainingEnv(made)
+    action, _ = make_model(made, training).predict(training.reset(), deterministic=True)
+    logit = LOGIT_SCALE * action[:, 0 if action.shape[1] == 1 else 1]
+    np.testing.assert_allclose(1.0 / (1.0 + np.exp(-logit)), 0.2, atol=0.03)
+
+
 def test_seeds_of_training_differ():
     first, again = (TrainingEnv(settings()).reset() for _ in range(2))
     np.testing.assert_array_equal(first, again)
@@ -70,14 +99,14 @@ def test_first_episodes_end_one_after_the_other():
     assert np.max(np.sum(ends, axis=1)) == 1
 
 
-def test_rewards_are_scaled_and_growth_is_not():
+def test_rewards_are_scaled_and_their_record_is_not():
     env, plain = TrainingEnv(settings(reward_scale=20.0)), TrainingEnv(settings(reward_scale=1.0))
     env.reset()
     plain.reset()
     action = np.full((8, 6), 0.5, np.float32)
     scaled, unscaled = env.step(action)[1], plain.step(action)[1]
     np.testing.assert_array_equal(scaled, unscaled * np.float32(20.0))
-    assert env.growth == plain.growth == pytest.approx(float(unscaled.mean()), rel=1e-6)
+    assert env.reward == plain.reward == pytest.approx(float(unscaled.mean()), rel=1e-6)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -26,13 +26,14 @@ from dtao_gym.world.config import Config
 from tests.agents.worlds import settings
 
 ARCHITECTURE = Architecture("shared", 4, 8)
+BUILDER = Architecture("shared", 4, 8, "builder", 2)
 
 
 @pytest.fixture
 def saved(tmp_path):
     """Folder of a good policy."""
     torch.manual_seed(0)
-    save_policy(tmp_path, ARCHITECTURE.actor(), Card("staker", ARCHITECTURE, "0" * 64, 10))
+    save_policy(tmp_path, ARCHITECTURE.actor(), Card(ARCHITECTURE, "0" * 64, 10))
     return tmp_path
 
 
@@ -43,7 +44,7 @@ def test_a_loaded_policy_acts_like_the_trained_one(tmp_path, network):
     with torch.no_grad():
         for parameter in model.policy.parameters():
             parameter.add_(torch.randn(parameter.shape))
-    save_policy(tmp_path, model.policy.actor, Card("staker", model.policy.architecture, "", 0))
+    save_policy(tmp_path, model.policy.actor, Card(model.policy.architecture, "", 0))
     policy = load_policy(tmp_path)
     observation = env.reset()
     expected, _ = model.predict(observation, deterministic=True)
@@ -54,7 +55,27 @@ def test_a_loaded_policy_acts_like_the_trained_one(tmp_path, network):
 
 
 def test_the_card_comes_back(saved):
-    assert load_policy(saved).card == Card("staker", ARCHITECTURE, "0" * 64, 10)
+    assert load_policy(saved).card == Card(ARCHITECTURE, "0" * 64, 10)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("n_subnets", [1, 4])
+def test_the_card_of_a_builder_comes_back(tmp_path, network, n_subnets):
+    shape = Architecture(network, n_subnets, 8, "builder", 2)
+    save_policy(tmp_path, shape.actor(), Card(shape, "0" * 64, 10))
+    policy = load_policy(tmp_path)
+    assert policy.card == Card(shape, "0" * 64, 10)
+    actions = policy.act(np.zeros((3, shape.observation_size), np.float32))
+    assert actions.shape == (3, 2)
+    assert np.isfinite(actions).all()
+
+
+def test_a_builder_has_one_of_three_sizes_of_actions(tmp_path):
+    save_policy(tmp_path, BUILDER.actor(), Card(BUILDER, "0" * 64, 10))
+    content = json.loads((tmp_path / CARD_NAME).read_text()) | {"action_size": 3}
+    (tmp_path / CARD_NAME).write_text(json.dumps(content))
+    with pytest.raises(PolicyError, match=r"action_size: got 3, allowed is one of \(1, 2, 4\)"):
+        load_policy(tmp_path)
 
 
 def test_a_policy_refuses_observations_of_another_world(saved):

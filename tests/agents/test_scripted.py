@@ -3,9 +3,22 @@
 import numpy as np
 import pytest
 
-from agents.scripted import STAKERS, Follower, action_generators, in_proportion, subnet_feature
+from agents.scripted import (
+    BUILDERS,
+    STAKERS,
+    Follower,
+    action_generators,
+    constant,
+    in_proportion,
+    kernel_logit,
+    kernel_shares,
+    myopic_shares,
+    subnet_feature,
+)
+from dtao_gym.envs.builder import LOGIT_SCALE as BUILDER_LOGITS
 from dtao_gym.envs.roles import LOGIT_SCALE, SUBNET_FEATURES
-from tests.agents.worlds import episodes
+from dtao_gym.world.config import Config
+from tests.agents.worlds import FEE_ARM, builder_episodes, episodes
 
 FOLLOWERS = [name for name, policy in STAKERS.items() if isinstance(policy, Follower)]
 
@@ -120,3 +133,70 @@ def test_speed_is_per_day_however_long_a_step_is():
     worlds = episodes([0], days_per_step=7)
     action = STAKERS["equal_weight"](worlds.observe(), worlds.batch, [])
     assert 0.5 * (action[0, -1] + 1.0) == pytest.approx(1.0 - 0.9**7)
+
+
+# --- builders
+
+
+def shares_of(actions: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-BUILDER_LOGITS * actions[:, -1].astype(float)))
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("env", [FEE_ARM, {"n_subnets": 3, "influence": True}])
+def test_builders_act_within_the_space_and_alike_in_every_batch(name, env):
+    worlds, alone = builder_episodes([3, 7], **env), builder_episodes([7], **env)
+    made = [
+        BUILDERS[name](w.observe(), w.batch, action_generators(w.batch)) for w in (worlds, alone)
+    ]
+    space = worlds.role.action_space
+    assert made[0].dtype == space.dtype
+    assert all(space.contains(action) for action in made[0])
+    np.testing.assert_array_equal(made[0][1], made[1][0])
+
+
+@pytest.mark.parametrize(
+    ("name", "share"), [("all_short", 0.002), ("all_long", 0.998), ("half", 0.5), ("kernel", 0.5),
+                        ("myopic", 0.002), ("as_configured", 0.3)]
+)  # fmt: skip
+def test_builders_divide_as_their_names_say(name, share):
+    worlds = builder_episodes([0, 1], **FEE_ARM)
+    actions = BUILDERS[name](worlds.observe(), worlds.batch, [])
+    np.testing.assert_allclose(shares_of(actions), share, atol=1e-6)
+    worlds.step(actions)
+    np.testing.assert_allclose(worlds.batch.state.row("research_share")[:, 0], share, atol=1e-6)
+
+
+def test_spending_and_sales_stay_as_configured():
+    worlds = builder_episodes([0], n_subnets=3, spend_rate=0.07, owner_sale_fraction=0.4)
+    worlds.step(constant(0.6)(worlds.observe(), worlds.batch, []))
+    state = worlds.batch.state
+    assert state.row("spend_rate")[0, 0] == pytest.approx(0.07)
+    assert state.row("owner_sale_fraction")[0, 0] == pytest.approx(0.4)
+    assert state.row("research_share")[0, 0] == pytest.approx(0.6, abs=1e-6)
+
+
+def test_closed_forms_are_those_of_the_kernel():
+    fee = Config.make(payment="fee")
+    assert kernel_shares(fee)[0] == pytest.approx(0.5, abs=1e-9)
+    for days, share in ((30, 0.5448), (360, 0.4480)):
+        assert kernel_shares(Config.make(fee, delay_days=days))[0] == pytest.approx(share, abs=5e-5)
+    assert kernel_logit(Config.make(fee, builder_discount_per_year=0.6)) == pytest.approx(
+        np.log(0.113517 / (1 - 0.113517)), abs=1e-4
+    )
+    # a market of the uninformed pays for hype, and for influence
+    assert kernel_shares(Config.make())[0] == pytest.approx(4 / 13)
+    assert kernel_shares(Config.make(influence=True)) == pytest.approx((4 / 13, 1 / 14))
+
+
+@pytest.mark.parametrize(
+    ("days", "share"), [(90, 9.449e-5), (180, 0.003921), (360, 0.059403), (720, 0.246044), (1440, 0.426262)]
+)  # fmt: skip
+def test_myopic_share_is_the_best_for_a_payoff_cut_off(days, share):
+    assert myopic_shares(Config.make(payment="fee"), days)[0] == pytest.approx(share, rel=1e-4)
+
+
+@pytest.mark.parametrize("delay", [0.0, 3.0, 720.0])
+def test_who_looks_far_enough_is_not_myopic(delay):
+    config = Config.make(payment="fee", delay_days=delay, influence=True)
+    assert myopic_shares(config, 20_000) == pytest.approx(kernel_shares(config), rel=1e-4)

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from agents.settings import TrainConfig
-from dtao_gym.envs.episodes import Episodes
+from dtao_gym.envs.episodes import Episodes, checked_config
 from dtao_gym.world.config import Config
 
 WORLD = {"n_subnets": 4, "horizon_days": 20, "spans_per_day": 1}
@@ -20,6 +20,26 @@ SETTINGS = {
     "checkpoint_every": 2,
     "evaluation_episodes": 4,
 }
+FEE_ARM = {
+    "genesis": "symmetric",
+    "n_subnets": 2,
+    "spans_per_day": 1,
+    "payment": "fee",
+    "finance": False,
+    "pruning": False,
+    "arrivals_per_slot_year": 0.0,
+    "days_per_step": 7,
+    "horizon_days": 140,
+    "builder_decides": "composition",
+}
+"""A world in which the best research share is known in closed form."""
+
+
+def builder_settings(**changes: object) -> TrainConfig:
+    """`SETTINGS` for a builder in the fee arm, with some of them changed."""
+    return TrainConfig.make(
+        SETTINGS | {"role": "builder", "env": FEE_ARM, "gamma": 0.99573} | changes
+    )
 
 
 def episodes(seeds: list[int], **parameters: object) -> Episodes:
@@ -30,6 +50,16 @@ def episodes(seeds: list[int], **parameters: object) -> Episodes:
         made.reset(world, seed)
     made.reset_done()
     return made
+
+
+def builder_episodes(seeds: list[int], **parameters: object) -> Episodes:
+    """Evaluation worlds of a builder at the start of the episodes of some seeds."""
+    config = checked_config({"split": "evaluation"}, {"spans_per_day": 1} | parameters, "builder")
+    worlds = Episodes(config, len(seeds), "builder")
+    for world, seed in enumerate(seeds):
+        worlds.reset(world, seed)
+    worlds.reset_done()
+    return worlds
 
 
 def settings(**changes: object) -> TrainConfig:

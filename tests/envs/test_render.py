@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dtao_gym.envs import render
-from dtao_gym.envs.render import MarketPicture
+from dtao_gym.envs.builder import builder_action
+from dtao_gym.envs.pictures import StakerPicture
 from dtao_gym.envs.roles import target_action
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.vector import MarketVectorEnv
@@ -95,13 +96,13 @@ def test_values_of_positions_and_claims_add_up_to_wealth(era, rng, play):
     for _ in range(20):
         info = play(env, rng, 1)[0][4]
         picture = env._picture
-        *_, value = picture._split(picture._last)
+        *_, value = picture._market(picture._last)
         assert value.sum() == pytest.approx(info["wealth"], rel=1e-12)
 
 
 def test_line_of_root_is_what_a_learner_in_root_gets():
     env = shown(100)
-    _, wealth, index, *_ = env._picture._split(env._picture._last)
+    _, wealth, index, *_ = env._picture._last
     assert np.log(wealth / 1000.0) == pytest.approx(np.log(index), rel=3e-3)
 
 
@@ -110,7 +111,7 @@ def test_a_world_of_a_vector_environment_can_be_shown(rng):
     envs.reset(seed=0)
     single = shown()
     single.reset(seed=2)
-    picture = MarketPicture(world=2)
+    picture = StakerPicture(world=2)
     picture.start(envs.episodes)
     for _ in range(3):
         actions = rng.uniform(-1, 1, (3, 8)).astype(np.float32)
@@ -195,6 +196,50 @@ def test_lists_of_frames_come_from_gymnasium():
     env.reset(seed=0)
     env.step(np.zeros(5, np.float32))
     assert [frame.shape for frame in env.render()] == [(600, 800, 3)] * 2
+
+
+# --- a builder's
+
+
+def shown_builder(days: int, render_mode: str = "ansi", **overrides) -> SingleEnv:
+    env = SingleEnv("builder", render_mode=render_mode, **({"n_subnets": 6} | overrides))
+    env.reset(seed=0)
+    action = builder_action(env.config, 0.6, 0.2)
+    for _ in range(days):
+        env.step(action)
+    return env
+
+
+@pytest.mark.parametrize("n", [1, 17, 128])
+def test_table_of_a_builder_is_compact(n):
+    table = shown_builder(3, n_subnets=n).render()
+    assert max(map(len, table.splitlines())) <= 100
+    assert len(table.splitlines()) == 6 + min(n, 16) + (n > 16)
+
+
+def test_table_of_a_builder_shows_its_spending_and_stocks():
+    env = shown_builder(30, influence=True, builder_slot=2)
+    info, table = {k: v[0] for k, v in env.episodes.info().items()}, env.render()
+    assert table.startswith(
+        f"day 30 of 365   SN {int(env.episodes.batch.state.row('stream_id')[0, 2])} "
+    )
+    spent = [0.4 * 0.8, 0.6 * 0.8, 0.2] * info["budget"]
+    assert "product {:.2f}, research {:.2f}, influence {:.2f} TAO".format(*spent) in table
+    assert f"treasury {info['treasury']:,.2f} TAO   consumed {info['consumed']:,.2f} TAO" in table
+    assert f"knowledge {info['knowledge']:.2f}" in table
+    own = [line for line in table.splitlines() if line.endswith("  own")]
+    assert len(own) == 1
+    drawn = shown_builder(3, horizon="geometric").render()
+    assert drawn.startswith("day 3   SN")  # nobody knows the end
+
+
+@pytest.mark.parametrize("days", [0, 1, 30])
+def test_figure_of_a_builder_has_its_size_and_is_not_empty(days):
+    pytest.importorskip("matplotlib")
+    picture = shown_builder(days, "rgb_array").render()
+    assert (picture.shape, picture.dtype) == ((600, 800, 3), np.uint8)
+    for panel in (np.s_[:300, :400], np.s_[:300, 400:], np.s_[300:, :400], np.s_[300:, 400:]):
+        assert picture[panel].std() > 5
 
 
 # --- the history

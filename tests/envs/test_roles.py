@@ -101,7 +101,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     wealth = me["wealth"]
     root = world["root_informed"] + world["root_uninformed"] + world["root_validators"] + me["root"]
     root *= p["tao_weight"]
-    signal_value = np.log(p["price_per_value"] * signal / diluted / price)
+    worth = p["price_of_capital"] * p["pooled_capitalisation"]
+    signal_value = np.log(worth * signal / diluted / price)
     share = row["emission_share"]
     left = 1 - (world["block"] - row["registered_block"]) / (7200 * config.immunity_days)
     lowest = row["moving_price"][left <= 0].min()
@@ -153,10 +154,17 @@ def test_momentum_looks_back_as_many_days_as_it_says(play, rng, lag):
 @pytest.mark.parametrize("lag", [0, 3])
 def test_signal_is_as_old_as_it_says(play, rng, lag):
     env = start(signal_lag_days=lag, signal_noise_sd=0.0, dilution=False)
-    values = [env.reset(seed=0)[1]["true_value"]]
-    scale = float(env.episodes.batch.parameters["price_per_value"][0])
-    for obs, _, _, _, info in play(env, rng, 10):
-        values.append(info["true_value"])
+    state, record = env.episodes.batch.state, env.episodes.batch.parameters[0]
+
+    def shown_today() -> np.ndarray:
+        return (1.0 + env.config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
+
+    env.reset(seed=0)
+    values = [shown_today()]
+    scale = record["price_of_capital"] * record["pooled_capitalisation"]
+    for _ in range(10):
+        obs, _, _, _, info = play(env, rng, 1)[0]
+        values.append(shown_today())
         shown = values[max(len(values) - 1 - lag, 0)]
         wanted = np.tanh(2 * np.log(scale * shown / info["spot_price"]))
         np.testing.assert_allclose(features(obs)["signal_value"], wanted, atol=3e-7)
@@ -242,7 +250,7 @@ def test_do_nothing_leaves_no_orders(play, rng):
     play(env, rng, 5, go=1.0)
     action = rng.uniform(-1, 1, (1, *env.action_space.shape)).astype(np.float32)
     action[0, -1] = -1.0
-    orders = env.episodes.role.orders(env.episodes.batch, action)
+    orders = env.episodes.role.apply(env.episodes.batch, action)
     assert orders.shape == (1, 1, 6)
     assert not orders.any()
 

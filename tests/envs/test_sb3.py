@@ -21,6 +21,8 @@ ID = "dtao_gym/Staker-v0"
 N = 5
 SETTINGS = {"n_subnets": 4, "horizon_days": 5}
 RISKY = SETTINGS | {"wealth_tao": 60_000.0, "ruin_fraction": 0.95}
+CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
+DANGEROUS = SETTINGS | CROWDED | {"role": "builder", "prune_lottery_sd": 2.0, "horizon_days": 9}
 
 
 class Constant:
@@ -33,28 +35,39 @@ class Constant:
         return np.tile(self.action, (len(observation), 1)), None
 
 
-def actions(rng: np.random.Generator, n: int = N) -> np.ndarray:
-    drawn = rng.uniform(-1, 1, (n, 6)).astype(np.float32)
+def actions(rng: np.random.Generator, n: int = N, size: int = 6) -> np.ndarray:
+    drawn = rng.uniform(-1, 1, (n, size)).astype(np.float32)
     drawn[:, -1] = np.where(rng.random(n) < 0.3, 1.0, -0.98)
     return drawn
 
 
-def test_checker_has_nothing_to_say():
-    check_env(gym.make(ID, n_subnets=3).unwrapped, warn=True)
+@pytest.mark.parametrize("name", [ID, "dtao_gym/Builder-v0"])
+def test_checker_has_nothing_to_say(name):
+    check_env(gym.make(name, n_subnets=3).unwrapped, warn=True)
 
 
 @pytest.mark.parametrize(
-    "overrides", [{}, {"days_per_step": 2}, {"execution": "twap"}, {"max_episode_steps": 3}]
+    "settings",
+    [
+        RISKY,
+        RISKY | {"days_per_step": 2},
+        RISKY | {"execution": "twap"},
+        RISKY | {"max_episode_steps": 3},
+        DANGEROUS,
+        DANGEROUS | {"selection": "sample", "days_per_step": 2},
+    ],
 )
-def test_equal_to_a_loop_over_single_environments(overrides, same, rng):
-    settings = RISKY | overrides
+def test_equal_to_a_loop_over_single_environments(settings, same, rng):
     ours = MarketVecEnv(N, **settings)
-    theirs = DummyVecEnv([lambda: gym.make(ID, **settings)] * N)
+    role = settings.get("role", "staker")
+    name = {"staker": ID, "builder": "dtao_gym/Builder-v0"}[role]
+    told = {"staker": "wealth", "builder": "consumed"}[role]
+    theirs = DummyVecEnv([lambda: gym.make(name, **settings)] * N)
     ours.seed(7), theirs.seed(7)
     assert same(ours.reset(), theirs.reset())
     ended = {True: 0, False: 0}
-    for _ in range(25):
-        drawn = actions(rng)
+    for _ in range(25 if role == "staker" else 40):
+        drawn = actions(rng, size=ours.action_space.shape[0])
         obs, reward, done, infos = ours.step(drawn)
         wanted = theirs.step(drawn)
         assert same((obs, reward, done), wanted[:3])
@@ -63,7 +76,7 @@ def test_equal_to_a_loop_over_single_environments(overrides, same, rng):
             assert same(mine.get("terminal_observation"), other.get("terminal_observation"))
             if "terminal_observation" in mine:
                 ended[mine["TimeLimit.truncated"]] += 1
-                assert mine["episode"]["wealth"] == other["wealth"]
+                assert mine["episode"][told] == other[told]
     assert min(ended.values()) >= 3
 
 

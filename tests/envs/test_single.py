@@ -15,11 +15,13 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.roles import ROLES, target_action
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.world.config import ConfigError
 
 ID = "dtao_gym/Staker-v0"
+IDS = {"staker": ID, "builder": "dtao_gym/Builder-v0"}
+both_roles = pytest.mark.parametrize("role", IDS)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -32,13 +34,19 @@ def start(seed: int = 0, **overrides) -> SingleEnv:
 # --- Gymnasium
 
 
+def nothing(env: gym.Env) -> np.ndarray:
+    """Zeros of the shape of an action."""
+    return np.zeros(env.action_space.shape, np.float32)
+
+
+@both_roles
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
-def test_gymnasium_checker_has_nothing_to_say(render_mode):
+def test_gymnasium_checker_has_nothing_to_say(render_mode, role):
     if render_mode is None:
-        check_env(gym.make(ID, n_subnets=3).unwrapped, skip_render_check=True)
+        check_env(gym.make(IDS[role], n_subnets=3).unwrapped, skip_render_check=True)
     else:
         pytest.importorskip("matplotlib")
-        check_env(gym.make(ID, n_subnets=3, render_mode=render_mode).unwrapped)
+        check_env(gym.make(IDS[role], n_subnets=3, render_mode=render_mode).unwrapped)
 
 
 def test_step_returns_the_types_that_gymnasium_names():
@@ -55,18 +63,21 @@ def test_info_is_what_its_docstring_lists():
     listed = SingleEnv(n_subnets=6).episodes.info.__doc__
     assert set(info) == {"day", "wealth", "root_tao", "traded_tao", "welfare", "emission_hhi", "price_sum",
                          "registrations", "dissolutions", "true_value", "spot_price", "emission_share"}  # fmt: skip
+    listed += ROLES["staker"].info.__doc__
     assert all(name in listed for name in info)
     assert info["day"] == 1
     assert info["wealth"] == state.learners["wealth"][0, 0]
     assert info["root_tao"] == state.learners["root"][0, 0]
     assert info["traded_tao"] == pytest.approx(1000.0, rel=1e-3)
-    assert info["welfare"] == pytest.approx(info["true_value"].sum())
+    spent = state.row("budget")[0].sum()  # a cost, since it is paid out of treasuries
+    assert info["welfare"] == pytest.approx(info["true_value"].sum() - spent)
     assert info["emission_hhi"] == pytest.approx((info["emission_share"] ** 2).sum())
     assert info["price_sum"] == pytest.approx(info["spot_price"].sum())
     np.testing.assert_array_equal(info["true_value"], state.row("true_value")[0])
     np.testing.assert_array_equal(info["emission_share"], state.row("emission_share")[0])
 
 
+@both_roles
 @pytest.mark.parametrize(
     "wrap",
     [
@@ -90,8 +101,8 @@ def test_info_is_what_its_docstring_lists():
         "autoreset",
     ],
 )
-def test_wrappers_of_gymnasium_work(wrap):
-    env = wrap(gym.make(ID, n_subnets=3, horizon_days=5))
+def test_wrappers_of_gymnasium_work(wrap, role):
+    env = wrap(gym.make(IDS[role], n_subnets=3, horizon_days=5))
     env.action_space.seed(0)
     for episode in range(2):
         env.reset(seed=episode)
@@ -140,9 +151,10 @@ def rollout(env: SingleEnv, steps: int = 8, **reset) -> bytes:
     return np.stack(seen).tobytes()
 
 
-def test_a_seed_fixes_everything():
-    env = start()
-    assert rollout(env, seed=5) == rollout(env, seed=5) == rollout(SingleEnv(n_subnets=6), seed=5)
+@both_roles
+def test_a_seed_fixes_everything(role):
+    env = start(role=role)
+    assert rollout(env, seed=5) == rollout(env, seed=5) == rollout(start(role=role), seed=5)
     assert rollout(env, seed=5) != rollout(env, seed=6)
 
 
@@ -155,8 +167,9 @@ def test_seed_zero_is_a_seed():
     assert rollout(env, seed=0) == zero
 
 
-def test_episodes_of_a_seed_are_numbered():
-    env = SingleEnv(n_subnets=6)
+@both_roles
+def test_episodes_of_a_seed_are_numbered(role):
+    env = SingleEnv(role=role, n_subnets=6)
     four = [rollout(env, seed=3)] + [rollout(env) for _ in range(3)]
     assert len(set(four)) == 4
     assert [rollout(env, seed=3)] + [rollout(env, steps=k) for k in (8, 0, 8)] == [
@@ -172,8 +185,9 @@ def test_without_a_seed_episodes_are_those_of_the_configured_one():
     )
 
 
-def test_training_and_evaluation_worlds_differ():
-    train, evaluation = SingleEnv(n_subnets=6), SingleEnv(n_subnets=6, split="evaluation")
+@both_roles
+def test_training_and_evaluation_worlds_differ(role):
+    train, evaluation = start(role=role), start(role=role, split="evaluation")
     for seed in (0, 1, 2**63 - 1):
         assert rollout(train, seed=seed) != rollout(evaluation, seed=seed)
     keys = [env.episodes.batch.state.worlds["world_key"][0] for env in (train, evaluation)]
@@ -217,8 +231,9 @@ def test_global_random_state_is_neither_read_nor_changed():
     assert rollout(env, seed=5) == one
 
 
-def test_a_refused_seed_changes_nothing(state_bytes):
-    env = start(seed=1)
+@both_roles
+def test_a_refused_seed_changes_nothing(state_bytes, role):
+    env = start(seed=1, role=role)
     before = state_bytes(env.episodes)
     with pytest.raises(
         ConfigError, match="seed: got 9223372036854775808, allowed are whole numbers from 0 to"
@@ -231,9 +246,10 @@ def test_a_refused_seed_changes_nothing(state_bytes):
 # --- no look-ahead
 
 
-def test_future_shocks_do_not_show_and_then_do(same):
+@both_roles
+def test_future_shocks_do_not_show_and_then_do(same, role):
     """Two worlds whose random numbers differ from day 5 on look alike until then, and not after."""
-    env, other = start(seed=0), start(seed=0)
+    env, other = start(seed=0, role=role), start(seed=0, role=role)
     rng = np.random.default_rng(2)
     for day in range(12):
         if day == 5:
@@ -246,10 +262,10 @@ def test_future_shocks_do_not_show_and_then_do(same):
 
 
 def test_the_shock_of_a_day_reaches_the_signal_only_after_its_lag():
-    """With nobody trading on it, a jump of true value shows once the signal is old enough."""
+    """With nobody trading on it, a jump of value shows once the signal is old enough."""
     quiet = {"trade_speed": 0.0, "revenue_share": 0.0, "signal_noise_sd": 0.0, "signal_lag_days": 4}
     env, other = start(**quiet), start(**quiet)
-    other.episodes.batch.state.row("true_value")[:] *= 3.0
+    other.episodes.batch.state.row("short_stock")[:] *= 3.0
     nothing = np.full(8, -1.0)
     shown = [not np.array_equal(env.step(nothing)[0], other.step(nothing)[0]) for _ in range(8)]
     assert shown == [False] * 4 + [True] * 4
@@ -287,9 +303,10 @@ def test_rewards_add_up_to_the_log_growth_of_liquidation_wealth(seed, wealth, er
     assert first == wealth
 
 
-def test_the_horizon_truncates():
-    env = start(horizon_days=5)
-    ends = [env.step(np.zeros(8))[2:4] for _ in range(5)]
+@both_roles
+def test_the_horizon_truncates(role):
+    env = start(horizon_days=5, role=role)
+    ends = [env.step(nothing(env))[2:4] for _ in range(5)]
     assert ends == [(False, False)] * 4 + [(False, True)]
 
 
@@ -311,6 +328,25 @@ def test_time_limit_ends_an_episode_before_the_horizon():
     assert [env.step(env.action_space.sample())[3] for _ in range(2)] == [False, True]
 
 
+@both_roles
+def test_a_drawn_end_terminates_and_the_world_stands_still(role):
+    """Its day is drawn by key: here one in fifty ends an episode."""
+    ends = []
+    for seed in range(6):
+        settings = {"horizon": "geometric", "social_discount_per_year": 0.999, "days_per_step": 3}
+        env = start(seed=seed, n_subnets=2, role=role, ruin_fraction=1e-9, **settings)
+        last = int(env.episodes.batch.state.worlds["last_day"][0])
+        terminated, steps = False, 0
+        while not terminated:
+            _, _, terminated, truncated, info = env.step(nothing(env))
+            steps += 1
+            assert not truncated
+            assert terminated == (3 * steps >= last)
+        assert info["day"] == last
+        ends.append(last)
+    assert len(set(ends)) > 3
+
+
 @pytest.mark.parametrize("wrong", [0, -3, 2.5, "9"])
 def test_a_wrong_time_limit_is_refused(wrong):
     with pytest.raises(ConfigError, match="max_episode_steps: got"):
@@ -320,9 +356,10 @@ def test_a_wrong_time_limit_is_refused(wrong):
 # --- several days a step, orders over the day
 
 
-def test_days_per_step_skips_days():
-    env = start(days_per_step=7, horizon_days=21)
-    seen = [env.step(np.full(8, -1.0)) for _ in range(3)]
+@both_roles
+def test_days_per_step_skips_days(role):
+    env = start(days_per_step=7, horizon_days=21, role=role)
+    seen = [env.step(-np.ones(env.action_space.shape)) for _ in range(3)]
     assert [int(info["day"]) for *_, info in seen] == [7, 14, 21]
     assert [truncated for _, _, _, truncated, _ in seen] == [False, False, True]
 
@@ -360,8 +397,9 @@ def test_orders_spread_over_the_day_move_the_price_less():
     ids=["deepcopy", "pickle"],
 )
 @pytest.mark.parametrize("render_mode", [None, "ansi"])
-def test_a_copy_made_in_an_episode_goes_on_identically(copied, render_mode, play, same):
-    env = start(horizon_days=9, render_mode=render_mode)
+@both_roles
+def test_a_copy_made_in_an_episode_goes_on_identically(copied, render_mode, role, play, same):
+    env = start(horizon_days=9, render_mode=render_mode, role=role)
     play(env, np.random.default_rng(0), 5)
     twin = copied(env)
     one, two = np.random.default_rng(1), np.random.default_rng(1)
@@ -371,19 +409,21 @@ def test_a_copy_made_in_an_episode_goes_on_identically(copied, render_mode, play
     assert env.render_mode is None or env.render() == twin.render()
 
 
-def test_a_copy_is_independent(play, state_bytes, rng):
-    env = start()
+@both_roles
+def test_a_copy_is_independent(play, state_bytes, rng, role):
+    env = start(role=role)
     twin = copy.deepcopy(env)
     before = state_bytes(twin.episodes)
     play(env, rng, 3)
     assert state_bytes(twin.episodes) == before
 
 
-def test_results_are_fresh_arrays(same):
-    env = start(horizon_days=3)
+@both_roles
+def test_results_are_fresh_arrays(same, role):
+    env = start(horizon_days=3, role=role)
     kept = [env.reset(seed=0)]
     for _ in range(3):
-        kept.append(env.step(np.zeros(8, np.float32)))
+        kept.append(env.step(nothing(env)))
     kept.append(env.reset(seed=0))
     arrays = [
         a for result in kept for a in (result[0], *result[-1].values()) if isinstance(a, np.ndarray)
@@ -462,8 +502,21 @@ def test_actions_of_any_number_type_are_taken(same):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"role": "miner"}, "role: got 'miner', allowed are staker"),
+        ({"role": "miner"}, "role: got 'miner', allowed are staker, builder"),
         ({"n_learners": 2}, "n_learners: got 2, allowed is 1"),
+        ({"role": "builder", "n_learners": 1}, "n_learners: got 1, allowed is 0"),
+        ({"role": "builder", "builder_slot": 9}, "builder_slot: got 9, allowed are 0 to 5"),
+        ({"role": "builder", "empty_slots": 2, "builder_slot": 7}, "builder_slot: got 7, allowed"),
+        ({"reward_noise": True}, "reward_noise: got True with payment 'alpha', allowed"),
+        (
+            {"terminal_value": True, "payment": "fee"},
+            "terminal_value: got True with .*'fee', False",
+        ),
+        ({"twin_world": True}, "twin_world: got True with pruning and arrivals"),
+        (
+            {"twin_world": True, "pruning": False},
+            "twin_world: got True, allowed is False where a s",
+        ),
         ({"n_subnet": 3}, "n_subnet: unknown parameter, got 3; did you mean 'n_subnets'"),
         ({"n_subnets": 129}, "n_subnets: got 129, allowed"),
         ({"config": 5}, "config: got int, allowed are"),
@@ -475,7 +528,7 @@ def test_actions_of_any_number_type_are_taken(same):
 )
 def test_a_wrong_argument_is_named(wrong, message):
     with pytest.raises(ValueError, match=message):
-        SingleEnv(**wrong)
+        SingleEnv(**({"n_subnets": 6} | wrong))
 
 
 def test_rendering_without_a_mode_warns_and_shows_nothing():

@@ -19,14 +19,24 @@ N = 5
 SETTINGS = {"n_subnets": 4, "horizon_days": 5}
 RISKY = SETTINGS | {"wealth_tao": 60_000.0, "ruin_fraction": 0.95}
 """Episodes of five days, many of which end earlier in ruin."""
+CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
+DANGEROUS = SETTINGS | CROWDED | {"prune_lottery_sd": 2.0, "horizon_days": 9}
+"""Episodes of nine days for a builder, many of which end earlier with its subnet."""
+PLAYED = {"staker": (ID, RISKY), "builder": ("dtao_gym/Builder-v0", DANGEROUS)}
+both_roles = pytest.mark.parametrize("role", PLAYED)
 MODES = list(AutoresetMode)
 
 
-def pair(mode: AutoresetMode, n: int = N, **overrides) -> tuple[MarketVectorEnv, SyncVectorEnv]:
-    settings = RISKY | overrides
-    ours = MarketVectorEnv(n, autoreset_mode=mode, **settings)
+def pair(
+    mode: AutoresetMode, n: int = N, role: str = "staker", **overrides
+) -> tuple[MarketVectorEnv, SyncVectorEnv]:
+    name, risky = PLAYED[role]
+    settings = risky | overrides
+    ours = MarketVectorEnv(n, role, autoreset_mode=mode, **settings)
     # gym.make would wrap TimeLimit around, which calls a ruin on the last step a truncation as well
-    one = SingleEnv if "max_episode_steps" in settings else functools.partial(gym.make, ID)
+    one = functools.partial(gym.make, name)
+    if "max_episode_steps" in settings:
+        one = functools.partial(SingleEnv, role)
     theirs = SyncVectorEnv([lambda: one(**settings)] * n, autoreset_mode=mode)
     return ours, theirs
 
@@ -41,11 +51,12 @@ def actions(rng: np.random.Generator, envs: gym.vector.VectorEnv) -> np.ndarray:
 # --- equal to a loop over single environments
 
 
+@both_roles
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("mode", MODES)
-def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, same, rng):
+def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, role, same, rng):
     n = 20 if threads > 1 else N  # small batches use one thread
-    ours, theirs = pair(mode, n)
+    ours, theirs = pair(mode, n, role)
     ours.episodes.batch.threads = threads
     assert ours.metadata["autoreset_mode"] == mode
     assert same(ours.reset(seed=7), theirs.reset(seed=7))
@@ -72,9 +83,10 @@ def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, same,
     assert truncations >= n
 
 
+@both_roles
 @pytest.mark.parametrize("mode", MODES)
-def test_a_masked_reset_in_the_middle_equals_that_of_single_environments(mode, same, rng):
-    ours, theirs = pair(mode)
+def test_a_masked_reset_in_the_middle_equals_that_of_single_environments(mode, role, same, rng):
+    ours, theirs = pair(mode, role=role)
     ours.reset(seed=1), theirs.reset(seed=1)
     for step in range(12):
         drawn = actions(rng, ours)
@@ -97,6 +109,12 @@ def test_a_masked_reset_in_the_middle_equals_that_of_single_environments(mode, s
         {"selection": "sample"},
         {"max_episode_steps": 3},
         {"split": "evaluation"},
+        {"role": "builder", "selection": "sample", "days_per_step": 2},
+        {"role": "builder", "horizon": "geometric", "social_discount_per_year": 0.999},
+        {"role": "builder", "pruning": False, "payment": "fee", "twin_world": True},
+        {"role": "builder", "payment": "fee", "reward_noise": True, "influence": True},
+        {"role": "builder", "payment": "fee", "finance": False, "terminal_value": True},
+        {"role": "builder", "builder_decides": "composition", "max_episode_steps": 3},
     ],
 )
 def test_equal_to_single_environments_whatever_the_settings(overrides, same, rng):
@@ -108,8 +126,10 @@ def test_equal_to_single_environments_whatever_the_settings(overrides, same, rng
     assert same(ours.reset(), theirs.reset())
 
 
-def test_batch_size_and_place_do_not_matter(same, rng):
-    many, one = MarketVectorEnv(40, **SETTINGS, threads=2), MarketVectorEnv(1, **SETTINGS)
+@both_roles
+def test_batch_size_and_place_do_not_matter(same, rng, role):
+    many = MarketVectorEnv(40, role, **SETTINGS, threads=2)
+    one = MarketVectorEnv(1, role, **SETTINGS)
     assert same(many.reset(seed=list(range(40)))[0][33:34], one.reset(seed=33)[0])
     for _ in range(8):
         drawn = actions(rng, many)
@@ -231,8 +251,9 @@ def test_a_refused_seed_changes_no_world(state_bytes):
     "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"]
 )
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-def test_a_copy_made_in_an_episode_goes_on_identically(mode, copied, rng, same):
-    envs = MarketVectorEnv(3, autoreset_mode=mode, **RISKY)
+@both_roles
+def test_a_copy_made_in_an_episode_goes_on_identically(mode, role, copied, rng, same):
+    envs = MarketVectorEnv(3, role, autoreset_mode=mode, **PLAYED[role][1])
     envs.reset(seed=0)
     for _ in range(4):
         envs.step(actions(rng, envs))
@@ -252,9 +273,10 @@ def arrays_of(result) -> list[np.ndarray]:
     return [result] if isinstance(result, np.ndarray) else []
 
 
+@both_roles
 @pytest.mark.parametrize("mode", MODES)
-def test_results_are_fresh_arrays(mode, rng):
-    envs = MarketVectorEnv(2, autoreset_mode=mode, **SETTINGS | {"horizon_days": 2})
+def test_results_are_fresh_arrays(mode, role, rng):
+    envs = MarketVectorEnv(2, role, autoreset_mode=mode, **SETTINGS | {"horizon_days": 2})
     kept = arrays_of(envs.reset(seed=0))
     for _ in range(2):
         kept += arrays_of(envs.step(actions(rng, envs)))
@@ -367,7 +389,7 @@ def test_a_bad_mask_is_refused(mask, state_bytes):
         ),
         ({"render_mode": "ansi"}, "render_mode: got 'ansi', allowed is None"),
         ({"num_envs": 0}, "n_worlds: got 0, allowed is 1 or more"),
-        ({"role": "x"}, "role: got 'x', allowed are staker"),
+        ({"role": "x"}, "role: got 'x', allowed are staker, builder"),
     ],
 )
 def test_a_wrong_argument_is_named(wrong, message):

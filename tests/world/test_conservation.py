@@ -125,12 +125,21 @@ def reused(n_subnets: int, n_learners: int) -> Batch:
     return Batch(Config(n_subnets=n_subnets, n_learners=n_learners, **SLOTS), 4)
 
 
+def with_pools(changes: dict) -> dict:
+    """Fees need pools: before there were any, owners are paid in TAO."""
+    no_pools = "direct" in (
+        changes.get("injection"),
+        ERAS[changes.get("era", "price_burn")].injection,
+    )
+    return changes | {"payment": "direct"} if no_pools else changes
+
+
 def begin(rules, sizes, seed) -> Batch:
     """Four worlds, each at the start of an episode under rules of its own."""
     batch = reused(*sizes)
     for world, changes in enumerate(rules):
         batch.configs[world] = Config(n_subnets=sizes[0], n_learners=sizes[1], **SLOTS)
-        batch.set_parameters([world], **changes)
+        batch.set_parameters([world], **with_pools(changes))
         batch.reset(world, seed, world)
     return batch
 
@@ -207,7 +216,8 @@ BUILDERS = (
 @pytest.mark.parametrize("era", ERAS)
 def test_money_is_conserved_for_five_years_of_builders_paid_otherwise(era, builders):
     sizes = {"n_subnets": 4, "empty_slots": 2, "n_learners": 2}
-    batch = Batch(Config.make(CROWDED | sizes, era=era, pruning=True, **builders), 2)
+    builders = with_pools(builders | {"era": era})
+    batch = Batch(Config.make(CROWDED | sizes, pruning=True, **builders), 2)
     random = np.random.default_rng(2)
     for _ in range(20):
         batch.step(random_orders(batch, random, scale=0.0), 92)
