@@ -3,12 +3,13 @@
 PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 RUN     ?= runs/staker_quickstart
 BUILDER ?= runs/builder_quickstart
+PROBE   ?= runs/probe_quick
 WORKERS ?= 2
 
 PY    := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: help setup train train-builder test test-all bench lint format clean
+.PHONY: help setup train train-builder probe test test-all bench lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,6 +24,9 @@ train: $(READY)  ## train the quickstart staker and judge it against the baselin
 train-builder: $(READY)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
 	$(PY) train.py configs/builder_quickstart.yaml --run-dir $(BUILDER) --overwrite
 	$(PY) evaluate.py $(BUILDER)
+
+probe: $(READY)  ## does the market crowd out research? the short probe and its page (PROBE=folder)
+	$(PY) probe.py configs/probe_quick.yaml --run-dir $(PROBE)
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
 	.venv/bin/ruff check

@@ -1,0 +1,67 @@
+"""Negative controls hold at a small size, and a technology that is not the right one is found out."""
+
+import pytest
+
+from agents.probe.checks import Check, failures, from_records, to_records
+from agents.probe.controls import CONTROLS, GATE, INSTITUTIONS
+from agents.probe.gates import GATES, GateError, control_gate, pass_gates
+from agents.probe.store import Store
+from tests.agents.probe.tiny import BROKEN
+
+SMALL = GATE._replace(seeds=4, cap_days=400)
+QUICK = ("NC4", "NC5", "NC6", "NC7")
+
+
+@pytest.mark.parametrize("id", ["NC1", "NC5", "NC6", "NC8"])
+def test_exact_controls_hold_with_four_seeds(id):
+    size = SMALL._replace(seeds=2) if id in ("NC1", "NC8") else SMALL
+    checks = CONTROLS[id](size, {})
+    assert checks
+    assert failures(checks) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id", CONTROLS)
+def test_controls_hold_at_the_size_of_the_gates(id):
+    assert failures(CONTROLS[id](GATE, {})) == []
+
+
+def test_identical_technologies_are_tried_everywhere_but_where_pay_is_for_nothing():
+    checks = CONTROLS["NC1"](SMALL._replace(seeds=2, cap_days=50), {})
+    assert len(checks) == 2 * (2 * len(INSTITUTIONS) - 1)
+    assert not any(check.institution.startswith("uniform, direct") for check in checks)
+
+
+def test_pay_for_nothing_is_never_a_number():
+    (check,) = CONTROLS["NC6"](SMALL, {})
+    assert check.got == "indeterminate"
+    assert check.low is None
+
+
+@pytest.mark.parametrize("technology", [BROKEN, {"knowledge_half_life_days": 1e9}])
+@pytest.mark.parametrize("id", ["NC1", "NC4"])
+def test_a_broken_technology_fails_a_control(technology, id):
+    assert failures(CONTROLS[id](SMALL._replace(seeds=2), technology))
+
+
+def test_a_failing_gate_stops_with_what_failed_and_is_kept(tmp_path):
+    gates = (control_gate("NC6"), control_gate("NC4"))
+    store = Store(tmp_path)
+    assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
+    with pytest.raises(GateError, match="NC4 failed") as error:
+        pass_gates(gates, store, BROKEN)
+    assert [check.id for check in error.value.failed] == ["NC4"]
+    # kept by technology: the sound one still passes, at once
+    assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
+
+
+def test_all_controls_and_the_oracles_are_gates():
+    assert [gate.name for gate in GATES] == [*CONTROLS, "oracles"]
+
+
+def test_checks_survive_the_disk():
+    checks = [
+        Check("a", "b", 1.0, "indeterminate", False, 0.0, 2.0, "exact"),
+        Check("c", "d", 1.0, 1.0, True),
+    ]
+    assert from_records(to_records(checks)) == checks

@@ -1,0 +1,41 @@
+"""Plans and gates that take seconds."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.probe.gates import control_gate
+from agents.probe.plan import Plan, make_plan
+
+TINY: dict[str, Any] = {
+    "institutions": ["price", "root_vote"],
+    "pruning": [False, True],
+    "moving_prices": ["fast"],
+    "seeds": 4,
+    "threads": 1,
+    "world": {"spans_per_day": 1, "horizon_cap_days": 200, "n_subnets": 3},
+    "solver": {
+        "grid_wide": 3,
+        "grid_near": 5,
+        "max_iterations": 2,
+        "measure_slope": False,
+        "resamples": 100,
+    },
+}
+GATES = (control_gate("NC6"),)
+"""One that passes at once."""
+BROKEN = {"research_productivity": 2 * 0.007476904609}
+"""Research that is twice as good as the theory says."""
+
+
+def plan(**changes: Any) -> Plan:
+    """A plan of four cells and the reference."""
+    return make_plan(TINY | changes)
+
+
+def write_plan(folder: Path, **changes: Any) -> Path:
+    """The same as a YAML file."""
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY | changes))
+    return path
