@@ -393,7 +393,7 @@ def test_rivals_are_asked_once_a_step_about_every_other_slot(same):
     ("actions", "message"),
     [
         (np.full((1, 4), np.nan, np.float32), "action: got nan"),
-        (np.zeros((1, 3), np.float32), r"action: got shape \(1, 3\), allowed is \(1, 4\)"),
+        (np.zeros((1, 3), np.float32), r"action: got shape \(1, 3\), allowed is \(worlds, 4\)"),
     ],
     ids=["not a number", "too short"],
 )

@@ -223,7 +223,7 @@ def test_table_of_a_builder_shows_its_spending_and_stocks():
     assert table.startswith(
         f"day 30 of 365   SN {int(env.episodes.batch.state.row('stream_id')[0, 2])} "
     )
-    spent = [0.4 * 0.8, 0.6 * 0.8, 0.2] * info["budget"]
+    spent = np.array([0.4 * 0.8, 0.6 * 0.8, 0.2]) * info["budget"]
     assert "product {:.2f}, research {:.2f}, influence {:.2f} TAO".format(*spent) in table
     assert f"treasury {info['treasury']:,.2f} TAO   consumed {info['consumed']:,.2f} TAO" in table
     assert f"knowledge {info['knowledge']:.2f}" in table

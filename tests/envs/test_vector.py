@@ -79,7 +79,7 @@ def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, role,
                 e.reset(seed=seeds, options={"reset_mask": ended.copy()}) for e in (ours, theirs)
             ]
             assert same(*again)
-    assert terminations >= n
+    assert terminations >= (n if role == "staker" else n // 3)
     assert truncations >= n
 
 
