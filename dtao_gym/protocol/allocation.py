@@ -179,7 +179,8 @@ def flow_weights(flows, cutoff, exponent):
         worst = min(worst, flows[i])
         largest = max(largest, flows[i])
     floor = max(cutoff, worst)
-    scale = 1.0 / (largest - floor) if largest > floor else 0.0
+    gap = largest - floor
+    scale = 1.0 / gap if gap > 1e-300 else 0.0  # the inverse of less than that is no number
     for i in range(flows.size):
         flows[i] = power(max(flows[i] - floor, 0.0) * scale, exponent)
 
