@@ -16,7 +16,13 @@ from dtao_gym.world.state import Subnets
 
 POPULATIONS = ("informed", "uninformed")
 SECTIONS = ("learner_alpha", "learner_claimable", "price_history", "signal_history", "pipeline")
-OF_THE_SLOT = ("stream_id", "owner_number", "consumed", "first_owner_payoff")
+OF_THE_SLOT = (
+    "stream_id",
+    "owner_number",
+    "consumed",
+    "consumed_by_predecessors",
+    "first_owner_payoff",
+)
 """Rows that outlive the subnet."""
 
 # ---------------------------------------------------------------- morning
@@ -230,6 +236,7 @@ def _dissolve(m, w, i):
     g.outside[w] += refund + s.treasury[w, i]
     g.dissolutions[w] += 1
     s.owner_number[w, i] += 1
+    s.consumed_by_predecessors[w, i] = s.consumed[w, i]
 
 
 def _register(m, w, i, cost, talent, found):

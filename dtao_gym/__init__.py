@@ -1,7 +1,7 @@
 """A Gymnasium environment of Bittensor's dTAO market: emissions, pools and root staking.
 
-Importing the package registers `dtao_gym/Staker-v0` and `dtao_gym/Builder-v0`; the engine itself is imported at
-first use.
+Importing the package registers `dtao_gym/Staker-v0` and `dtao_gym/Builder-v0`; `parallel_env` makes an environment
+of many agents. The engine itself is imported at first use.
 """
 
 from importlib import import_module
@@ -12,6 +12,7 @@ from gymnasium.envs.registration import register
 if TYPE_CHECKING:
     from dtao_gym.comparison import compare_rules as compare_rules
     from dtao_gym.comparison import emission_shares as emission_shares
+    from dtao_gym.envs.parallel import parallel_env as parallel_env
     from dtao_gym.protocol.plugins import RuleError as RuleError
     from dtao_gym.protocol.plugins import allocation_rule as allocation_rule
     from dtao_gym.world.snapshot import Snapshot as Snapshot
@@ -23,6 +24,7 @@ _HOMES = {
     "allocation_rule": "dtao_gym.protocol.plugins",
     "compare_rules": "dtao_gym.comparison",
     "emission_shares": "dtao_gym.comparison",
+    "parallel_env": "dtao_gym.envs.parallel",
     "Snapshot": "dtao_gym.world.snapshot",
 }
 

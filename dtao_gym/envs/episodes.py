@@ -47,11 +47,78 @@ def as_float32(actions: Any) -> np.ndarray:
         return actions.astype(np.float32)
 
 
-class Episodes:
-    """A batch of worlds with one learner each, its seeds, and the ends of its episodes.
+class SeededWorlds:
+    """A batch of worlds, the seeds of their episodes, and how long these last.
 
     An episode is known by (seed, number): `reset` with a seed starts its number 0, each later reset without
     one the next number. So the k-th episode of a seed is the same however it is reached.
+
+    Args:
+        copies: times that the batch holds each world.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        n_worlds: int,
+        threads: int = 1,
+        max_episode_steps: int | None = None,
+        copies: int = 1,
+    ):
+        self.config = config
+        self.n_worlds = n_worlds
+        self.batch = Batch(config, n_worlds * copies, threads=threads)
+        fixed = config.horizon == "fixed"
+        longest = config.horizon_days if fixed else config.horizon_cap_days
+        self.max_steps = -(-longest // config.days_per_step)
+        if max_episode_steps is not None:
+            if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
+                raise ConfigError(
+                    f"max_episode_steps: got {max_episode_steps!r}, allowed are whole numbers from 1, None"
+                )
+            self.max_steps = min(self.max_steps, int(max_episode_steps))
+        self.seeds = [config.world_seed + k for k in range(n_worlds)]
+        self.numbers = [-1] * n_worlds
+        self.steps = np.zeros(n_worlds, np.int64)
+
+    def reset(self, world: int, seed: int | None = None) -> None:
+        """Start the next episode of one world, or the first of a new seed."""
+        if seed is not None:
+            self.seeds[world], self.numbers[world] = checked_seed(seed), -1
+        self.numbers[world] += 1
+        self.steps[world] = 0
+        for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
+            self.batch.reset(place, self.seeds[world], self.numbers[world])
+
+    def check_started(self) -> None:
+        """Raise ResetNeeded before the first reset."""
+        if self.numbers[0] < 0:
+            raise ResetNeeded("step: got a world that was never reset, allowed after reset()")
+
+    def over(self) -> tuple[np.ndarray, np.ndarray]:
+        """(at its drawn end, at its time limit), each `(n_worlds,)`; after a drawn end nothing comes."""
+        worlds = self.batch.state.worlds[: self.n_worlds]
+        ended = worlds["day"] >= worlds["last_day"]
+        return ended, self.steps >= self.max_steps
+
+    def market_info(self) -> dict[str, np.ndarray]:
+        """What a researcher logs of the market, one row per world.
+
+        day; welfare (sum of true values less costs, TAO a day); emission_hhi and price_sum over the simulated
+        subnets; registrations and dissolutions since genesis; and per subnet true_value, spot_price,
+        emission_share.
+        """
+        state, found = self.batch.state, {}
+        names = ("day", "welfare", "emission_hhi", "price_sum", "registrations", "dissolutions")
+        for name in names:
+            found[name] = state.worlds[name][: self.n_worlds].copy()
+        for name in ("true_value", "spot_price", "emission_share"):
+            found[name] = state.row(name)[: self.n_worlds].copy()
+        return found
+
+
+class Episodes(SeededWorlds):
+    """Worlds with one learner each, and the ends of its episodes.
 
     With `twin_world` the batch holds each world twice, the twins in its second half, where the builder is
     scripted; observations, rewards, ends and infos are of the first half.
@@ -70,33 +137,10 @@ class Episodes:
         max_episode_steps: int | None = None,
     ):
         made = role_named(role)
-        self.config = config
-        self.n_worlds = n_worlds
-        self.batch = Batch(config, n_worlds * (2 if config.twin_world else 1), threads=threads)
+        super().__init__(config, n_worlds, threads, max_episode_steps, 1 + config.twin_world)
         self.role = made(self.batch)
         self.rivals: Callable[[Batch, Any], None] | None = None
-        fixed = config.horizon == "fixed"
-        longest = config.horizon_days if fixed else config.horizon_cap_days
-        self.max_steps = -(-longest // config.days_per_step)
-        if max_episode_steps is not None:
-            if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
-                raise ConfigError(
-                    f"max_episode_steps: got {max_episode_steps!r}, allowed are whole numbers from 1, None"
-                )
-            self.max_steps = min(self.max_steps, int(max_episode_steps))
-        self.seeds = [config.world_seed + k for k in range(n_worlds)]
-        self.numbers = [-1] * n_worlds
-        self.steps = np.zeros(n_worlds, np.int64)
         self._standing = self.role.standing(self.batch)
-
-    def reset(self, world: int, seed: int | None = None) -> None:
-        """Start the next episode of one world, or the first of a new seed."""
-        if seed is not None:
-            self.seeds[world], self.numbers[world] = checked_seed(seed), -1
-        self.numbers[world] += 1
-        self.steps[world] = 0
-        for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
-            self.batch.reset(place, self.seeds[world], self.numbers[world])
 
     def reset_done(self) -> None:
         """Call after one or more resets: rewards count from the new start."""
@@ -107,8 +151,7 @@ class Episodes:
 
         Raises ValueError for actions of the wrong shape, NaN or outside [-1, 1]; nothing has changed then.
         """
-        if self.numbers[0] < 0:
-            raise ResetNeeded("step: got a world that was never reset, allowed after reset()")
+        self.check_started()
         actions = as_float32(actions)
         expected = (self.n_worlds, *self.role.action_space.shape)
         if actions.shape != expected:
@@ -120,11 +163,9 @@ class Episodes:
         self.steps += 1
         reward = self._own_part(self.role.reward(self.batch, self._standing))
         self._standing = self.role.standing(self.batch)
-        worlds = self.batch.state.worlds[: self.n_worlds]
-        # after a drawn end nothing comes, so it is no truncation
-        terminated = self.role.ended(self.batch)[: self.n_worlds]
-        terminated = terminated | (worlds["day"] >= worlds["last_day"])
-        truncated = (self.steps >= self.max_steps) > terminated
+        ended, late = self.over()
+        terminated = self.role.ended(self.batch)[: self.n_worlds] | ended
+        truncated = late > terminated
         if self.config.terminal_value and truncated.any():
             reward += truncated * self._own_part(self.role.terminal_value(self.batch))
             terminated, truncated = terminated | truncated, np.zeros_like(truncated)
@@ -140,19 +181,9 @@ class Episodes:
         return self.role.observe(self.batch)[: self.n_worlds]
 
     def info(self) -> dict[str, np.ndarray]:
-        """What a researcher logs, one row per world.
-
-        day; what the role's `info` tells; welfare (sum of true values less costs, TAO a day); emission_hhi and
-        price_sum over the simulated subnets; registrations and dissolutions since genesis; and per subnet
-        true_value, spot_price, emission_share.
-        """
-        state = self.batch.state
-        found = {"day": state.worlds["day"].copy(), **self.role.info(self.batch)}
-        for name in ("welfare", "emission_hhi", "price_sum", "registrations", "dissolutions"):
-            found[name] = state.worlds[name].copy()
-        for name in ("true_value", "spot_price", "emission_share"):
-            found[name] = state.row(name).copy()
-        return {name: rows[: self.n_worlds] for name, rows in found.items()}
+        """What a researcher logs, one row per world: `market_info`, and what the role's `info` tells."""
+        mine = {name: rows[: self.n_worlds] for name, rows in self.role.info(self.batch).items()}
+        return self.market_info() | mine
 
     def final(self) -> dict[str, np.ndarray]:
         """What is told of finished episodes beside their returns, one row per world."""

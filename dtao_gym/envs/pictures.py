@@ -100,7 +100,7 @@ class BuilderPicture(MarketPicture):
 
     def start(self, episodes: Episodes) -> None:
         """Forget the past and note the first day; call after a reset."""
-        self._slot = episodes.role.slot
+        self._slot = episodes.role.slots[0]
         super().start(episodes)
 
     def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:

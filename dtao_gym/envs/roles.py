@@ -1,10 +1,12 @@
 """Roles: how a learner observes, what its action does, what it is rewarded for.
 
 A role is made for a batch and has `observation_space`, `action_space` and these methods, whose arrays have one
-row per world: `observe(batch)`; `apply(batch, actions)`, which checks actions, writes decisions into the state
-and returns learners' orders; `standing(batch)`, what rewards count from, and `reward(batch, before)` since then;
-`ended(batch)`, whether the learner is out; `info(batch)`, and `final(batch)`, what is told of a finished episode.
-`n_learners` is the number of stakers per world that learn. This file has the staker and the list of roles.
+row per world and learner of the role, world by world: `observe(batch)`; `apply(batch, actions)`, which checks actions,
+writes decisions into the state and returns stakers' orders; `standing(batch)`, what rewards count from, and
+`reward(batch, before)` since then; `ended(batch)`, whether the learner is out; `info(batch)`, and `final(batch)`,
+what is told of a finished episode. Where somebody new learns on in the place of one who is out, `replaced(batch,
+before)` tells where, and `replace(batch, rows)` makes room. `n_learners` is the number of stakers per world that
+learn by default. This file has the staker and the list of roles.
 """
 
 import numpy as np
@@ -27,6 +29,7 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.day import run_over_worlds
+from dtao_gym.world.ledger import refill
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.state import subnet_rows
 
@@ -61,7 +64,7 @@ N_SUBNET, N_GLOBAL = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
 
 
 @inlined_rule
-def _market_features(s, raw, past_price, signal, wealth, root, p):
+def _market_features(s, raw, past_price, signal, root, p):
     """The features that need no sum over subnets, before any tanh; rows of `raw` are features."""
     for i in range(s.spot_price.size):
         price = s.spot_price[i]
@@ -75,7 +78,6 @@ def _market_features(s, raw, past_price, signal, wealth, root, p):
         raw[4, i] = s.stake_yield[i] * DAYS_PER_YEAR
         raw[5, i] = s.alpha_emission[i] * (BLOCKS_PER_DAY * DAYS_PER_YEAR) / max(issuance, 1.0)
         raw[7, i] = log(max(price, 1e-12))
-        raw[8, i] = log_ratio(s.tao_reserve[i], wealth)
         raw[9, i] = root / max(root + issuance, 1.0)
 
 
@@ -91,32 +93,11 @@ def _prune_features(s, raw, block, immunity_blocks):
 
 
 @inlined_rule
-def _own_features(s, raw, alpha, owed, wealth, p):
-    for i in range(s.spot_price.size):
-        net = alpha[i] * (1.0 - p.pool_fee)
-        held = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], net)
-        raw[0, i] = min(held / wealth, 1.0)
-        raw[6, i] = owed[i] * s.spot_price[i]
-
-
-@rule
-def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
-    s = subnet_rows(block)
-    p = parameters_of(parameters)
+def _market_of_stakers(s, raw, past_price, signal, root, world, p):
+    """The features that are the same for all stakers, ready to be seen; returns the mean of `signal_value`."""
     n = s.spot_price.size
-    # what scripted stakers will read at the next decision, no younger
-    past_price = block[at.price_history + world.day % at.price_days]
-    signal = block[at.signal_history + world.day % at.signal_days]
-    root = p.tao_weight * (
-        world.root_informed + world.root_uninformed + world.root_validators + me.root
-    )
-    wealth = max(me.wealth, 1e-9)
-    _market_features(s, raw, past_price, signal, wealth, root, p)
-    _own_features(
-        s, raw, block[at.learner_alpha + learner], block[at.learner_claimable + learner], wealth, p
-    )
+    _market_features(s, raw, past_price, signal, root, p)
     _prune_features(s, raw, world.block, p.immunity_blocks)
-    claimable = row_sum(raw[6])
     mean_signal = row_sum(raw[1]) / n
     mean_share = row_sum(s.emission_share) / n
     for i in range(n):
@@ -128,22 +109,56 @@ def _observe_staker(block, world, me, learner, parameters, at, raw, obs):
     squash(5, 1.0, 0.0, raw)
     squash(6, 1.0, 1.0, raw)
     squash(7, 0.5, row_sum(raw[7]) / n, raw)
-    squash(8, 0.25, 0.0, raw)
     squash(11, 0.5, 0.0, raw)
     for i in range(n):
-        raw[0, i] = 2.0 * raw[0, i] - 1.0
         raw[9, i] = 2.0 * raw[9, i] - 1.0
         raw[10, i] = 2.0 * raw[10, i] - 1.0
-    for i in range(n):
-        for k in range(N_SUBNET):
-            obs[i * N_SUBNET + k] = raw[k, i]
-    tail = n * N_SUBNET
-    obs[tail] = 2.0 * min(me.root / wealth, 1.0) - 1.0
-    obs[tail + 1] = tanh(log_ratio(wealth, me.first_wealth))
-    obs[tail + 2] = tanh(100.0 * claimable / wealth)
-    obs[tail + 3] = tanh(2.0 * (world.moving_price_sum - 1.0))
-    obs[tail + 4] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
-    obs[tail + 5] = tanh(2.0 * mean_signal)
+    return mean_signal
+
+
+@inlined_rule
+def _own_features(s, raw, alpha, owed, wealth, p):
+    """Own weight and depth; `raw` has a row more, for the value of claims."""
+    for i in range(s.spot_price.size):
+        net = alpha[i] * (1.0 - p.pool_fee)
+        held = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i], net)
+        raw[0, i] = 2.0 * min(held / wealth, 1.0) - 1.0
+        raw[8, i] = log_ratio(s.tao_reserve[i], wealth)
+        raw[N_SUBNET, i] = owed[i] * s.spot_price[i]
+    squash(8, 0.25, 0.0, raw)
+
+
+@rule
+def _observe_stakers(block, world, learners, parameters, at, raw, obs):
+    """Rows of `obs` for the learners of a world; what all of them see is reckoned once."""
+    s = subnet_rows(block)
+    p = parameters_of(parameters)
+    n = s.spot_price.size
+    # what scripted stakers will read at the next decision, no younger
+    past_price = block[at.price_history + world.day % at.price_days]
+    signal = block[at.signal_history + world.day % at.signal_days]
+    root = world.root_informed + world.root_uninformed + world.root_validators
+    for learner in range(learners.size):
+        root += learners[learner].root
+    mean_signal = _market_of_stakers(s, raw, past_price, signal, p.tao_weight * root, world, p)
+    price_sum = tanh(2.0 * (world.moving_price_sum - 1.0))
+    root_yield = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
+    for learner in range(learners.size):
+        me, seen = learners[learner], obs[learner]
+        alpha = block[at.learner_alpha + learner]
+        owed = block[at.learner_claimable + learner]
+        wealth = max(me.wealth, 1e-9)
+        _own_features(s, raw, alpha, owed, wealth, p)
+        for i in range(n):
+            for k in range(N_SUBNET):
+                seen[i * N_SUBNET + k] = raw[k, i]
+        tail = n * N_SUBNET
+        seen[tail] = 2.0 * min(me.root / wealth, 1.0) - 1.0
+        seen[tail + 1] = tanh(log_ratio(wealth, me.first_wealth))
+        seen[tail + 2] = tanh(100.0 * row_sum(raw[N_SUBNET]) / wealth)
+        seen[tail + 3] = price_sum
+        seen[tail + 4] = root_yield
+        seen[tail + 5] = tanh(2.0 * mean_signal)
 
 
 @rule
@@ -170,23 +185,28 @@ def _decode_staker(block, me, learner, at, action, orders):
 def _build(fingerprint):
     def observe(block, worlds, learners, parameters, at, obs, first, last):
         _ = fingerprint  # part of the cache's key
-        scratch = np.empty((N_SUBNET, block.shape[2]))
+        scratch = np.empty((N_SUBNET + 1, block.shape[2]))
         raw = borrowed(scratch)
         for w in range(first, last):
             rows = borrowed(block[w])
-            me = learners[w, 0]
-            _observe_staker(rows, worlds[w], me, 0, parameters[w], at, raw, obs[w])
+            _observe_stakers(rows, worlds[w], learners[w], parameters[w], at, raw, obs[w])
         scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
 
-    def decode(block, learners, at, actions, orders):
-        """Orders of all worlds; returns -1, or where the first bad action stands before any order is made."""
+    def decode(block, learners, at, actions, playing, orders):
+        """Orders of all learners; returns -1, or where the first bad action stands before any order is made."""
         _ = fingerprint
-        for w in range(actions.shape[0]):
-            bad = first_bad(actions[w])
+        for row in range(actions.shape[0]):
+            bad = first_bad(actions[row])
             if bad >= 0:
-                return w * actions.shape[1] + bad
-        for w in range(actions.shape[0]):
-            _decode_staker(borrowed(block[w]), learners[w, 0], 0, at, actions[w], orders[w, 0])
+                return row * actions.shape[1] + bad
+        for w in range(learners.shape[0]):
+            rows = borrowed(block[w])
+            for learner in range(learners.shape[1]):
+                row = w * learners.shape[1] + learner
+                mine = orders[w, learner]
+                mine[:] = 0.0
+                if playing[row]:
+                    _decode_staker(rows, learners[w, learner], learner, at, actions[row], mine)
         return -1
 
     return tuple(map(compile_kernel, (observe, decode)))
@@ -219,9 +239,9 @@ class Staker:
         self.action_space = spaces.Box(-1.0, 1.0, (n + 2,), np.float32)
 
     def observe(self, batch: Batch) -> np.ndarray:
-        """Fresh `(n_worlds, features)` float32 observations of the present state."""
-        obs = np.empty((batch.n_worlds, *self.observation_space.shape), np.float32)
+        """Fresh `(rows, features)` float32 observations of the present state."""
         state = batch.state
+        obs = np.empty((*state.learners.shape, *self.observation_space.shape), np.float32)
 
         def task(first, last):
             _observe_kernel(
@@ -236,45 +256,61 @@ class Staker:
             )
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
-        return obs
+        return obs.reshape(-1, obs.shape[2])
 
-    def apply(self, batch: Batch, actions: np.ndarray) -> np.ndarray:
-        """Orders `(n_worlds, 1, n_subnets)` for float32 actions `(n_worlds, n_subnets + 2)`.
+    def apply(
+        self, batch: Batch, actions: np.ndarray, playing: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Orders `(n_worlds, n_learners, n_subnets)` for float32 actions `(rows, n_subnets + 2)`.
+
+        Args:
+            playing: `(rows,)`, False where an action is ignored and nothing is ordered; None: nowhere.
 
         Raises ValueError naming world, entry and value for an action that is NaN or outside [-1, 1].
         """
         state = batch.state
-        orders = np.empty((batch.n_worlds, 1, batch.layout.n_subnets))
-        refuse(actions, _decode_kernel(state.block, state.learners, batch.offsets, actions, orders))
+        if playing is None:
+            playing = np.ones(len(actions), bool)
+        orders = np.empty((*state.learners.shape, batch.layout.n_subnets))
+        bad = _decode_kernel(state.block, state.learners, batch.offsets, actions, playing, orders)
+        refuse(actions, bad)
         return orders
 
     def standing(self, batch: Batch) -> np.ndarray:
-        """`(n_worlds,)` log of liquidation wealth."""
-        return batch.state.learners["log_wealth"][:, 0].copy()
+        """`(rows,)` log of liquidation wealth."""
+        return self._of(batch, "log_wealth")
+
+    def _of(self, batch: Batch, name: str) -> np.ndarray:
+        """`(rows,)` a field of the learners, fresh."""
+        return batch.state.learners[name].flatten()
 
     def reward(self, batch: Batch, before: np.ndarray) -> np.ndarray:
-        """`(n_worlds,)` growth of log wealth since `before`, a `standing`."""
-        return batch.state.learners["log_wealth"][:, 0] - before
+        """`(rows,)` growth of log wealth since `before`, a `standing`."""
+        return self._of(batch, "log_wealth") - before
 
     def ended(self, batch: Batch) -> np.ndarray:
-        """`(n_worlds,)` whether the learner has lost nearly everything."""
-        return batch.state.learners["ruined"][:, 0].copy()
+        """`(rows,)` whether the learner has lost nearly everything."""
+        return self._of(batch, "ruined")
+
+    def replaced(self, batch: Batch, before: np.ndarray) -> np.ndarray:
+        """`(rows,)` whether the learner has to be replaced, since it is ruined."""
+        return self.ended(batch)
+
+    def replace(self, batch: Batch, rows: np.ndarray) -> None:
+        """A new staker takes over what ruined ones have left, with what they began with, if others can pay that."""
+        refill(batch.state, rows)
 
     def info(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What a researcher logs of the learner, one row per world.
+        """What a researcher logs of the learner.
 
         wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step).
         """
-        mine = batch.state.learners[:, 0]
-        return {
-            "wealth": mine["wealth"].copy(),
-            "root_tao": mine["root"].copy(),
-            "traded_tao": mine["traded"].copy(),
-        }
+        names = {"wealth": "wealth", "root_tao": "root", "traded_tao": "traded"}
+        return {told: self._of(batch, name) for told, name in names.items()}
 
     def final(self, batch: Batch) -> dict[str, np.ndarray]:
         """What is told of a finished episode beside its return: wealth."""
-        return {"wealth": batch.state.learners["wealth"][:, 0].copy()}
+        return {"wealth": self._of(batch, "wealth")}
 
 
 ROLES = {role.name: role for role in (Staker, Builder)}

@@ -1,6 +1,6 @@
-"""Many worlds as a Stable-Baselines3 VecEnv. Imports Stable-Baselines3: install the extra `train`."""
+"""Many worlds as Stable-Baselines3 VecEnvs. Imports Stable-Baselines3: install the extra `train`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,43 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.society import Society, society_config
+from dtao_gym.world.config import ConfigError
 
 
-class MarketVecEnv(VecEnv):
+class _BatchVecEnv(VecEnv):
+    """What both environments below do alike; `_shared` names the attribute that holds their worlds."""
+
+    _shared: str
+    _actions: np.ndarray | None = None
+    render_mode = None
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The same attribute of the shared worlds, or of this environment, for each index."""
+        worlds = getattr(self, self._shared)
+        owner = worlds if hasattr(worlds, attr_name) else self
+        return [getattr(owner, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        raise NotImplementedError(
+            f"{attr_name}: worlds share their attributes; use {self._shared}.batch.set_parameters"
+        )
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """True for `Monitor`, whose `episode` infos this environment gives by itself."""
+        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        return [None] * self.num_envs
+
+
+class MarketVecEnv(_BatchVecEnv):
     """`num_envs` worlds with one learner each, over the same batch as the Gymnasium vector environment.
 
     Finished worlds start their next episode at once; `infos` carry `terminal_observation`,
@@ -22,6 +56,8 @@ class MarketVecEnv(VecEnv):
         role, config, max_episode_steps, **overrides: as in `SingleEnv`.
         threads: threads that share the worlds.
     """
+
+    _shared = "episodes"
 
     def __init__(
         self,
@@ -35,11 +71,9 @@ class MarketVecEnv(VecEnv):
         self.episodes = Episodes(
             checked_config(config, overrides, role), num_envs, role, threads, max_episode_steps
         )
-        self.render_mode = None
         super().__init__(
             num_envs, self.episodes.role.observation_space, self.episodes.role.action_space
         )
-        self._actions: np.ndarray | None = None
         self._returns = np.zeros(num_envs)
 
     def reset(self) -> np.ndarray:
@@ -51,9 +85,6 @@ class MarketVecEnv(VecEnv):
         self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return self.episodes.observe()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        self._actions = actions
 
     def step_wait(self):
         reward, terminated, truncated = self.episodes.step(self._actions)
@@ -78,19 +109,6 @@ class MarketVecEnv(VecEnv):
             self._returns[done] = 0.0
         return self.episodes.observe(), reward.astype(np.float32), done, infos
 
-    def close(self) -> None:
-        """Nothing to close."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same attribute of the shared batch, or of this environment, for each index."""
-        owner = self.episodes if hasattr(self.episodes, attr_name) else self
-        return [getattr(owner, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        raise NotImplementedError(
-            f"{attr_name}: worlds share their attributes; use episodes.batch.set_parameters"
-        )
-
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
@@ -106,9 +124,119 @@ class MarketVecEnv(VecEnv):
             return [{name: rows[world] for name, rows in result.items()} for world in worlds]
         return [None if result is None else result[world] for world in worlds]
 
-    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
-        """True for `Monitor`, whose `episode` infos this environment gives by itself."""
-        return [issubclass(wrapper_class, Monitor) for _ in self._get_indices(indices)]
 
-    def get_images(self) -> Sequence[np.ndarray | None]:
-        return [None] * self.num_envs
+Companion = Callable[[np.ndarray, Any, Any], np.ndarray]
+"""`companion(observation, batch, rngs) -> actions`, scripted or learned."""
+
+
+class SharedVecEnv(_BatchVecEnv):
+    """One policy for all stakers, or for all builders, of many worlds: an environment per world and member.
+
+    Row `world * members + k` is the k-th member of a world. A row whose subnet is dissolved, or whose staker is
+    ruined, is done and goes on with the successor, while its world runs on; at the end of the world all of its
+    rows are done. `infos` are as in `MarketVecEnv`; the `terminal_observation` of a dissolved subnet is what its
+    successor finds.
+
+    Args:
+        num_worlds: number of worlds.
+        role: `staker` or `builder`, who learns.
+        config, max_episode_steps, **overrides: as in `MarketVecEnv`.
+        stakers: learning stakers of each world.
+        builders: slots whose owners learn, or "all"; if not given all where builders learn, else none.
+        companion: decides for the members of the other role, if there are any.
+        threads: threads that share the worlds.
+
+    Raises ConfigError for bad parameters, ValueError for bad actions.
+    """
+
+    _shared = "society"
+
+    def __init__(
+        self,
+        num_worlds: int,
+        role: str = "builder",
+        config: Any = None,
+        *,
+        stakers: int | None = None,
+        builders: Iterable[int] | str | None = None,
+        companion: Companion | None = None,
+        max_episode_steps: int | None = None,
+        threads: int = 1,
+        **overrides: Any,
+    ):
+        made = society_config(
+            config, overrides, int(role == "staker") if stakers is None else stakers
+        )
+        if builders is None:
+            builders = "all" if role == "builder" else ()
+        self.society = Society(
+            made,
+            num_worlds,
+            builders,
+            heirs=True,
+            threads=threads,
+            max_episode_steps=max_episode_steps,
+        )
+        roles = self.society.roles
+        if role not in roles:
+            raise ConfigError(
+                f"role: got {role!r}, allowed are those with members: {', '.join(roles)}"
+            )
+        if (companion is None) != (len(roles) == 1):
+            raise ConfigError(
+                f"companion: got {companion}, allowed is a policy where both roles have members, else None"
+            )
+        self.role = role
+        self._companions = {name: companion for name in roles if name != role and companion}
+        super().__init__(
+            self.society.rows(role), roles[role].observation_space, roles[role].action_space
+        )
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, np.int64)
+
+    def reset(self) -> np.ndarray:
+        for world in range(self.society.n_worlds):
+            self.society.reset(world, self._seeds[world])
+        self.society.reset_done()
+        self._returns[:], self._lengths[:] = 0.0, 0
+        self._reset_seeds()
+        self._reset_options()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._seen = self.society.observe()
+        return self._seen[self.role]
+
+    def step_wait(self):
+        society, batch = self.society, self.society.batch
+        actions: dict[str, Any] = {self.role: self._actions}
+        for name, companion in self._companions.items():
+            actions[name] = companion(self._seen[name], batch, ())
+        outcomes = society.step(actions)
+        mine = outcomes[self.role]
+        self._returns += mine.reward
+        self._lengths += 1
+        done = mine.terminated | mine.truncated
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        if done.any():
+            last, final = society.observe()[self.role], society.roles[self.role].final(batch)
+            for row in np.flatnonzero(done):
+                infos[row] = {
+                    "terminal_observation": last[row],
+                    "TimeLimit.truncated": bool(mine.truncated[row]),
+                    "episode": {
+                        "r": float(self._returns[row]),
+                        "l": int(self._lengths[row]),
+                        **{name: float(rows[row]) for name, rows in final.items()},
+                    },
+                }
+            self._returns[done], self._lengths[done] = 0.0, 0
+        society.go_on(outcomes)
+        self._seen = society.observe()
+        return self._seen[self.role], mine.reward.astype(np.float32), done, infos
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
+    ) -> list[Any]:
+        """Each index gets the row of its role of what a method of `society` returns."""
+        result = getattr(self.society, method_name)(*args, **kwargs)
+        mine = result.get(self.role) if isinstance(result, dict) else result
+        return [None if mine is None else mine[row] for row in self._get_indices(indices)]

@@ -22,7 +22,7 @@ class SingleEnv(gym.Env):
 
     Ends: `terminated` when the wealth of a staker falls below `ruin_fraction` of its start, when the subnet of a
     builder is dissolved, and at a drawn end (`horizon: geometric`); `truncated` at the horizon of a fixed one.
-    `info`: see `Episodes.info` and `info` of the role.
+    `info`: see `SeededWorlds.market_info` and `info` of the role.
     Raises ConfigError for bad parameters, ValueError for bad actions.
     """
 

@@ -17,9 +17,10 @@ from dtao_gym.world.day import (
     run_over_worlds,
 )
 from dtao_gym.world.genesis import genesis, layout_of
+from dtao_gym.world.ledger import Audit, audit
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
-from dtao_gym.world.state import Audit, State, audit, offsets
+from dtao_gym.world.state import State, offsets
 
 NO_TRACE = np.zeros((0, 0, 0))
 
@@ -182,6 +183,6 @@ class Batch:
         self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
 
     def audit(self, tolerance: float = 1e-9) -> Audit:
-        """Whether TAO and alpha are conserved, and capped where emission halves; see `state.audit`."""
+        """Whether TAO and alpha are conserved, and capped where emission halves; see `ledger.audit`."""
         halving, short = self.parameters["halving"] == 1, self.parameters["short_sales"] == 1
         return audit(self.state, tolerance, halving, bool(short.any()))

@@ -11,6 +11,7 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.ledger import tao_total
 from dtao_gym.world.parameters import entry_lock, root_gate
 from dtao_gym.world.prehistory import (
     builders,
@@ -25,7 +26,7 @@ from dtao_gym.world.registrations import EMPTY, NEVER
 from dtao_gym.world.shocks import END, GENESIS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
-from dtao_gym.world.state import Layout, Scratch, State, offsets, tao_total
+from dtao_gym.world.state import Layout, Scratch, State, offsets
 
 REST_OF_ALPHA = {
     "miner_alpha": 3 / 8,

@@ -162,6 +162,7 @@ def dissolve(block, at, world, learners, parameters, slot):
     world.outside += refund + s.treasury[slot]
     world.dissolutions += 1
     s.owner_number[slot] += 1.0
+    s.consumed_by_predecessors[slot] = s.consumed[slot]
 
 
 @rule
@@ -169,11 +170,11 @@ def clear(block, slot):
     """Empty a slot; it keeps its key of random numbers, and what is counted since genesis."""
     s = subnet_rows(block)
     stream, owner, consumed = s.stream_id[slot], s.owner_number[slot], s.consumed[slot]
-    payoff = s.first_owner_payoff[slot]
+    payoff, predecessors = s.first_owner_payoff[slot], s.consumed_by_predecessors[slot]
     for row in range(block.shape[0]):
         block[row, slot] = 0.0
     s.stream_id[slot], s.owner_number[slot], s.consumed[slot] = stream, owner, consumed
-    s.first_owner_payoff[slot] = payoff
+    s.first_owner_payoff[slot], s.consumed_by_predecessors[slot] = payoff, predecessors
     s.registered_block[slot] = EMPTY
     s.start_block[slot] = NEVER
     s.pool_tao_weight[slot] = 0.5

@@ -1,4 +1,4 @@
-"""The arrays of a batch of worlds, and the ledger that must balance over them.
+"""The arrays of a batch of worlds.
 
 One float64 block `[world, row, subnet]` holds everything that exists once per subnet: the named rows of
 `Subnets`, then sections of variable length whose sizes are fixed when the batch is made. What exists once
@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from dtao_gym.numerics import inlined_rule
-from dtao_gym.protocol.issuance import SUPPLY_CAP
 
 Row = np.ndarray
 T = TypeVar("T")
@@ -114,6 +113,8 @@ class Subnets(NamedTuple):
     """Grants for knowledge that arrived today, TAO, paid tomorrow."""
     consumed: Row
     """What the slot's owners have consumed since genesis, TAO."""
+    consumed_by_predecessors: Row
+    """The part of it that was consumed before the present owner came."""
     owner_number: Row
     """Owners that the slot has had before the present one."""
     first_owner_payoff: Row
@@ -397,90 +398,3 @@ class State:
                 )
         for name, array in found.items():
             getattr(self, name)[...] = array
-
-
-class Audit(NamedTuple):
-    """Relative errors of the ledger, `(n_worlds,)`, and the verdict."""
-
-    tao_error: np.ndarray
-    alpha_error: np.ndarray
-    ok: bool
-
-
-ALPHA_HOLDERS = (
-    "owner_alpha",
-    "miner_alpha",
-    "validator_alpha",
-    "informed_alpha",
-    "uninformed_alpha",
-    "idle_alpha",
-    "protocol_alpha",
-    "burned_alpha",
-    "scripted_claimable",
-)
-TAO_ACCOUNTS = (
-    "root_informed",
-    "root_uninformed",
-    "root_validators",
-    "purse_informed",
-    "purse_uninformed",
-    "outside",
-    "aggregate",
-    "authors",
-    "burned",
-    "recycled",
-)
-
-
-def tao_total(state: State) -> np.ndarray:
-    """All TAO of each world: pools, treasuries, learners and every account."""
-    total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
-    total += state.learners["root"].sum(1)
-    return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
-
-
-def audit(
-    state: State,
-    tolerance: float = 1e-9,
-    capped: np.ndarray | bool = False,
-    signed: bool = False,
-) -> Audit:
-    """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
-
-    TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
-    outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
-    minted less recycled. No account may be negative or not finite. In `capped` worlds (those where emission
-    halves) no issuance, of TAO or of any alpha, may pass 21 million. With `signed` (worlds with short sales)
-    accounts may be negative.
-    """
-    expected = state.worlds["tao_genesis"] + state.worlds["minted"]
-    tao_scale = np.maximum(expected, 1.0)
-    tao_error = np.abs(tao_total(state) - expected) / tao_scale
-
-    held = sum(state.row(name) for name in ALPHA_HOLDERS)
-    held = held + state.section("learner_alpha").sum(1) + state.section("learner_claimable").sum(1)
-    outstanding, reserve = state.row("alpha_outstanding"), state.row("alpha_reserve")
-    issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
-    alpha_scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
-    by_holder = np.abs(held - outstanding) / alpha_scale
-    by_issuance = np.abs(reserve + outstanding - issued) / alpha_scale
-    alpha_error = np.maximum(by_holder, by_issuance).max(1)
-
-    tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.learners["root"].T]
-    tao += [*state.row("tao_reserve").T, *state.row("treasury").T]
-    alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
-    alpha += [*state.section("learner_alpha").swapaxes(0, 1)]
-    alpha += [*state.section("learner_claimable").swapaxes(0, 1)]
-    least = np.inf if signed else tolerance
-    sound = all(_sound(account, least * tao_scale) for account in tao)
-    sound &= all(_sound(account, least * alpha_scale) for account in alpha)
-    supply = np.maximum((reserve + outstanding).max(1), state.worlds["chain_issuance"])
-    sound &= bool(
-        (supply <= SUPPLY_CAP * (1.0 + tolerance))[np.broadcast_to(capped, supply.shape)].all()
-    )
-    ok = sound and bool((tao_error <= tolerance).all() and (alpha_error <= tolerance).all())
-    return Audit(tao_error, alpha_error, ok)
-
-
-def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:
-    return bool(np.isfinite(account).all() and (account >= -rounding).all())

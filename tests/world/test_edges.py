@@ -6,7 +6,7 @@ import pytest
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.protocol.issuance import SUPPLY_CAP
-from dtao_gym.world.state import tao_total
+from dtao_gym.world.ledger import tao_total
 from tests.world.toy import CHAIN, assert_sound, random_orders, toy
 
 WITH_POOLS = sorted(set(ERAS) - {"pre_dtao"})

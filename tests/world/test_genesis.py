@@ -8,9 +8,9 @@ from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.genesis import genesis, layout_of
+from dtao_gym.world.ledger import ALPHA_HOLDERS, audit, tao_total
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
-from dtao_gym.world.state import ALPHA_HOLDERS, audit, tao_total
 from tests.world.toy import CHAIN, COLUMNS, snapshot
 
 JUNE, APRIL = SNAPSHOT_NAMES[:2]

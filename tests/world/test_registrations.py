@@ -9,8 +9,8 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.lifecycle import lock_cost
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.ledger import ALPHA_HOLDERS, tao_total
 from dtao_gym.world.registrations import EMPTY, arrivals_of_day
-from dtao_gym.world.state import ALPHA_HOLDERS, tao_total
 from tests.world.toy import assert_sound, toy
 
 EAGER = {

@@ -1,0 +1,113 @@
+"""The ledger of a batch of worlds: what must balance, and payments that are no part of a day."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dtao_gym.protocol.issuance import SUPPLY_CAP
+from dtao_gym.world.state import State
+
+
+class Audit(NamedTuple):
+    """Relative errors of the ledger, `(n_worlds,)`, and the verdict."""
+
+    tao_error: np.ndarray
+    alpha_error: np.ndarray
+    ok: bool
+
+
+ALPHA_HOLDERS = (
+    "owner_alpha",
+    "miner_alpha",
+    "validator_alpha",
+    "informed_alpha",
+    "uninformed_alpha",
+    "idle_alpha",
+    "protocol_alpha",
+    "burned_alpha",
+    "scripted_claimable",
+)
+TAO_ACCOUNTS = (
+    "root_informed",
+    "root_uninformed",
+    "root_validators",
+    "purse_informed",
+    "purse_uninformed",
+    "outside",
+    "aggregate",
+    "authors",
+    "burned",
+    "recycled",
+)
+
+
+def tao_total(state: State) -> np.ndarray:
+    """All TAO of each world: pools, treasuries, learners and every account."""
+    total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
+    total += state.learners["root"].sum(1)
+    return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
+
+
+def audit(
+    state: State,
+    tolerance: float = 1e-9,
+    capped: np.ndarray | bool = False,
+    signed: bool = False,
+) -> Audit:
+    """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
+
+    TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
+    outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
+    minted less recycled. No account may be negative or not finite. In `capped` worlds (those where emission
+    halves) no issuance, of TAO or of any alpha, may pass 21 million. With `signed` (worlds with short sales)
+    accounts may be negative.
+    """
+    expected = state.worlds["tao_genesis"] + state.worlds["minted"]
+    tao_scale = np.maximum(expected, 1.0)
+    tao_error = np.abs(tao_total(state) - expected) / tao_scale
+
+    held = sum(state.row(name) for name in ALPHA_HOLDERS)
+    held = held + state.section("learner_alpha").sum(1) + state.section("learner_claimable").sum(1)
+    outstanding, reserve = state.row("alpha_outstanding"), state.row("alpha_reserve")
+    issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
+    alpha_scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
+    by_holder = np.abs(held - outstanding) / alpha_scale
+    by_issuance = np.abs(reserve + outstanding - issued) / alpha_scale
+    alpha_error = np.maximum(by_holder, by_issuance).max(1)
+
+    tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.learners["root"].T]
+    tao += [*state.row("tao_reserve").T, *state.row("treasury").T]
+    alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
+    alpha += [*state.section("learner_alpha").swapaxes(0, 1)]
+    alpha += [*state.section("learner_claimable").swapaxes(0, 1)]
+    least = np.inf if signed else tolerance
+    sound = all(_sound(account, least * tao_scale) for account in tao)
+    sound &= all(_sound(account, least * alpha_scale) for account in alpha)
+    supply = np.maximum((reserve + outstanding).max(1), state.worlds["chain_issuance"])
+    sound &= bool(
+        (supply <= SUPPLY_CAP * (1.0 + tolerance))[np.broadcast_to(capped, supply.shape)].all()
+    )
+    ok = sound and bool((tao_error <= tolerance).all() and (alpha_error <= tolerance).all())
+    return Audit(tao_error, alpha_error, ok)
+
+
+def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:
+    return bool(np.isfinite(account).all() and (account >= -rounding).all())
+
+
+def refill(state: State, rows: np.ndarray) -> None:
+    """Give some learners what they began with; `outside` pays, as far as it can, and their wealth counts anew.
+
+    Args:
+        rows: `(n_worlds * n_learners,)` bool, worlds by worlds.
+    """
+    for row in np.flatnonzero(rows):
+        world, learner = divmod(int(row), state.learners.shape[1])
+        account, me = state.worlds[world], state.learners[world, learner]
+        gift = min(max(me["first_wealth"] - me["wealth"], 0.0), max(account["outside"], 0.0))
+        account["outside"] -= gift
+        me["root"] += gift
+        me["wealth"] += gift
+        me["log_wealth"] = np.log(max(me["wealth"], 1e-12))
+        me["first_wealth"] = max(me["wealth"], 1e-12)
+        me["ruined"] = False
