@@ -154,7 +154,14 @@ class MarketParallelEnv(ParallelEnv):
         society = self.society
         role = next(iter(society.roles.values()))
         told = society.market_info() | role.info(society.batch)
-        return SimpleNamespace(batch=society.batch, role=role, info=lambda: told)
+        return SimpleNamespace(
+            batch=society.batch,
+            config=society.config,
+            seeds=society.seeds,
+            numbers=society.numbers,
+            role=role,
+            info=lambda: told,
+        )
 
     def render(self):
         if self._picture is None:
