@@ -1,4 +1,7 @@
-"""Train a staker or a builder: `python train.py configs/staker_quickstart.yaml [flags]`, `python train.py --resume RUN`."""
+"""Train a staker, a builder, or many of both together: `python train.py configs/staker_quickstart.yaml [flags]`.
+
+`python train.py --resume RUN` goes on with an interrupted run.
+"""
 
 import shutil
 import sys
@@ -11,7 +14,9 @@ import tyro
 from agents.checkpoints import CheckpointError
 from agents.command_line import changed_fields, flags_of, to_settings
 from agents.learn import train
-from agents.settings import TrainConfig, read
+from agents.settings import TrainConfig
+from agents.society_run import train_together
+from agents.society_settings import SocietyConfig, read_settings
 from dtao_gym.world.config import ConfigError
 
 RUNS = Path("runs")
@@ -19,7 +24,7 @@ MAY_CHANGE = {"total_timesteps", "checkpoint_every", "evaluation_episodes"}
 """Settings that a resumed run may change: what it learns until then does not depend on them."""
 
 
-def parse(arguments: list[str]) -> tuple[Any, TrainConfig]:
+def parse(arguments: list[str]) -> tuple[Any, TrainConfig | SocietyConfig]:
     """Places (config, run_dir, overwrite, resume) and settings. Raises `ConfigError`.
 
     The file of settings is found first, so that `--help` shows its values as defaults.
@@ -28,12 +33,12 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig]:
     path = Path(source) / "config.yaml" if source else None
     if not path and arguments and not arguments[0].startswith("-"):
         path = Path(arguments[0])
-    before = read(path) if path else TrainConfig.make()
+    before = read_settings(path) if path else TrainConfig.make()
     flags = flags_of(before)
 
     @dataclass(frozen=True)
     class Arguments:
-        """Train a learner with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
+        """Train with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
 
         config: tyro.conf.Positional[Path | None] = None
         """Settings in YAML. Comes first."""
@@ -46,20 +51,27 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig]:
         settings: Annotated[flags, tyro.conf.arg(name="")] = field(default_factory=flags)
 
     places = tyro.cli(Arguments, args=arguments)
-    settings = to_settings(places.settings)
+    settings = to_settings(places.settings, type(before))
     if places.resume:
         if places.config or places.run_dir or places.overwrite:
             raise ConfigError(
                 "--resume: got it with a config, --run-dir or --overwrite, allowed is alone"
             )
         refused = sorted(set(changed_fields(before, settings)) - MAY_CHANGE)
-        if settings.anneal and settings.total_timesteps != before.total_timesteps:
+        if settings.total_timesteps != before.total_timesteps and _anneals(settings):
             refused.append("total_timesteps (with anneal)")
         if refused:
             raise ConfigError(
                 f"--resume: got changes of {', '.join(refused)}, allowed are {', '.join(sorted(MAY_CHANGE))}"
             )
     return places, settings
+
+
+def _anneals(settings: TrainConfig | SocietyConfig) -> bool:
+    """Whether what is learned depends on when the run will end."""
+    if isinstance(settings, TrainConfig):
+        return settings.anneal
+    return any(learner.anneal for learner in settings.roles.values())
 
 
 def _value_of(flag: str, arguments: list[str]) -> str | None:
@@ -92,11 +104,15 @@ def main(arguments: list[str]) -> None:
     run = (
         places.resume
         or places.run_dir
-        or RUNS / (places.config.stem if places.config else settings.role)
+        or RUNS / (places.config.stem if places.config else getattr(settings, "role", "together"))
     )
     if not places.resume:
         prepare(run, places.overwrite)
     (run / "config.yaml").write_text(settings.to_yaml())
+    if isinstance(settings, SocietyConfig):
+        train_together(settings, run, resume=bool(places.resume))
+        print(f"Trained policies, metrics, exploitability: {run}/  Again: python evaluate.py {run}")
+        return
     train(settings, run, resume=bool(places.resume))
     print(f"Trained policy, metrics and learning curve: {run}/  Judge it: python evaluate.py {run}")
 

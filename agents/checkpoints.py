@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from stable_baselines3 import PPO
 
 from agents.files import write_atomically
+from dtao_gym.envs.episodes import SeededWorlds
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.world.state import State
 
@@ -28,17 +29,23 @@ class CheckpointError(ValueError):
     """A checkpoint is missing or does not fit the run; the message names the file and the entry."""
 
 
-def write_checkpoint(folder: Path, model: PPO, facts: dict[str, Any]) -> Path:
+def write_checkpoint(
+    folder: Path,
+    arrays: dict[str, np.ndarray],
+    own: dict[str, Any],
+    timesteps: int,
+    facts: dict[str, Any],
+) -> Path:
     """Write `step_<timesteps>.safetensors` at once or not at all, and remove all but the last two.
 
     Args:
         folder: an existing folder.
-        model: PPO over a `MarketVecEnv`, between two rollouts.
+        arrays, own: what `capture` found.
+        timesteps: of the run so far.
         facts: what else the run needs, JSON values; comes back from `read_checkpoint`.
     """
-    arrays, own = capture(model)
     metadata = {"checkpoint": json.dumps({"format": FORMAT, "own": own, "run": facts})}
-    path = folder / f"step_{model.num_timesteps:012d}.safetensors"
+    path = folder / f"step_{timesteps:012d}.safetensors"
     write_atomically(path, save(arrays, metadata))
     for old in sorted(folder.glob(PATTERN))[:-KEPT]:
         old.unlink()
@@ -69,34 +76,45 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], 
 
 
 def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and JSON facts that `restore` needs."""
-    arrays = {f"policy/{k}": v.detach().numpy() for k, v in model.policy.state_dict().items()}
-    for index, moments in model.policy.optimizer.state_dict()["state"].items():
-        arrays |= {f"optimizer/{index}/{name}": value.numpy() for name, value in moments.items()}
-    arrays["torch_rng"] = torch.get_rng_state().numpy()
-    generator, keys, *rest = np.random.get_state()  # noqa: NPY002  rollout buffers shuffle with it
-    arrays["numpy_rng"] = keys
+    """Arrays and JSON facts that `restore` needs, of PPO over a `MarketVecEnv` between two rollouts."""
+    env = _env_of(model)
+    arrays: dict[str, Any]
+    arrays, facts = worlds_arrays(env.episodes)
+    mine, own = learner_arrays(model)
+    arrays |= mine
     arrays["last_observation"] = model._last_obs
     arrays["episode_starts"] = model._last_episode_starts
-    env = _env_of(model)
-    for name in State.ARRAYS:
-        arrays[f"state/{name}"] = _as_bytes(getattr(env.episodes.batch.state, name))
-    arrays["episode_steps"] = env.episodes.steps
     arrays["returns"] = env._returns
-    facts = {
-        "num_timesteps": model.num_timesteps,
-        "n_updates": model._n_updates,
+    facts |= own | {
         "progress_remaining": model._current_progress_remaining,
         "episode_infos": list(model.ep_info_buffer or ()),
-        "numpy_rng": [generator, *rest],
-        "seeds": env.episodes.seeds,
-        "numbers": env.episodes.numbers,
     }
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, facts
 
 
 def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """Put a newly made model where the captured one was. Raises `CheckpointError` if it does not fit."""
+    restore_learner(model, arrays, facts)
+    env = _env_of(model)
+    restore_worlds(env.episodes, arrays, facts)
+    env._returns[:] = arrays["returns"]
+    model._last_obs = arrays["last_observation"]
+    model._last_episode_starts = arrays["episode_starts"]
+    model._current_progress_remaining = facts["progress_remaining"]
+    model.ep_info_buffer = deque(facts["episode_infos"], maxlen=model._stats_window_size)
+    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+
+
+def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Weights, optimiser and counts of a learner."""
+    arrays = {f"policy/{k}": v.detach().numpy() for k, v in model.policy.state_dict().items()}
+    for index, moments in model.policy.optimizer.state_dict()["state"].items():
+        arrays |= {f"optimizer/{index}/{name}": value.numpy() for name, value in moments.items()}
+    return arrays, {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
+
+
+def restore_learner(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """What `learner_arrays` found, into a new model. Raises `CheckpointError` if it does not fit."""
     weights = {
         k.removeprefix("policy/"): torch.from_numpy(v)
         for k, v in arrays.items()
@@ -107,14 +125,40 @@ def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) ->
     except RuntimeError as error:
         raise CheckpointError(f"weights do not fit the configured network: {error}") from None
     _restore_optimizer(model.policy.optimizer, arrays)
-    _restore_env(_env_of(model), arrays, facts)
-    model._last_obs = arrays["last_observation"]
-    model._last_episode_starts = arrays["episode_starts"]
     model.num_timesteps = facts["num_timesteps"]
     model._n_updates = facts["n_updates"]
-    model._current_progress_remaining = facts["progress_remaining"]
-    model.ep_info_buffer = deque(facts["episode_infos"], maxlen=model._stats_window_size)
-    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+
+
+def worlds_arrays(worlds: SeededWorlds) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """State, seeds and steps of worlds, and the random state of torch and of numpy."""
+    arrays: dict[str, Any] = {
+        f"state/{name}": _as_bytes(getattr(worlds.batch.state, name)) for name in State.ARRAYS
+    }
+    arrays["episode_steps"] = worlds.steps
+    arrays["torch_rng"] = torch.get_rng_state().numpy()
+    generator, keys, *rest = np.random.get_state()  # noqa: NPY002  rollout buffers shuffle with it
+    arrays["numpy_rng"] = keys
+    facts = {
+        "seeds": worlds.seeds,
+        "numbers": worlds.numbers,
+        "numpy_rng": [generator, *rest],
+    }
+    return arrays, facts
+
+
+def restore_worlds(worlds: Any, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """What `worlds_arrays` found, into new worlds. Raises `CheckpointError` if it does not fit."""
+    state = worlds.batch.state
+    for name in State.ARRAYS:
+        mine, saved = getattr(state, name), arrays[f"state/{name}"]
+        if saved.nbytes != mine.nbytes:
+            raise CheckpointError(
+                f"state {name}: got {saved.nbytes} bytes, allowed are {mine.nbytes} of the configured worlds"
+            )
+        mine[...] = np.frombuffer(saved.tobytes(), mine.dtype).reshape(mine.shape)
+    worlds.seeds[:], worlds.numbers[:] = facts["seeds"], facts["numbers"]
+    worlds.steps[:] = arrays["episode_steps"]
+    worlds.reset_done()
     generator, *rest = facts["numpy_rng"]
     np.random.set_state((generator, arrays["numpy_rng"], *rest))  # noqa: NPY002
     torch.set_rng_state(torch.from_numpy(arrays["torch_rng"]))
@@ -140,18 +184,3 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, arrays: dict[str, np.nd
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
-
-
-def _restore_env(env: MarketVecEnv, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    episodes, state = env.episodes, env.episodes.batch.state
-    for name in State.ARRAYS:
-        mine, saved = getattr(state, name), arrays[f"state/{name}"]
-        if saved.nbytes != mine.nbytes:
-            raise CheckpointError(
-                f"state {name}: got {saved.nbytes} bytes, allowed are {mine.nbytes} of the configured worlds"
-            )
-        mine[...] = np.frombuffer(saved.tobytes(), mine.dtype).reshape(mine.shape)
-    episodes.seeds[:], episodes.numbers[:] = facts["seeds"], facts["numbers"]
-    episodes.steps[:] = arrays["episode_steps"]
-    episodes.reset_done()
-    env._returns[:] = arrays["returns"]

@@ -1,12 +1,15 @@
 """Flags for every setting: what the models of the settings say about a field is its flag's help."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import tyro
 from pydantic import BaseModel
 
 from agents.settings import TrainConfig
+from agents.society_settings import SocietyConfig
+
+Settings = TypeVar("Settings", TrainConfig, SocietyConfig)
 
 
 def flags_of(model: BaseModel) -> type:
@@ -28,15 +31,15 @@ def flags_of(model: BaseModel) -> type:
     return flags
 
 
-def to_settings(flags: Any) -> TrainConfig:
-    """Settings from parsed flags. Raises `ConfigError`."""
-    return TrainConfig.make(dataclasses.asdict(flags))
+def to_settings(flags: Any, kind: type[Settings]) -> Settings:
+    """Settings of a kind from parsed flags. Raises `ConfigError`."""
+    return kind.make(dataclasses.asdict(flags))
 
 
-def changed_fields(before: TrainConfig, after: TrainConfig) -> list[str]:
+def changed_fields(before: BaseModel, after: BaseModel) -> list[str]:
     """Dotted names of the settings that differ."""
     found = []
-    for name in TrainConfig.model_fields:
+    for name in type(before).model_fields:
         old, new = getattr(before, name), getattr(after, name)
         if isinstance(old, BaseModel):
             parts = [

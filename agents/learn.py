@@ -7,20 +7,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Space
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import FlattenExtractor
-from torch import nn
 
-from agents.checkpoints import latest_checkpoint, read_checkpoint, restore, write_checkpoint
+from agents.checkpoints import (
+    capture,
+    latest_checkpoint,
+    read_checkpoint,
+    restore,
+    write_checkpoint,
+)
 from agents.linear_critic import LinearCriticPPO
-from agents.networks import Actor, Architecture
 from agents.policies import Card, config_hash, save_policy
 from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
-from agents.settings import TrainConfig
-from dtao_gym.envs.builder import TWIN_FEATURES, action_size, builder_action
+from agents.settings import LearnerSettings, TrainConfig
+from agents.subnet_policy import SubnetPolicy
+from dtao_gym.envs.builder import builder_action
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.world.config import Config
 from dtao_gym.world.day import DAYS_PER_YEAR
 
 POLICY_STATISTICS = {
@@ -67,81 +72,70 @@ class TrainingEnv(MarketVecEnv):
         return observation, reward * np.float32(self.reward_scale), done, infos
 
 
-class _Networks(nn.Module):
-    """Actor and critic under the names that Stable-Baselines3 calls."""
+def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict[str, Any]:
+    """Arguments of `SubnetPolicy`, as the settings of a run want it.
 
-    def __init__(self, architecture: Architecture):
-        super().__init__()
-        self.size = architecture.observation_size
-        self.latent_dim_pi, self.latent_dim_vf = architecture.action_size, 1
-        self.actor, self.critic = architecture.actor(), architecture.critic()
-
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.forward_actor(features), self.critic(features)
-
-    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        return self.actor(features[:, : self.size])  # what only the critic sees stands at the end
-
-    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
-        return self.critic(features)
-
-
-class Copy(FlattenExtractor):
-    """Observations in torch's own memory.
-
-    Where an array of numpy begins varies between processes, and a product may round differently with it.
+    The first actions of a staker are nearly equal weights, approached slowly; those of a builder are near its
+    configured decisions, but for research (`research_share_init`).
     """
+    options: dict[str, Any] = {
+        "network": settings.network,
+        "hidden": settings.hidden,
+        "log_std_init": settings.log_std_init,
+        "optimizer_kwargs": {"eps": 1e-5},
+    }
+    if role == "staker":
+        left = (1.0 - settings.daily_share_init) ** config.days_per_step
+        return options | {"speed_init": 1.0 - left}
+    action = builder_action(config, settings.research_share_init)
+    return options | {"action_init": action, "twin": config.twin_world}
 
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return super().forward(observations).clone()
+
+def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) -> dict[str, Any]:
+    """Arguments of PPO for rollouts of `rollout_steps` steps in `n_rows` environments."""
+    rate = settings.learning_rate
+    return {
+        "learning_rate": (lambda left: rate * max(left, 0.0)) if settings.anneal else rate,
+        "n_steps": rollout_steps,
+        "batch_size": min(settings.batch_size, rollout_steps * n_rows),
+        "n_epochs": settings.epochs,
+        "gamma": settings.gamma,
+        "gae_lambda": settings.gae_lambda,
+        "clip_range": settings.clip_range,
+        "ent_coef": settings.entropy_coef,
+        "vf_coef": settings.value_coef,
+        "max_grad_norm": settings.max_grad_norm,
+        "device": "cpu",
+    }
 
 
-class LearnerActorCritic(ActorCriticPolicy):
-    """Gaussian actions around the actor's output; networks of `agents.networks`."""
+def new_ppo(
+    settings: LearnerSettings,
+    role: str,
+    config: Config,
+    spaces: tuple[Space, Space],
+    n_rows: int,
+    rollout_steps: int,
+    seed: int,
+) -> PPO:
+    """An untrained PPO without an environment, for those who fill its rollout buffer themselves.
 
-    def __init__(self, *args: Any, settings: TrainConfig, n_subnets: int, **kwargs: Any):
-        self.architecture = Architecture(settings.network, n_subnets, settings.hidden)
-        if settings.role == "builder":
-            extra = len(TWIN_FEATURES) if settings.env.twin_world else 0
-            self.architecture = replace(
-                self.architecture,
-                role="builder",
-                n_actions=action_size(settings.env),
-                n_extra=extra,
-            )
-        self.settings = settings
-        super().__init__(*args, features_extractor_class=Copy, **kwargs)
-
-    def _build(self, lr_schedule: Any) -> None:
-        self.mlp_extractor = _Networks(self.architecture)
-        self.action_net = self.value_net = nn.Identity()
-        self.log_std = nn.Parameter(
-            torch.full((self.architecture.action_size,), self.settings.log_std_init)
-        )
-        self._initialise()
-        self.optimizer = torch.optim.Adam(self.parameters(), lr=lr_schedule(1), eps=1e-5)
-
-    def _initialise(self) -> None:
-        """Orthogonal layers. The first actions of a staker are nearly equal weights, approached slowly; those of
-        a builder are near its configured decisions, but for research (`research_share_init`).
-        """
-        for module in self.mlp_extractor.modules():
-            self.init_weights(module, gain=np.sqrt(2))
-        for head in self.actor.heads:
-            self.init_weights(head, gain=0.01)
-        settings, last = self.settings, self.actor.heads[-1]
-        with torch.no_grad():
-            if settings.role == "staker":
-                share = 1.0 - (1.0 - settings.daily_share_init) ** settings.env.days_per_step
-                last.bias[-1] = 2.0 * share - 1.0
-            else:
-                start = builder_action(settings.env, settings.research_share_init)
-                last.bias[:] = torch.from_numpy(start)
-
-    @property
-    def actor(self) -> Actor:
-        """The network that a policy's file holds."""
-        return self.mlp_extractor.actor
+    Args:
+        spaces: of observations and of actions.
+        n_rows: environments that the buffer holds steps of.
+    """
+    model = PPO(
+        SubnetPolicy,
+        None,  # type: ignore[arg-type]
+        **ppo_arguments(settings, n_rows, rollout_steps),
+        policy_kwargs=policy_options(settings, role, config),
+        seed=seed % 2**32,
+        _init_setup_model=False,
+    )
+    model.observation_space, model.action_space = spaces
+    model.n_envs = n_rows
+    model._setup_model()
+    return model
 
 
 class Recorder(BaseCallback):
@@ -191,7 +185,9 @@ class Recorder(BaseCallback):
             done // rollout
         ) % self.settings.checkpoint_every == 0 or done >= self.settings.total_timesteps:
             self.log.flush()
-            write_checkpoint(self.log.checkpoints, self.ppo, {"seconds": self.seconds})
+            arrays, own = capture(self.ppo)
+            facts = {"seconds": self.seconds}
+            write_checkpoint(self.log.checkpoints, arrays, own, done, facts)
 
     def _row(self, done: int) -> dict[str, float]:
         env = self.env
@@ -218,24 +214,13 @@ class Recorder(BaseCallback):
 
 def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
     """An untrained PPO over an environment."""
-    rate = settings.learning_rate
-    schedule = (lambda left: rate * max(left, 0.0)) if settings.anneal else rate
+    options = policy_options(settings, settings.role, settings.env)
     model = LinearCriticPPO(
-        LearnerActorCritic,
+        SubnetPolicy,
         env,
-        learning_rate=schedule,
-        n_steps=settings.rollout_steps,
-        batch_size=min(settings.batch_size, settings.rollout_steps * settings.num_envs),
-        n_epochs=settings.epochs,
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
-        clip_range=settings.clip_range,
-        ent_coef=settings.entropy_coef,
-        vf_coef=settings.value_coef,
-        max_grad_norm=settings.max_grad_norm,
+        **ppo_arguments(settings, settings.num_envs, settings.rollout_steps),
         stats_window_size=max(100, settings.num_envs),
-        policy_kwargs={"settings": settings, "n_subnets": env.episodes.batch.layout.n_subnets},
-        device="cpu",
+        policy_kwargs=options | {"linear_critic": settings.role == "builder"},
         seed=settings.seed % 2**32,
     )
     env.seed(settings.first_world_seed())  # PPO has just seeded it with the plain training seed
@@ -266,7 +251,7 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
             model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=not resume)
     seconds = recorder.seconds if left > 0 else facts["seconds"]
     learned = model.policy
-    assert isinstance(learned, LearnerActorCritic)
+    assert isinstance(learned, SubnetPolicy)
     shape = replace(learned.architecture, n_extra=0)  # which is nothing to the policy
     card = Card(shape, config_hash(settings.env), model.num_timesteps)
     save_policy(run, learned.actor, card)

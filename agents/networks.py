@@ -2,6 +2,10 @@
 
 Plain torch modules, shared by training and by policies that are loaded from a file. Built from an
 `Architecture` alone, so that a file of a policy needs no code.
+
+A "shared" network is a set function (Zaheer et al. 2017, "Deep Sets", section 3): one encoder for every subnet, a
+context pooled over them, and one head for every subnet. No weight's shape depends on the number of subnets, which is
+read off each observation: the same module runs on any number of them, and relabelling subnets relabels its actions.
 """
 
 from dataclasses import dataclass
@@ -29,7 +33,7 @@ class Architecture:
 
     Attributes:
         network: "shared" applies one small network to every subnet, so that what is learned at one holds at
-            all, whatever their order; "mlp" is a plain network on the whole observation.
+            all, whatever their order and number; "mlp" is a plain network on the whole observation.
         n_subnets: subnets of the world.
         hidden: width of each of the two hidden layers.
         role: who learns, a key of `FEATURES`.
@@ -84,13 +88,25 @@ class Architecture:
             return MlpActor(self.observation_size, self.hidden, self.action_size)
         return SharedActor(self) if self.role == "staker" else PooledActor(self)
 
-    def critic(self) -> nn.Module:
-        """Module from observations, with the extra features at their end, to values `(batch, 1)`."""
-        if self.role == "builder":
+    def critic(self, linear: bool = False) -> nn.Module:
+        """Module from observations, with the extra features at their end, to values `(batch, 1)`.
+
+        `linear`, of builders alone, is solved for by `LinearCriticPPO`; any other learns by gradient descent.
+        """
+        if linear:
             return LinearCritic(self._valued())
         if self.network == "shared":
-            return PooledNetwork(self, 1)
-        return mlp(self.observation_size, self.hidden, 1)
+            return PooledNetwork(self, 1, self.n_extra)
+        return mlp(self.observation_size + self.n_extra, self.hidden, 1)
+
+    def exploration(self) -> tuple[int, ...]:
+        """How many actions, in their order, explore with one standard deviation each.
+
+        Of a "shared" staker: root, all subnets, speed. Else each action has its own.
+        """
+        if self.network == "shared" and self.role == "staker":
+            return (1, self.n_subnets, 1)
+        return (1,) * self.action_size
 
 
 def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
@@ -131,54 +147,55 @@ class MlpActor(Actor):
 class SubnetEncoder(nn.Module):
     """The same first layer for every subnet that is seen, which also sees the global features.
 
-    Maps observations `(batch, n_seen * n_local + n_global)` to `(batch, n_seen, hidden)` and the globals.
+    Maps observations `(batch, n_seen * n_local + n_common)`, of any `n_seen`, to `(batch, n_seen, hidden)` and the
+    last `n_common` features.
     """
 
-    def __init__(self, shape: Architecture):
+    def __init__(self, shape: Architecture, n_extra: int = 0):
         super().__init__()
-        self.n_seen, self.n_local = shape.n_seen, shape.n_local
-        self.local = nn.Linear(shape.n_local, shape.hidden)
-        self.common = nn.Linear(shape.n_global, shape.hidden, bias=False)
+        self.n_local, self.n_common = shape.n_local, shape.n_global + n_extra
+        self.local = nn.Linear(self.n_local, shape.hidden)
+        self.common = nn.Linear(self.n_common, shape.hidden, bias=False)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
-        split = self.n_seen * self.n_local
+        batch, width = observation.shape
+        n_seen = (width - self.n_common) // self.n_local
+        common = observation[:, n_seen * self.n_local :]
         # two dimensions: torch multiplies matrices of three in ways that depend on whether it keeps gradients
-        local = self.local(
-            observation[:, :split].reshape(len(observation) * self.n_seen, self.n_local)
-        )
-        common = observation[:, split:]
-        local = local.view(len(observation), self.n_seen, local.shape[1])
-        joined = local + self.common(common)[:, None, :]
-        return torch.relu(joined), common
+        rows = observation[:, : n_seen * self.n_local].reshape(batch * n_seen, self.n_local)
+        local = self.local(rows).view(batch, n_seen, self.local.out_features)
+        return torch.relu(local + self.common(common)[:, None, :]), common
 
 
 class SharedActor(Actor):
-    """Logit of a subnet from its own features and the globals; root and speed from the mean over subnets."""
+    """Logit of a subnet from its own encoding and the mean encoding; root and speed from the mean over subnets."""
 
     def __init__(self, shape: Architecture):
         super().__init__()
         hidden = shape.hidden
         self.encoder = SubnetEncoder(shape)
         self.second = nn.Linear(hidden, hidden)
+        self.context = nn.Linear(hidden, hidden, bias=False)
         self.logit = nn.Linear(hidden, 1)
         self.overall = nn.Linear(hidden + shape.n_global, 2)
         self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
         first, common = self.encoder(observation)
-        second = torch.relu(self.second(first.flatten(0, 1)))
-        logits = self.logit(second).view(first.shape[:2])
-        overall = self.overall(torch.cat([second.view(first.shape).mean(1), common], 1))
+        own = self.second(first.flatten(0, 1)).view(first.shape)
+        second = torch.relu(own + self.context(first.mean(1))[:, None, :])
+        logits = self.logit(second.flatten(0, 1)).view(first.shape[:2])
+        overall = self.overall(torch.cat([second.mean(1), common], 1))
         return torch.cat([overall[:, :1], logits, overall[:, 1:]], 1)
 
 
 class PooledNetwork(nn.Module):
     """A small network on the globals and the mean over the subnets that are seen, if there are any."""
 
-    def __init__(self, shape: Architecture, n_out: int):
+    def __init__(self, shape: Architecture, n_out: int, n_extra: int = 0):
         super().__init__()
-        self.encoder = SubnetEncoder(shape)
-        self.top = mlp(shape.hidden + shape.n_global, shape.hidden, n_out)
+        self.encoder = SubnetEncoder(shape, n_extra)
+        self.top = mlp(shape.hidden + self.encoder.n_common, shape.hidden, n_out)
 
     def forward(self, observation: Tensor) -> Tensor:
         first, common = self.encoder(observation)

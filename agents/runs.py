@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 import dtao_gym
 from agents.files import write_atomically
 from agents.settings import TrainConfig
+from agents.society_settings import SocietyConfig
 from dtao_gym.numerics import source_fingerprint
 
 METRICS: tuple[str, ...] = (
@@ -47,16 +48,17 @@ class RunLog:
         run: folder of the run.
         total: steps of the whole run.
         done: steps of the checkpoint that the run goes on from; later rows of an interrupted run are dropped.
+        columns: of metrics.csv; the first is `timesteps`.
     """
 
-    def __init__(self, run: Path, total: int, done: int = 0):
-        self.total = total
+    def __init__(self, run: Path, total: int, done: int = 0, columns: tuple[str, ...] = METRICS):
+        self.total, self.columns = total, columns
         self.checkpoints = run / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         path = run / "metrics.csv"
         kept = [row for row in read_metrics(path) if row["timesteps"] <= done] if done else []
         self._file = path.open("w", newline="")
-        self._rows = csv.DictWriter(self._file, METRICS)
+        self._rows = csv.DictWriter(self._file, columns)
         self._rows.writeheader()
         self._rows.writerows(kept)
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1 if done else None)
@@ -82,14 +84,17 @@ class RunLog:
         self._file.close()
 
     def add(self, row: dict[str, float]) -> None:
-        """One update's metrics; keys are `METRICS`."""
+        """One update's metrics; keys are the columns."""
         self._rows.writerow({name: _short(value) for name, value in row.items()})
         done = int(row["timesteps"])
-        for name in METRICS[1:]:
+        for name in self.columns[1:]:
             self._board.add_scalar(name, row[name], done)
-        text = (
-            f"{row['steps_per_second']:,.0f} steps/s, reward {row['reward_per_year']:+.2f} a year"
+        rewards = (
+            f"{name.removesuffix('reward_per_year').replace('_', ' ')}{row[name]:+.2f}"
+            for name in self.columns
+            if name.endswith("reward_per_year") and "episode" not in name
         )
+        text = f"{row['steps_per_second']:,.0f} steps/s, reward {', '.join(rewards)} a year"
         self._progress.update(self._task, completed=done, description=text)
         # without a terminal: a line for every tenth of the run
         if (
@@ -129,29 +134,37 @@ REWARDS = {
 
 
 def draw_learning_curve(run: Path, role: str) -> None:
-    """learning_curve.png from metrics.csv."""
+    """learning_curve.png of a run of one learner, from metrics.csv."""
+    columns = {"reward_per_year": "this rollout", "episode_reward_per_year": "last episodes"}
+    _draw(run, [(REWARDS[role], columns)])
+
+
+def draw_learning_curves(run: Path, roles: tuple[str, ...]) -> None:
+    """learning_curve.png of roles that learn together, from metrics.csv."""
+    panels = [(f"{role}: {REWARDS[role]}", {f"{role}_reward_per_year": role}) for role in roles]
+    _draw(run, panels)
+
+
+def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
+    """Panels of (label, what each column shows)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     rows = read_metrics(run / "metrics.csv")
     steps = [row["timesteps"] / 1e6 for row in rows]
-    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(steps, [float(row["reward_per_year"]) for row in rows], lw=1, label="this rollout")
-    axes.plot(
-        steps, [float(row["episode_reward_per_year"]) for row in rows], lw=2, label="last episodes"
-    )
-    axes.set(
-        xlabel="million steps",
-        ylabel=REWARDS[role],
-        title="Learning, with exploration",
-    )
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure = Figure(figsize=(7, 1 + 3 * len(panels)), dpi=120, layout="constrained")
+    for axes, (label, columns) in zip(
+        figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
+    ):
+        for width, (column, told) in enumerate(columns.items(), start=1):
+            axes.plot(steps, [float(row[column]) for row in rows], lw=width, label=told)
+        axes.set(xlabel="million steps", ylabel=label, title="Learning, with exploration")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
     FigureCanvasAgg(figure).print_png(run / "learning_curve.png")
 
 
-def write_manifest(run: Path, settings: TrainConfig, **facts: Any) -> None:
+def write_manifest(run: Path, settings: TrainConfig | SocietyConfig, **facts: Any) -> None:
     """manifest.json: what made the run, with which versions, on what, how fast."""
     manifest = {
         **facts,

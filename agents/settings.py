@@ -13,10 +13,53 @@ WORLDS_PER_SEED = 2**20
 """World k of training seed s has the seed s * 2**20 + k: runs of different seeds share no world."""
 
 
-class TrainConfig(BaseModel):
-    """Everything that decides what a run learns. A step is one decision of one learner."""
+class LearnerSettings(BaseModel):
+    """How a policy learns: its network, its exploration, and PPO."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    network: Literal["shared", "mlp"] = Field(
+        "shared",
+        description="One small network for every subnet, or a plain one on the whole observation.",
+    )
+    hidden: int = Field(16, ge=1, le=1024, description="Width of the two hidden layers.")
+    daily_share_init: float = Field(
+        0.1,
+        gt=0.0,
+        lt=1.0,
+        description="Share of the way to its target that the untrained policy of a staker trades in a day.",
+    )
+    research_share_init: float = Field(
+        0.3,
+        ge=0.002,
+        le=0.998,
+        description="Research share of the untrained policy of a builder.",
+    )
+    log_std_init: float = Field(
+        -1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration."
+    )
+
+    batch_size: int = Field(4096, ge=2, description="Steps in a minibatch.")
+    epochs: int = Field(2, ge=1, description="Passes over a rollout.")
+    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step of Adam.")
+    anneal: bool = Field(True, description="Lower the learning rate to zero over the run.")
+    gamma: float = Field(0.95, gt=0.0, le=1.0, description="Discount per step.")
+    gae_lambda: float = Field(
+        0.9, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation."
+    )
+    clip_range: float = Field(0.2, gt=0.0, le=1.0, description="Clipping of the probability ratio.")
+    entropy_coef: float = Field(0.0, ge=0.0, description="Weight of the entropy bonus.")
+    value_coef: float = Field(0.5, ge=0.0, description="Weight of the value loss.")
+    max_grad_norm: float = Field(0.5, gt=0.0, description="Largest norm of a gradient.")
+    reward_scale: float = Field(
+        20.0,
+        gt=0.0,
+        description="Factor on rewards in training; values of states should be a few units at most.",
+    )
+
+
+class TrainConfig(LearnerSettings):
+    """Everything that decides what a run learns. A step is one decision of one learner."""
 
     role: Literal["staker", "builder"] = Field(
         "staker", description="Who learns: one in each world; everybody else is scripted."
@@ -47,45 +90,7 @@ class TrainConfig(BaseModel):
         description="Episodes that evaluate.py plays, on seeds that training never sees.",
     )
 
-    network: Literal["shared", "mlp"] = Field(
-        "shared",
-        description="One small network for every subnet, or a plain one on the whole observation.",
-    )
-    hidden: int = Field(16, ge=1, le=1024, description="Width of the two hidden layers.")
-    daily_share_init: float = Field(
-        0.1,
-        gt=0.0,
-        lt=1.0,
-        description="Share of the way to its target that the untrained policy of a staker trades in a day.",
-    )
-    research_share_init: float = Field(
-        0.3,
-        ge=0.002,
-        le=0.998,
-        description="Research share of the untrained policy of a builder.",
-    )
-    log_std_init: float = Field(
-        -1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration."
-    )
-
     rollout_steps: int = Field(32, ge=1, description="Steps of each world between two updates.")
-    batch_size: int = Field(4096, ge=2, description="Steps in a minibatch.")
-    epochs: int = Field(2, ge=1, description="Passes over a rollout.")
-    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step of Adam.")
-    anneal: bool = Field(True, description="Lower the learning rate to zero over the run.")
-    gamma: float = Field(0.95, gt=0.0, le=1.0, description="Discount per step.")
-    gae_lambda: float = Field(
-        0.9, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation."
-    )
-    clip_range: float = Field(0.2, gt=0.0, le=1.0, description="Clipping of the probability ratio.")
-    entropy_coef: float = Field(0.0, ge=0.0, description="Weight of the entropy bonus.")
-    value_coef: float = Field(0.5, ge=0.0, description="Weight of the value loss.")
-    max_grad_norm: float = Field(0.5, gt=0.0, description="Largest norm of a gradient.")
-    reward_scale: float = Field(
-        20.0,
-        gt=0.0,
-        description="Factor on rewards in training; values of states should be a few units at most.",
-    )
 
     @classmethod
     def make(cls, content: dict[str, Any] | None = None) -> "TrainConfig":
@@ -103,7 +108,9 @@ class TrainConfig(BaseModel):
         try:
             made = cls.model_validate(fields)
         except ValidationError as error:
-            raise ConfigError("; ".join(_line(problem) for problem in error.errors())) from None
+            raise ConfigError(
+                "; ".join(line_of(problem, cls.model_fields) for problem in error.errors())
+            ) from None
         return made.checked()
 
     def checked(self) -> "TrainConfig":
@@ -131,8 +138,8 @@ class TrainConfig(BaseModel):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def read(path: str | Path) -> TrainConfig:
-    """Settings from a YAML file. Raises `ConfigError`."""
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The content of a YAML file of settings. Raises `ConfigError`."""
     path = Path(path)
     try:
         content = yaml.safe_load(path.read_text())
@@ -140,16 +147,22 @@ def read(path: str | Path) -> TrainConfig:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
+    return content
+
+
+def read(path: str | Path) -> TrainConfig:
+    """Settings from a YAML file. Raises `ConfigError`."""
+    content = read_mapping(path)
     try:
         return TrainConfig.make(content)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _line(problem: Any) -> str:
+def line_of(problem: Any, allowed_fields: Any) -> str:
     """One pydantic error as `field: got X, allowed ...`."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(TrainConfig.model_fields)
+        allowed = ", ".join(allowed_fields)
         return f"{name}: unknown setting, got {problem['input']!r}, allowed are {allowed}"
     return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"

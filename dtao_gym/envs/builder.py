@@ -315,7 +315,8 @@ class Rivals:
     Without it they keep the shares of the configuration.
 
     Args:
-        policy: `policy(observation, batch, rngs) -> actions`, scripted or learned; it gets no generators.
+        policy: `policy(observation, batch, rngs) -> actions`, scripted or learned, one row per world and other
+            owner, world by world; it gets no generators.
     """
 
     def __init__(self, policy: Callable[..., np.ndarray]):
@@ -325,7 +326,12 @@ class Rivals:
         """Write the decisions of the day; all of them are taken on the same state."""
         others = np.setdiff1d(np.arange(batch.layout.n_subnets), role.slots)
         if others.size:
-            actions = self.policy(role.observe(batch, others), batch, ())
+            seen = role.observe(batch, others)
+            actions = role.checked(batch, self.policy(seen, batch, ()), others)
+            if len(actions) != len(seen):
+                raise ValueError(
+                    f"actions of rivals: got {len(actions)} rows, allowed are {len(seen)}"
+                )
             role.apply(batch, actions, others)
 
 

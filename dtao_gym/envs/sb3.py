@@ -8,7 +8,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
 from dtao_gym.envs.episodes import Episodes, checked_config
-from dtao_gym.envs.society import Society, society_config
+from dtao_gym.envs.society import Outcome, Society, society_config
 from dtao_gym.world.config import ConfigError
 
 
@@ -144,6 +144,8 @@ class SharedVecEnv(_BatchVecEnv):
         stakers: learning stakers of each world.
         builders: slots whose owners learn, or "all"; if not given all where builders learn, else none.
         companion: decides for the members of the other role, if there are any.
+        learner: the one member of the role that learns, a staker's number or a builder's slot; all if not given.
+        peers: decides for the other members of the role then.
         threads: threads that share the worlds.
 
     Raises ConfigError for bad parameters, ValueError for bad actions.
@@ -160,6 +162,8 @@ class SharedVecEnv(_BatchVecEnv):
         stakers: int | None = None,
         builders: Iterable[int] | str | None = None,
         companion: Companion | None = None,
+        learner: int | None = None,
+        peers: Companion | None = None,
         max_episode_steps: int | None = None,
         threads: int = 1,
         **overrides: Any,
@@ -188,9 +192,18 @@ class SharedVecEnv(_BatchVecEnv):
             )
         self.role = role
         self._companions = {name: companion for name in roles if name != role and companion}
-        super().__init__(
-            self.society.rows(role), roles[role].observation_space, roles[role].action_space
-        )
+        members = self.society.members[role]
+        if (peers is None) != (learner is None):
+            raise ConfigError(
+                f"peers: got {peers} with learner {learner}, allowed are both or none"
+            )
+        if learner is not None and learner not in members:
+            raise ConfigError(f"learner: got {learner!r}, allowed is one of {members}")
+        self._peers = peers
+        places = range(len(members)) if learner is None else [members.index(learner)]
+        rows = np.arange(self.society.rows(role)).reshape(-1, len(members))
+        self._mine = rows[:, list(places)].ravel()
+        super().__init__(self._mine.size, roles[role].observation_space, roles[role].action_space)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
 
@@ -203,21 +216,35 @@ class SharedVecEnv(_BatchVecEnv):
         self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
         self._seen = self.society.observe()
-        return self._seen[self.role]
+        return self._own(self._seen[self.role])
+
+    def _own(self, rows: np.ndarray) -> np.ndarray:
+        """Those of the learners."""
+        return rows if self._peers is None else rows[self._mine]
+
+    def _all_actions(self) -> np.ndarray:
+        """Those of the learners, and of their peers if these do not learn."""
+        if self._peers is None:
+            assert self._actions is not None
+            return self._actions
+        found = self._peers(self._seen[self.role], self.society.batch, ()).copy()
+        found[self._mine] = self._actions
+        return found
 
     def step_wait(self):
         society, batch = self.society, self.society.batch
-        actions: dict[str, Any] = {self.role: self._actions}
+        actions: dict[str, Any] = {self.role: self._all_actions()}
         for name, companion in self._companions.items():
             actions[name] = companion(self._seen[name], batch, ())
         outcomes = society.step(actions)
-        mine = outcomes[self.role]
+        mine = Outcome(*map(self._own, outcomes[self.role]))
         self._returns += mine.reward
         self._lengths += 1
         done = mine.terminated | mine.truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
-            last, final = society.observe()[self.role], society.roles[self.role].final(batch)
+            last = self._own(society.observe()[self.role])
+            final = society.roles[self.role].final(batch)
             for row in np.flatnonzero(done):
                 infos[row] = {
                     "terminal_observation": last[row],
@@ -225,13 +252,13 @@ class SharedVecEnv(_BatchVecEnv):
                     "episode": {
                         "r": float(self._returns[row]),
                         "l": int(self._lengths[row]),
-                        **{name: float(rows[row]) for name, rows in final.items()},
+                        **{name: float(self._own(rows)[row]) for name, rows in final.items()},
                     },
                 }
             self._returns[done], self._lengths[done] = 0.0, 0
         society.go_on(outcomes)
         self._seen = society.observe()
-        return self._seen[self.role], mine.reward.astype(np.float32), done, infos
+        return self._own(self._seen[self.role]), mine.reward.astype(np.float32), done, infos
 
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
@@ -239,4 +266,6 @@ class SharedVecEnv(_BatchVecEnv):
         """Each index gets the row of its role of what a method of `society` returns."""
         result = getattr(self.society, method_name)(*args, **kwargs)
         mine = result.get(self.role) if isinstance(result, dict) else result
-        return [None if mine is None else mine[row] for row in self._get_indices(indices)]
+        if mine is None:
+            return [None for _ in self._get_indices(indices)]
+        return [self._own(mine)[row] for row in self._get_indices(indices)]

@@ -430,7 +430,7 @@ def test_rivals_may_follow_a_policy(same):
     plain.step(builder_action(env.config, 0.4))
     state = env.episodes.batch.state
     np.testing.assert_allclose(state.row("research_share")[0], [0.8, 0.4, 0.8], atol=1e-6)
-    assert len(seen) == 2
+    assert [len(observation) for observation in seen] == [2]
     first = features(seen[0][0])
     treasury = math.tanh(150.0 / 1000.0)
     assert first["treasury"] == pytest.approx(treasury)

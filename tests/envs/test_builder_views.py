@@ -76,9 +76,9 @@ def test_step_returns_the_types_that_gymnasium_names():
 def test_info_is_what_its_docstrings_list():
     env = start()
     info = env.step(np.zeros(4, np.float32))[4]
-    listed = env.episodes.info.__doc__ + Builder.info.__doc__
+    listed = env.episodes.market_info.__doc__ + Builder.info.__doc__
     assert all(name in listed for name in info)
-    own = Builder.info.__doc__.split("one row per world.")[1].replace("\n", " ")
+    own = Builder.info.__doc__.split("builder's slot.")[1].replace("\n", " ")
     own = own.replace("(TAO of the last day)", "").replace("(TAO since genesis)", "")
     own = own.replace("(in force)", "").replace("(TAO a day; research under way in all stages)", "")
     names = {name.strip(" .") for part in own.split(";") for name in part.split(",")}
@@ -345,11 +345,13 @@ def test_an_owner_of_another_slot_sees_what_a_learner_there_would(same, rng):
     env, other = start(horizon_days=50), start(horizon_days=50, builder_slot=2)
     for _ in range(10):
         batch = env.episodes.batch
-        assert same(env.episodes.role.observe(batch, 2), other.episodes.observe())
+        assert same(env.episodes.role.observe(batch, np.array([2])), other.episodes.observe())
         drawn = rng.uniform(-1, 1, 4)
         # both worlds get the same decisions in both slots
-        env.episodes.rivals = lambda b, r, a=drawn: r.apply(b, np.float32(a)[None], 2)
-        other.episodes.rivals = lambda b, r, a=drawn: r.apply(b, np.float32(-a)[None], 0)
+        env.episodes.rivals = lambda b, r, a=drawn: r.apply(b, np.float32(a)[None], np.array([2]))
+        other.episodes.rivals = lambda b, r, a=drawn: r.apply(
+            b, np.float32(-a)[None], np.array([0])
+        )
         env.step(-drawn), other.step(drawn)
 
 
@@ -384,18 +386,19 @@ def test_rivals_are_asked_once_a_step_about_every_other_slot(same):
         return np.zeros((len(obs), 4), np.float32)
 
     env.episodes.rivals = Rivals(policy)
-    wanted = [env.episodes.role.observe(env.episodes.batch, slot) for slot in (1, 2, 3)]
+    wanted = [env.episodes.role.observe(env.episodes.batch, np.array([slot])) for slot in (1, 2, 3)]
     env.step(np.zeros(4))
-    assert same(asked, wanted)
+    assert same(asked, [np.concatenate(wanted)])
 
 
 @pytest.mark.parametrize(
     ("actions", "message"),
     [
-        (np.full((1, 4), np.nan, np.float32), "action: got nan"),
-        (np.zeros((1, 3), np.float32), r"action: got shape \(1, 3\), allowed is \(worlds, 4\)"),
+        (np.full((3, 4), np.nan, np.float32), "action: got nan"),
+        (np.zeros((3, 3), np.float32), r"action: got shape \(3, 3\), allowed is \(rows, 4\)"),
+        (np.zeros((2, 4), np.float32), "actions of rivals: got 2 rows, allowed are 3"),
     ],
-    ids=["not a number", "too short"],
+    ids=["not a number", "too short", "too few"],
 )
 def test_bad_actions_of_rivals_are_refused_and_change_nothing(actions, message, state_bytes):
     env = start()

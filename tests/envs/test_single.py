@@ -60,7 +60,7 @@ def test_info_is_what_its_docstring_lists():
     env = start()
     info = env.step(target_action(np.eye(7)[1]))[4]
     state = env.episodes.batch.state
-    listed = SingleEnv(n_subnets=6).episodes.info.__doc__
+    listed = SingleEnv(n_subnets=6).episodes.market_info.__doc__
     assert set(info) == {"day", "wealth", "root_tao", "traded_tao", "welfare", "emission_hhi", "price_sum",
                          "registrations", "dissolutions", "true_value", "spot_price", "emission_share"}  # fmt: skip
     listed += ROLES["staker"].info.__doc__
@@ -132,12 +132,12 @@ def test_videos_can_be_recorded(tmp_path):
     pytest.importorskip("moviepy")
     pytest.importorskip("matplotlib")
     env = gym.make(ID, n_subnets=3, horizon_days=3, render_mode="rgb_array")
-    env = gym.wrappers.RecordVideo(env, str(tmp_path), disable_logger=True)
+    env = gym.wrappers.RecordVideo(env, str(tmp_path / "video"), disable_logger=True)
     env.reset(seed=0)
     for _ in range(3):
         env.step(env.action_space.sample())
     env.close()
-    assert list(tmp_path.glob("*.mp4"))
+    assert list(tmp_path.glob("video/*.mp4"))
 
 
 # --- seeds

@@ -8,16 +8,8 @@ import pytest
 
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
-from dtao_gym.world.state import (
-    ALPHA_HOLDERS,
-    TAO_ACCOUNTS,
-    WORLD_DTYPE,
-    Layout,
-    State,
-    Subnets,
-    audit,
-    tao_total,
-)
+from dtao_gym.world.ledger import ALPHA_HOLDERS, TAO_ACCOUNTS, audit, tao_total
+from dtao_gym.world.state import WORLD_DTYPE, Layout, State, Subnets
 from tests.world.toy import random_orders
 
 TAO_ROWS = ("tao_reserve", "treasury")
