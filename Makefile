@@ -9,7 +9,7 @@ WORKERS ?= 2
 PY    := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: help setup train train-builder probe test test-all bench lint format clean
+.PHONY: help setup train train-builder probe results test test-all bench lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -27,6 +27,9 @@ train-builder: $(READY)  ## train a builder in the fee arm and hold it against t
 
 probe: $(READY)  ## does the market crowd out research? the short probe and its page (PROBE=folder)
 	$(PY) probe.py configs/probe_quick.yaml --run-dir $(PROBE)
+
+results: $(READY)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, goes on where it was
+	$(PY) -m agents.results
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
 	.venv/bin/ruff check

@@ -1,4 +1,8 @@
-"""Judge a trained staker or builder against the scripted ones: `python evaluate.py RUN [--episodes N]`."""
+"""Judge a run: `python evaluate.py RUN [--episodes N]`.
+
+A trained staker or builder is held against the scripted ones; of many who learned together the exploitability is
+measured.
+"""
 
 import sys
 from pathlib import Path
@@ -10,6 +14,8 @@ from rich.console import Console
 from agents.evaluate import evaluate
 from agents.policies import PolicyError
 from agents.reports import report
+from agents.society_run import judge_run
+from agents.society_settings import SocietyConfig, read_settings
 from dtao_gym.world.config import ConfigError
 
 
@@ -24,7 +30,8 @@ def main(
 ) -> None:
     """Play the learned policy and every scripted one on the same evaluation seeds and compare them.
 
-    Writes evaluation.json, evaluation.csv (one row per policy and seed) and evaluation.png into the folder.
+    Writes evaluation.json, evaluation.csv (one row per policy and seed) and evaluation.png into the folder. For a
+    run of many learners: best responses against the frozen policies, and exploitability.json.
 
     Args:
         run: Folder of a trained run.
@@ -32,6 +39,13 @@ def main(
     for name, value, least in (("episodes", episodes, 2), ("threads", threads, 1)):
         if value is not None and value < least:
             raise ConfigError(f"--{name}: got {value}, allowed is {least} or more")
+    settings = read_settings(run / "config.yaml")
+    if isinstance(settings, SocietyConfig):
+        changes = {} if episodes is None else {"episodes": max(episodes, 8)}
+        response = settings.response.model_copy(update=changes)
+        more = {"response": response} | ({} if threads is None else {"threads": threads})
+        judge_run(run, settings.model_copy(update=more))
+        return
     report(evaluate(run, episodes, threads), Console(width=100))
     print(f"Saved: {run}/evaluation.json, evaluation.csv, evaluation.png")
 

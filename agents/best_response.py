@@ -1,8 +1,8 @@
 """Is what was learned an equilibrium? The most that one staker, or one builder, gains by doing something else.
 
-Everybody else is frozen. Against them fresh policies learn by PPO from several starts, and the cross-entropy method
-looks for constants with linear feedback. Whatever does best on seeds set aside is held against the learned policy on
-evaluation seeds, the same for both. Two ways to search find more than one, but none proves that nothing better
+Everybody else is frozen. Against them a policy learns by PPO, from several fresh starts and from the learned one, the cross-entropy method
+looks for constants with linear feedback, and scripted policies are tried. Whatever does best on seeds set aside is held against the learned policy on
+evaluation seeds, the same for both. Three ways to look find more than one, but none proves that nothing better
 exists: what is found is a lower bound of the exploitability epsilon.
 """
 
@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from stable_baselines3 import PPO
+from torch import nn
 
 from agents.cem import CemSettings, linear_policy, maximise
 from agents.games import log_odds
 from agents.learn import policy_options, ppo_arguments
+from agents.linear_critic import LinearCriticPPO
 from agents.nash import NashSettings, identified_set, solve
 from agents.policies import mean_action
+from agents.scripted import SCRIPTED
 from agents.simulated_game import BuilderGame
 from agents.society_settings import SocietyConfig
 from agents.statistics import Estimate, bootstrap
@@ -40,6 +42,12 @@ FEEDBACK = ("short_stock_log", "knowledge_log", "momentum_long", "prune_margin")
 """Own features that a builder of the cross-entropy method reacts to."""
 STARTS = (0.1, 0.5, 0.9, 0.02, 0.98, 0.3)
 """First research shares of fresh builders."""
+
+TRIED = {
+    "staker": ("all_root", "market_weight", "momentum", "value"),
+    "builder": ("as_configured", "myopic", "kernel", "all_long"),
+}
+"""Scripted policies that a member may turn to."""
 
 
 class Played(NamedTuple):
@@ -124,6 +132,7 @@ class ResponseEnv(SharedVecEnv):
             threads=settings.threads,
         )
         self.reward_scale = np.float32(settings.roles[role].reward_scale)
+        self.cuts: list[np.ndarray] = []  # of each step since a critic read them: truncations
         self.first_seed = settings.first_world_seed() + (1 + seed) * settings.num_envs
 
     def reset(self) -> np.ndarray:
@@ -136,26 +145,35 @@ class ResponseEnv(SharedVecEnv):
 
     def step_wait(self):
         observation, reward, done, infos = super().step_wait()
+        self.cuts.append(np.array([info.get("TimeLimit.truncated", False) for info in infos]))
         return observation, reward * self.reward_scale, done, infos
 
 
-def fresh_response(
-    settings: SocietyConfig, role: str, policies: dict[str, Policy], start: int
+def ppo_response(
+    settings: SocietyConfig,
+    role: str,
+    policies: dict[str, Policy],
+    start: int,
+    learned: nn.Module | None = None,
 ) -> Policy:
-    """A policy that learns by PPO from nothing, against the frozen others."""
-    learner = settings.roles[role]
+    """What one member learns by PPO against the frozen others: from nothing, or from the learned actor."""
+    wanted = settings.response
+    changes: dict[str, Any] = {"batch_size": wanted.batch_size, "epochs": wanted.epochs}
     if role == "builder":
-        learner = learner.model_copy(update={"research_share_init": STARTS[start % len(STARTS)]})
+        changes["research_share_init"] = STARTS[start % len(STARTS)]
+    learner = settings.roles[role].model_copy(update=changes)
     env = ResponseEnv(settings, role, policies, start)
-    model = PPO(
+    model = LinearCriticPPO(
         SubnetPolicy,
         env,
-        **ppo_arguments(learner, env.num_envs, settings.rollout_steps),
+        **ppo_arguments(learner, env.num_envs, wanted.rollout_steps),
         policy_kwargs=policy_options(learner, role, settings.env),
         seed=(settings.seed + 1_000 * (start + 1)) % 2**32,
     )
-    model.learn(settings.response.timesteps)
     assert isinstance(model.policy, SubnetPolicy)
+    if learned is not None:
+        model.policy.actor.load_state_dict(learned.state_dict())
+    model.learn(wanted.timesteps)
     actor = model.policy.actor.requires_grad_(False).eval()
     return lambda observation, batch, rngs: mean_action(actor, observation)
 
@@ -274,7 +292,13 @@ def _of_role(
         tell(f"{role}: {method} gains {responses[-1].gain.value:+.4f}")
 
     for start in range(wanted.starts):
-        judge(f"PPO, start {start}", fresh_response(settings, role, policies, start))
+        judge(f"PPO, start {start}", ppo_response(settings, role, policies, start))
+    learned = getattr(policies[role], "actor", None)
+    if learned is not None:
+        tuned = ppo_response(settings, role, policies, wanted.starts, learned)
+        judge("PPO, from the learned", tuned)
+    for name in TRIED[role]:
+        judge(f"scripted: {name}", SCRIPTED[role][name])
     n_actions = _n_actions(config, policies, role)
     judge("cross-entropy", searched_response(settings, role, policies, n_actions))
     best = max(responses, key=lambda response: response.choice)

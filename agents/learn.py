@@ -76,7 +76,7 @@ def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict
     """Arguments of `SubnetPolicy`, as the settings of a run want it.
 
     The first actions of a staker are nearly equal weights, approached slowly; those of a builder are near its
-    configured decisions, but for research (`research_share_init`).
+    configured decisions, but for research (`research_share_init`). A builder's critic has to be solved for.
     """
     options: dict[str, Any] = {
         "network": settings.network,
@@ -88,7 +88,7 @@ def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict
         left = (1.0 - settings.daily_share_init) ** config.days_per_step
         return options | {"speed_init": 1.0 - left}
     action = builder_action(config, settings.research_share_init)
-    return options | {"action_init": action, "twin": config.twin_world}
+    return options | {"action_init": action, "twin": config.twin_world, "linear_critic": True}
 
 
 def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) -> dict[str, Any]:
@@ -214,13 +214,12 @@ class Recorder(BaseCallback):
 
 def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
     """An untrained PPO over an environment."""
-    options = policy_options(settings, settings.role, settings.env)
     model = LinearCriticPPO(
         SubnetPolicy,
         env,
         **ppo_arguments(settings, settings.num_envs, settings.rollout_steps),
         stats_window_size=max(100, settings.num_envs),
-        policy_kwargs=options | {"linear_critic": settings.role == "builder"},
+        policy_kwargs=policy_options(settings, settings.role, settings.env),
         seed=settings.seed % 2**32,
     )
     env.seed(settings.first_world_seed())  # PPO has just seeded it with the plain training seed

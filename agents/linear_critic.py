@@ -6,11 +6,10 @@ squares temporal differences (Boyan 2002, "Technical Update: Least-Squares Tempo
 for it.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor, nn
 
 RIDGE = 1e-7
@@ -83,22 +82,39 @@ class LinearCriticPPO(PPO):
             self._solve(critic, cuts, self.rollout_buffer)
         super().train()
 
-    def _solve(self, critic: LinearCritic, cuts: np.ndarray, buffer: Any) -> None:
+    def _solve(self, critic: LinearCritic, cuts: np.ndarray, buffer: RolloutBuffer) -> None:
         after, starts = self._last_obs, self._last_episode_starts
         assert isinstance(after, np.ndarray)
         assert starts is not None
-        # copies, in torch's own memory: where arrays of numpy begin varies between processes
-        observations = torch.tensor(np.concatenate([buffer.observations, after[None]]))
-        ended = np.concatenate([buffer.episode_starts[1:], starts[None]]) > 0
-        with torch.no_grad():
-            critic.learn(
-                observations,
-                torch.tensor(buffer.rewards),
-                torch.tensor(~ended),
-                torch.tensor(cuts),
-                self.gamma,
-                self.gae_lambda,
-            )
-            values = critic(observations.flatten(0, 1)).view(len(observations), -1)
-            buffer.values = values[:-1].numpy()
-            buffer.compute_returns_and_advantage(values[-1], starts)
+        solve_critic(critic, buffer, after, starts, cuts)
+
+
+def solve_critic(
+    critic: LinearCritic,
+    buffer: RolloutBuffer,
+    after: np.ndarray,
+    starts: np.ndarray,
+    cuts: np.ndarray,
+) -> None:
+    """Solve for a critic from a full buffer, and put its values and the advantages they imply into the buffer.
+
+    Args:
+        after: `(N, size)` observations after the rollout.
+        starts: `(N,)` whether episodes begin with them.
+        cuts: `(T, N)` whether steps were truncations.
+    """
+    # copies, in torch's own memory: where arrays of numpy begin varies between processes
+    observations = torch.tensor(np.concatenate([buffer.observations, after[None]]))
+    ended = np.concatenate([buffer.episode_starts[1:], starts[None]]) > 0
+    with torch.no_grad():
+        critic.learn(
+            observations,
+            torch.tensor(buffer.rewards),
+            torch.tensor(~ended),
+            torch.tensor(cuts),
+            buffer.gamma,
+            buffer.gae_lambda,
+        )
+        values = critic(observations.flatten(0, 1)).view(len(observations), -1)
+        buffer.values = values[:-1].numpy()
+        buffer.compute_returns_and_advantage(values[-1], starts)

@@ -22,7 +22,10 @@ class ResponseSettings(BaseModel):
         200_000, ge=1, description="Steps of training of one fresh best response."
     )
     num_envs: int = Field(128, ge=1, le=65_536, description="Worlds that it learns in.")
-    starts: int = Field(3, ge=1, le=32, description="Fresh starts of each role, best first.")
+    rollout_steps: int = Field(16, ge=1, description="Steps of each world between two updates.")
+    batch_size: int = Field(512, ge=2, description="Steps in a minibatch.")
+    epochs: int = Field(4, ge=1, description="Passes over a rollout.")
+    starts: int = Field(3, ge=1, le=32, description="Fresh starts of each role.")
     episodes: int = Field(128, ge=8, le=65_536, description="Evaluation seeds of its gain.")
     generations: int = Field(
         12, ge=1, description="Of the cross-entropy method, the second way to look for a response."

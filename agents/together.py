@@ -21,6 +21,7 @@ from agents.checkpoints import (
     worlds_arrays,
 )
 from agents.learn import new_ppo
+from agents.linear_critic import LinearCritic, solve_critic
 from agents.networks import Actor
 from agents.society_settings import SocietyConfig
 from agents.subnet_policy import SubnetPolicy
@@ -60,6 +61,7 @@ class Learner:
         self.reward, self.returns = 0.0, np.zeros(self.rows.size)
         self.episodes: deque[float] = deque(maxlen=max(100, self.rows.size))
         self._decided: tuple = ()
+        self._cuts: list[np.ndarray] = []
 
     @property
     def actor(self) -> Actor:
@@ -111,13 +113,20 @@ class Learner:
                 after = self.ppo.policy.predict_values(torch.tensor(last[self.rows[truncated]]))
             scaled[truncated] += self.ppo.gamma * after.numpy().ravel()
         self.ppo.rollout_buffer.add(seen, drawn, scaled, self.starts, values, log_prob)
+        self._cuts.append(truncated)
         self.starts = done
 
     def learn(self, seen: np.ndarray, left: float) -> None:
         """One update of PPO from the rollout; `left` is the part of the run that is left."""
-        with torch.no_grad():
-            values = self.ppo.policy.predict_values(torch.tensor(seen[self.rows]))
-        self.ppo.rollout_buffer.compute_returns_and_advantage(values, self.starts)
+        after, buffer = seen[self.rows], self.ppo.rollout_buffer
+        critic = self.ppo.policy.mlp_extractor.critic
+        if isinstance(critic, LinearCritic):
+            solve_critic(critic, buffer, after, self.starts, np.stack(self._cuts))
+        else:
+            with torch.no_grad():
+                values = self.ppo.policy.predict_values(torch.tensor(after))
+            buffer.compute_returns_and_advantage(values, self.starts)
+        self._cuts.clear()
         self.ppo._current_progress_remaining = left
         self.ppo.num_timesteps += self.ppo.rollout_buffer.actions[..., 0].size
         self.ppo.train()
@@ -246,7 +255,7 @@ class Together:
             }
             own = facts[role]
             restore_learner(learner.ppo, mine, own)
-            learner.starts, learner.returns = mine["starts"].astype(bool), mine["returns"]
+            learner.starts, learner.returns = mine["starts"].astype(bool), mine["returns"].copy()
             learner.episodes.extend(own["episodes"])
             for k in range(own["past"]):
                 prefix = f"past/{k}/"

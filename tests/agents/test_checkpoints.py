@@ -45,6 +45,12 @@ def rows(run: Path) -> list[dict]:
         return [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
 
 
+def write(folder: Path, model, facts: dict) -> Path:
+    """A checkpoint of a model."""
+    arrays, own = capture(model)
+    return write_checkpoint(folder, arrays, own, model.num_timesteps, facts)
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A model after three rollouts, with its settings."""
@@ -84,7 +90,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
 
 def test_what_is_restored_is_what_was_captured(trained, tmp_path):
     made, model = trained
-    path = write_checkpoint(tmp_path, model, {"seconds": 1.5})
+    path = write(tmp_path, model, {"seconds": 1.5})
     arrays, own, run = read_checkpoint(latest_checkpoint(tmp_path))
     assert path.name == f"step_{3 * ROLLOUT:012d}.safetensors"
     assert run == {"seconds": 1.5}
@@ -101,7 +107,7 @@ def test_the_last_two_are_kept(trained, tmp_path):
     _, model = trained
     for number in (1, 2):
         (tmp_path / f"step_{number:012d}.safetensors").write_bytes(b"old")
-    write_checkpoint(tmp_path, model, {})
+    write(tmp_path, model, {})
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["step_000000000002.safetensors", f"step_{3 * ROLLOUT:012d}.safetensors"]
 
@@ -111,12 +117,9 @@ def test_half_written_files_are_no_checkpoints(trained, tmp_path):
     with pytest.raises(CheckpointError, match="got no checkpoint"):
         latest_checkpoint(tmp_path)
     _, model = trained
-    assert (
-        latest_checkpoint(tmp_path.parent / write_checkpoint(tmp_path, model, {}).parent)
-        .stat()
-        .st_size
-        > 1000
-    )
+    path = write(tmp_path, model, {})
+    assert latest_checkpoint(tmp_path) == path
+    assert path.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle" * 10, b"\xff" * 100])

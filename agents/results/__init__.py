@@ -1,0 +1,1 @@
+"""The published results: trainings, the arena, RESULTS.md and the pretrained policies."""

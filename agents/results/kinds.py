@@ -1,0 +1,121 @@
+"""How rows are trained: one `Kind` for each value of `Row.kind`.
+
+Another kind of training is another entry of `KINDS`; nothing else has to know it.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from agents.arena import Scenario
+from agents.checkpoints import PATTERN
+from agents.learn import train
+from agents.policies import CARD_NAME, WEIGHTS_NAME
+from agents.probe.store import fingerprint
+from agents.results.plan import ResultsPlan, Row
+from agents.settings import TrainConfig
+from dtao_gym.world.config import ConfigError, read_yaml
+
+Trained = tuple[dict[str, Any], Mapping[str, np.ndarray]]
+
+
+class Kind(NamedTuple):
+    """A way to train.
+
+    Attributes:
+        inputs: `inputs(plan, row, seed)`, JSON: all that the result of a training depends on.
+        train: `train(plan, row, seed, folder)` trains in a folder, or goes on there; returns a JSON record and arrays.
+        files: of the folder, which must be there for the result to count.
+        home: `home(plan, row)`, the scenario in which its policies are judged; None if it has none.
+        section: `section(row, records)`, lines of RESULTS.md on the records of all seeds; None if all is in the
+            tables already.
+    """
+
+    inputs: Callable[[ResultsPlan, Row, int], dict[str, Any]]
+    train: Callable[[ResultsPlan, Row, int, Path], Trained]
+    files: tuple[str, ...]
+    home: Callable[[ResultsPlan, Row], Scenario] | None = None
+    section: Callable[[Row, list[dict[str, Any]]], list[str]] | None = None
+
+
+OF_TRAINING = (
+    "checkpoints.py",
+    "learn.py",
+    "linear_critic.py",
+    "networks.py",
+    "policies.py",
+    "settings.py",
+)
+"""Sources, besides the world's, that a training of one learner depends on."""
+
+
+def settings_of(plan: ResultsPlan, row: Row, seed: int) -> TrainConfig:
+    """Settings of a training of one learner. Raises `ConfigError` that names the row."""
+    content = read_yaml(row.config)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{row.config}: got {type(content).__name__}, allowed is a mapping")
+    env = content.get("env", {}) | row.overrides.get("env", {})
+    own = {"seed": seed, "threads": plan.threads, "torch_threads": 1}
+    try:
+        return TrainConfig.make(content | row.overrides | own | {"env": env})
+    except ConfigError as error:
+        raise ConfigError(f"row {row.name}: {error}") from None
+
+
+def _inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
+    settings = settings_of(plan, row, seed).model_dump(mode="json")
+    # neither decides what is learned
+    del settings["evaluation_episodes"], settings["threads"]
+    return {"settings": settings, "sources": fingerprint(OF_TRAINING)}
+
+
+def _train(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
+    """Train in a folder, or go on from its latest checkpoint."""
+    settings = settings_of(plan, row, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(settings.to_yaml())
+    begun = any((folder / "checkpoints").glob(PATTERN))
+    with (
+        (folder / "log.txt").open("a") as log,
+        contextlib.redirect_stdout(log),  # two progress bars in one terminal are none
+    ):
+        train(settings, folder, resume=begun)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    record = {name: manifest[name] for name in ("timesteps", "train_seconds", "git_commit")}
+    record["resumed"] = begun
+    record["weights_sha256"] = hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
+    return record, {}
+
+
+def _home(plan: ResultsPlan, row: Row) -> Scenario:
+    """The world that it was trained in, on evaluation seeds."""
+    settings = settings_of(plan, row, plan.training_seeds[0])
+    world = settings.env.model_dump(mode="json", exclude_unset=True)
+    return Scenario(
+        name=row.name,
+        group="home",
+        role=settings.role,
+        world=yaml.safe_load(yaml.safe_dump(world)),
+        population=None,  # is in the settings
+        rivals=None,
+        seeds=plan.evaluation_seeds,
+    ).checked()
+
+
+KINDS: dict[str, Kind] = {
+    "single": Kind(_inputs, _train, (WEIGHTS_NAME, CARD_NAME, "config.yaml"), _home),
+}
+"""By name; `single` is one learner in each world."""
+
+
+def kind_of(row: Row) -> Kind:
+    """Raises `ConfigError`."""
+    if row.kind not in KINDS:
+        raise ConfigError(f"row {row.name}: kind: got {row.kind!r}, allowed are {', '.join(KINDS)}")
+    return KINDS[row.kind]

@@ -1,0 +1,51 @@
+"""The pretrained policies in the repository are those that RESULTS.md describes."""
+
+from pathlib import Path
+
+import pytest
+
+from agents.policies import PolicyError, config_hash, load_policy
+from agents.results.pretrained import PUBLISHED_NAME, evaluate_again, read_published, told
+from agents.settings import TrainConfig
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+POLICIES = REPOSITORY / "policies"
+ROWS = ("staker_quickstart", "builder_fee", "builder_market")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_published_policy_is_the_one_on_the_page(name):
+    published, content = read_published(POLICIES / name)
+    card = load_policy(POLICIES / name).card
+    settings = TrainConfig.make({"role": content["role"], "env": content["world"]})
+    assert card.config_hash == config_hash(settings.env)
+    line = next(
+        line
+        for line in (REPOSITORY / "RESULTS.md").read_text().splitlines()
+        if line.startswith(f"| policies/{name} ")
+    )
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == [str(published.training_seed), published.metric, told(published.value)]
+
+
+@pytest.mark.parametrize(
+    "name", [ROWS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in ROWS[1:])]
+)
+def test_a_published_policy_does_what_the_page_says(name):
+    """On another processor products of float32 round differently, hence the tolerance."""
+    published, _ = read_published(POLICIES / name)
+    assert evaluate_again(POLICIES / name) == pytest.approx(published.value, rel=1e-3, abs=1e-4)
+
+
+def test_no_folder_there_is_without_its_number():
+    assert POLICIES.is_dir()
+    known = {path.parent.name for path in POLICIES.glob(f"*/{PUBLISHED_NAME}")}
+    assert known >= set(ROWS)
+
+
+def test_a_missing_or_broken_description_is_told(tmp_path):
+    with pytest.raises(PolicyError, match=r"published\.json: cannot be read: FileNotFoundError"):
+        read_published(tmp_path)
+    (tmp_path / PUBLISHED_NAME).write_text('{"name": "x"}')
+    with pytest.raises(PolicyError, match="KeyError"):
+        read_published(tmp_path)
