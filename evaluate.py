@@ -27,6 +27,10 @@ def main(
     threads: Annotated[
         int | None, tyro.conf.arg(help="Threads that share the worlds; None: those of the run.")
     ] = None,
+    trust_rule: Annotated[
+        bool,
+        tyro.conf.arg(help="Import a rule of emission that the run names as a Python function."),
+    ] = False,
 ) -> None:
     """Play the learned policy and every scripted one on the same evaluation seeds and compare them.
 
@@ -39,14 +43,14 @@ def main(
     for name, value, least in (("episodes", episodes, 2), ("threads", threads, 1)):
         if value is not None and value < least:
             raise ConfigError(f"--{name}: got {value}, allowed is {least} or more")
-    settings = read_settings(run / "config.yaml")
+    settings = read_settings(run / "config.yaml", trust_rule)
     if isinstance(settings, SocietyConfig):
         changes = {} if episodes is None else {"episodes": max(episodes, 8)}
         response = settings.response.model_copy(update=changes)
         more = {"response": response} | ({} if threads is None else {"threads": threads})
         judge_run(run, settings.model_copy(update=more))
         return
-    report(evaluate(run, episodes, threads), Console(width=100))
+    report(evaluate(run, episodes, threads, trust_rule), Console(width=100))
     print(f"Saved: {run}/evaluation.json, evaluation.csv, evaluation.png")
 
 

@@ -33,7 +33,8 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig | SocietyConfig]:
     path = Path(source) / "config.yaml" if source else None
     if not path and arguments and not arguments[0].startswith("-"):
         path = Path(arguments[0])
-    before = read_settings(path) if path else TrainConfig.make()
+    trusted = not source or "--trust-rule" in arguments
+    before = read_settings(path, trusted) if path else TrainConfig.make()
     flags = flags_of(before)
 
     @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig | SocietyConfig]:
         """Replace an earlier run in that folder."""
         resume: Path | None = None
         """Folder of an interrupted run, which goes on from its latest checkpoint."""
+        trust_rule: bool = False
+        """With --resume: import a rule of emission that the run names as a Python function."""
         settings: Annotated[flags, tyro.conf.arg(name="")] = field(default_factory=flags)
 
     places = tyro.cli(Arguments, args=arguments)

@@ -66,9 +66,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], 
     """Arrays and facts for `restore`, and the facts of the run. Runs no code from the file."""
     try:
         with safe_open(path, "np") as file:
-            content = json.loads((file.metadata() or {})["checkpoint"])
+            content = dict(json.loads((file.metadata() or {})["checkpoint"]))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
     if content.get("format") != FORMAT:
         raise CheckpointError(f"{path}: format: got {content.get('format')!r}, allowed is {FORMAT}")

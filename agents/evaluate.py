@@ -181,13 +181,19 @@ def research_of(outcome: Outcome, config: Config) -> dict[str, Any]:
     return found
 
 
-def evaluate(run: Path, episodes: int | None = None, threads: int | None = None) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    episodes: int | None = None,
+    threads: int | None = None,
+    trusted: bool = False,
+) -> dict[str, Any]:
     """Judge the policy of a run; write evaluation.json, evaluation.csv and evaluation.png into its folder.
 
     Args:
         run: folder of a trained run.
         episodes: evaluation seeds; by default what the run's settings say.
         threads: threads that share the worlds; by default those of the run.
+        trusted: whether a rule of emission that the run names as a Python function may be imported.
 
     Returns:
         The content of evaluation.json.
@@ -195,7 +201,7 @@ def evaluate(run: Path, episodes: int | None = None, threads: int | None = None)
     Raises:
         PolicyError, ConfigError: for unusable files.
     """
-    settings = read(run / "config.yaml")
+    settings = read(run / "config.yaml", trusted)
     torch.set_num_threads(settings.torch_threads)
     policy, role = load_policy(run), settings.role
     if policy.card.config_hash != config_hash(settings.env):

@@ -12,6 +12,9 @@ from dtao_gym.world.config import Config, ConfigError
 WORLDS_PER_SEED = 2**20
 """World k of training seed s has the seed s * 2**20 + k: runs of different seeds share no world."""
 
+MAX_BYTES = 2**20
+"""Largest file of settings that is read."""
+
 
 class LearnerSettings(BaseModel):
     """How a policy learns: its network, its exploration, and PPO."""
@@ -138,21 +141,42 @@ class TrainConfig(LearnerSettings):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def read_mapping(path: str | Path) -> dict[str, Any]:
-    """The content of a YAML file of settings. Raises `ConfigError`."""
+def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
+    """The content of a YAML file of settings.
+
+    Args:
+        trusted: whether the file may name a Python function as a rule of emission, which would be imported; not
+            where it comes with somebody else's run.
+
+    Raises `ConfigError`.
+    """
     path = Path(path)
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"{path}: got more than {MAX_BYTES} bytes, allowed are up to that")
+        # an alias of aliases may stand for more than memory holds
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ConfigError(f"{path}: got an alias (*name), allowed are plain values")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
+    env = content.get("env")
+    rule = env.get("allocation") if isinstance(env, dict) else None
+    if not trusted and ":" in str(rule):
+        raise ConfigError(
+            f"{path}: env.allocation: got {rule!r}, which would be imported and run; allowed is a rule of the package, "
+            "or --trust-rule if the code is your own"
+        )
     return content
 
 
-def read(path: str | Path) -> TrainConfig:
-    """Settings from a YAML file. Raises `ConfigError`."""
-    content = read_mapping(path)
+def read(path: str | Path, trusted: bool = True) -> TrainConfig:
+    """Settings from a YAML file; `trusted` as in `read_mapping`. Raises `ConfigError`."""
+    content = read_mapping(path, trusted)
     try:
         return TrainConfig.make(content)
     except ConfigError as error:

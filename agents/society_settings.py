@@ -128,12 +128,12 @@ class SocietyConfig(BaseModel):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def read_settings(path: str | Path) -> TrainConfig | SocietyConfig:
+def read_settings(path: str | Path, trusted: bool = True) -> TrainConfig | SocietyConfig:
     """Settings of either kind from a YAML file: of many learners if it has an entry `stakers` or `builders`.
 
-    Raises `ConfigError`.
+    `trusted` as in `read_mapping`. Raises `ConfigError`.
     """
-    content = read_mapping(path)
+    content = read_mapping(path, trusted)
     kind = SocietyConfig if {"stakers", "builders"} & content.keys() else TrainConfig
     try:
         return kind.make(content)

@@ -19,7 +19,9 @@ from agents.learn import train
 from agents.policies import CARD_NAME, WEIGHTS_NAME
 from agents.probe.store import fingerprint
 from agents.results.plan import ResultsPlan, Row
-from agents.settings import TrainConfig
+from agents.settings import TrainConfig, read_mapping
+from agents.society_run import train_together
+from agents.society_settings import SocietyConfig
 from dtao_gym.world.config import ConfigError, read_yaml
 
 Trained = tuple[dict[str, Any], Mapping[str, np.ndarray]]
@@ -108,10 +110,81 @@ def _home(plan: ResultsPlan, row: Row) -> Scenario:
     ).checked()
 
 
+OF_SOCIETIES = (*OF_TRAINING, "best_response.py", "cem.py", "nash.py", "scripted.py", "together.py")
+"""Sources, besides the world's, that a training of many learners and its exploitability depend on."""
+
+
+def society_settings(plan: ResultsPlan, row: Row, seed: int) -> SocietyConfig:
+    """Settings of a training of many learners. Raises `ConfigError` that names the row."""
+    content = read_mapping(row.config)
+    env = content.get("env", {}) | row.overrides.get("env", {})
+    own = {"seed": seed, "threads": plan.threads, "torch_threads": 1}
+    try:
+        return SocietyConfig.make(content | row.overrides | own | {"env": env})
+    except ConfigError as error:
+        raise ConfigError(f"row {row.name}: {error}") from None
+
+
+def _society_inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
+    settings = society_settings(plan, row, seed).model_dump(mode="json")
+    del settings["threads"]
+    return {"settings": settings, "sources": fingerprint(OF_SOCIETIES)}
+
+
+def _train_society(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
+    """Train in a folder, or go on from its latest checkpoint; the record is the exploitability of each role."""
+    settings = society_settings(plan, row, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(settings.to_yaml())
+    begun = any((folder / "checkpoints").glob(PATTERN))
+    with (folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log):
+        found = train_together(settings, folder, resume=begun)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    facts = {name: manifest[name] for name in ("timesteps", "train_seconds", "git_commit")}
+    return {"roles": found, "training_seed": seed, "resumed": begun, **facts}, {}
+
+
+def _society_section(row: Row, records: list[dict[str, Any]]) -> list[str]:
+    """Exploitability of each role and training seed, and what it says."""
+    lines = [
+        f"## Many learners: {row.name}",
+        "",
+        f"`{row.config}`: all stakers share a policy, all builders another. epsilon is the gain of the best deviation "
+        "that was found by PPO from three fresh starts and from the learned policy, by the cross-entropy method, or "
+        "among scripted policies, with its 95 % interval over evaluation seeds: in log growth a year of a staker, "
+        "relative to consumption of a builder.",
+        "",
+        "| role | seed | paid | epsilon | best deviation | equilibrium? | r, identified set | r of constant shares |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for role in records[0]["roles"]:
+        for record in records:
+            its = record["roles"][role]
+            epsilon = its["epsilon"]
+            size = f"{epsilon['value']:.3f} [{epsilon['low']:.3f}, {epsilon['high']:.3f}]"
+            verdict = "not refuted" if its["is_equilibrium"] else "**no**"
+            share, solved = "", ""
+            if "research_share" in its:
+                low, high = its["identified_set"]
+                share = f"{its['research_share']:.3f} [{low:.3f}, {high:.3f}]"
+                nash = its["nash"]
+                solved = "" if nash is None else nash["verdict"]
+                if nash is not None and nash["share"] is not None:
+                    solved = f"{nash['share']:.3f} ({nash['verdict']})"
+            lines.append(
+                f"| {role} | {record['training_seed']} | {its['paid']['value']:.4g} | {size} | {its['best']} "
+                f"| {verdict} | {share} | {solved} |"
+            )
+    return [*lines, ""]
+
+
+SOCIETY_FILES = ("config.yaml", "exploitability.json")
+
 KINDS: dict[str, Kind] = {
     "single": Kind(_inputs, _train, (WEIGHTS_NAME, CARD_NAME, "config.yaml"), _home),
+    "many": Kind(_society_inputs, _train_society, SOCIETY_FILES, section=_society_section),
 }
-"""By name; `single` is one learner in each world."""
+"""By name; `single` is one learner in each world, `many` are policies shared by all stakers and all builders."""
 
 
 def kind_of(row: Row) -> Kind:
