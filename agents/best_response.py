@@ -36,8 +36,6 @@ SEARCH_SEEDS, CHOICE_SEEDS = 1_000_000, 2_000_000
 """First evaluation seeds that the cross-entropy method sees, and that starts are chosen by."""
 STAKER_DAYS = 364
 """A staker is judged by its growth over a year."""
-SEARCH_DAYS = 2184
-"""Longest lives of builders in the search; in the judgement they are as long as configured."""
 FEEDBACK = ("short_stock_log", "knowledge_log", "momentum_long", "prune_margin")
 """Own features that a builder of the cross-entropy method reacts to."""
 STARTS = (0.1, 0.5, 0.9, 0.02, 0.98, 0.3)
@@ -92,14 +90,19 @@ def play(
     for world, seed in enumerate(seeds):
         society.reset(world, int(seed))
     society.reset_done()
-    mine = np.arange(len(seeds)) * len(society.members[role])
+    members = {name: len(its) for name, its in society.members.items()}
+    mine = np.arange(len(seeds)) * members[role]
     paid, alive, shares = np.zeros(len(seeds)), np.ones(len(seeds), bool), np.zeros(len(seeds))
     lived = np.zeros(len(seeds))
     for _ in range(society.max_steps):
-        seen = society.observe()
-        actions = {name: policy(seen[name], society.batch, ()) for name, policy in policies.items()}
+        seen, actions = society.observe(), {}
+        for name, policy in policies.items():
+            # nobody has to decide in worlds where all is over
+            going_on = np.repeat(alive, members[name])
+            space = society.roles[name].action_space
+            actions[name] = np.zeros((len(going_on), *space.shape), np.float32)
+            actions[name][going_on] = policy(seen[name][going_on], society.batch, ())
         if deviation is not None:
-            actions[role] = actions[role].copy()
             actions[role][mine] = deviation(seen[role][mine], society.batch, ())
         found = society.step(actions)[role]
         paid += alive * found.reward[mine]
@@ -217,8 +220,6 @@ def searched_response(
 ) -> LinearDeviation:
     """The best constants with linear feedback that the cross-entropy method finds against the frozen others."""
     config = judged(settings.env, role)
-    if config.horizon == "geometric":
-        config = Config.make(config, horizon_cap_days=min(SEARCH_DAYS, config.horizon_cap_days))
     generations = settings.response.generations
     search = CemSettings.model_validate({"generations": generations, "population": 24})
     n_seeds, n_subnets = 8, layout_of(settings.env).n_subnets

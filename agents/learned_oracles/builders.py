@@ -133,7 +133,7 @@ def learn_by_cem(
             over = bool((terminated | truncated).all())
         if worth is not None:
             every = np.arange(len(mine))
-            left = worth(worlds.batch, every, np.full(len(mine), worlds.role.slot))
+            left = worth(worlds.batch, every, np.full(len(mine), worlds.role.slots[0]))
             total += left / config.consumption_scale_tao
         return total.reshape(n, settings.worlds).mean(axis=1)
 

@@ -10,7 +10,7 @@ from tests.agents.worlds import settings
 REFUSED = {
     "unknown setting": (
         {"lr": 1e-3},
-        "lr: unknown setting, got 0.001, allowed are role, env, seed, total_timesteps",
+        "lr: unknown setting, got 0.001, allowed are network, hidden, ",
     ),
     "wrong type": ({"num_envs": "many"}, "num_envs: got 'many', allowed: .*integer"),
     "out of range": ({"gamma": 1.5}, "gamma: got 1.5, allowed: .*less than or equal to 1"),

@@ -72,6 +72,26 @@ def test_the_companion_decides_for_the_other_role():
     assert (env.society.batch.state.learners["traded"] > 0.0).all()
 
 
+def test_one_member_learns_among_its_peers():
+    def peers(observation, batch, rngs):
+        return np.full((len(observation), 4), 0.25, np.float32)
+
+    env = SharedVecEnv(3, "builder", learner=2, peers=peers, builders=[0, 2, 3], **SETTINGS)
+    assert env.num_envs == 3
+    seen = env.reset()
+    np.testing.assert_array_equal(seen, env.society.observe()["builder"][1::3])
+    before = env.society.batch.state.row("consumed").copy()
+    _, reward, _, _ = env.step(np.full((3, 4), -0.5, np.float32))
+    state = env.society.batch.state
+    np.testing.assert_allclose(state.row("spend_rate")[:, [0, 2, 3]], [[0.125, 0.05, 0.125]] * 3)
+    paid = (state.row("consumed") - before)[:, 2] / env.society.config.consumption_scale_tao
+    np.testing.assert_allclose(reward, paid, rtol=1e-5)
+    with pytest.raises(ConfigError, match=r"learner: got 1, allowed is one of \(0, 2, 3\)"):
+        SharedVecEnv(3, "builder", learner=1, peers=peers, builders=[0, 2, 3], **SETTINGS)
+    with pytest.raises(ConfigError, match="peers: got None"):
+        SharedVecEnv(3, "builder", learner=0, **SETTINGS)
+
+
 def test_refusals():
     with pytest.raises(ConfigError, match="companion: got None"):
         SharedVecEnv(1, "builder", stakers=1, **SETTINGS)

@@ -30,7 +30,7 @@ def test_parts_of_the_budget_are_told_with_influence():
 def test_features_of_the_feedback_are_the_builders_own():
     episodes = builders._started(market_config(CALIBRATION.parameters), range(3), 1)
     features = builders.feedback_features(episodes.observe(), 2)
-    state, me = episodes.batch.state, episodes.role.slot
+    state, me = episodes.batch.state, episodes.role.slots[0]
     expected = np.tanh(state.row("short_stock")[:3, me] / 50.0)
     np.testing.assert_allclose(features[:, 0], expected, atol=1e-6)
     np.testing.assert_allclose(
