@@ -41,6 +41,7 @@ test-all: lint  ## style, types, and every test
 
 bench: $(READY)  ## speed of the environment
 	$(PY) benchmarks/speed.py
+	$(PY) benchmarks/many_agents.py
 
 lint: $(READY)  ## style and types
 	.venv/bin/ruff check

@@ -48,7 +48,7 @@ def settings(**changes) -> SocietyConfig:
 
 def test_a_population_that_neglects_research_is_found_out():
     """By fees 0.5 is best, whatever the others do; what a deviation gains is what it gains alone."""
-    made = settings()
+    made = settings(response=RESPONSE | {"episodes": 96})
     found = exploitability(made, {"builder": constant(0.1)})["builder"]
     gains = {each["method"]: each["gain"] for each in found["responses"]}
     config = judged(made.env, "builder")
@@ -57,9 +57,9 @@ def test_a_population_that_neglects_research_is_found_out():
         for share in (0.1, 0.5)
     ]
     assert gains["scripted: kernel"]["value"] == pytest.approx(
-        (paid[1] - paid[0]).mean() / paid[0].mean(), rel=1e-3
+        (paid[1] - paid[0]).mean() / paid[0].mean(), rel=0.01
     )
-    assert gains["scripted: kernel"]["low"] > 0.05
+    assert gains["scripted: kernel"]["low"] > 0.01
     assert gains["cross-entropy"]["value"] > 0.8 * gains["scripted: kernel"]["value"]
     assert not found["is_equilibrium"]
     assert found["epsilon"]["value"] >= gains["scripted: kernel"]["value"] - 0.02
@@ -82,7 +82,7 @@ def test_at_the_optimum_nothing_gains():
 
 
 def test_nash_stands_beside_it():
-    made = settings(response=RESPONSE | {"generations": 1, "nash_seeds": 8})
+    made = settings(response=RESPONSE | {"generations": 1, "nash_seeds": 48})
     found = exploitability(made, {"builder": constant(0.3)})["builder"]
     assert found["nash"]["verdict"] == "solved"
     assert found["nash"]["share"] == pytest.approx(0.5, abs=0.05)

@@ -1,0 +1,143 @@
+"""Speed with many agents in each world, beside Stable-Baselines3 on CartPole, in one run.
+
+    python benchmarks/many_agents.py [--quick]
+
+Prints a table and writes it to `benchmarks/results/many_agents.md` and `many_agents.json`; `--quick` writes nothing. A step is
+one decision of one agent. Nothing passes or fails here; see `speed.py`, whose manner this is.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from speed import ENV_SPANS, ENV_SUBNETS, HERE, THREADS, Figure, as_text, figure, machine, rates
+from stable_baselines3 import PPO
+from stable_baselines3.common.env_util import make_vec_env
+
+from agents.society_settings import SocietyConfig
+from agents.subnet_policy import SubnetPolicy
+from agents.together import Together
+from dtao_gym.envs.sb3 import SharedVecEnv
+from dtao_gym.envs.society import Society, society_config
+
+WORLDS, STAKERS = 256, 4
+WORLD = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS}
+PUBLISHED = HERE.parent / "configs" / "multi_agent.yaml"
+
+
+def stepping(stakers: int, builders: str, quick: bool) -> list[float]:
+    """Agent-steps per second: decisions are read, a day passes, everybody observes."""
+    society = Society(
+        society_config(None, WORLD, stakers), WORLDS, builders, heirs=True, threads=THREADS
+    )
+    for world in range(WORLDS):
+        society.reset(world, world)
+    society.reset_done()
+    rng = np.random.default_rng(0)
+    actions = {
+        name: rng.uniform(-1, 1, (society.rows(name), *role.action_space.shape)).astype(np.float32)
+        for name, role in society.roles.items()
+    }
+    steps = 10 if quick else 40
+
+    def work() -> int:
+        for _ in range(steps):
+            society.go_on(society.step(actions))
+            society.observe()
+        return steps * sum(society.rows(name) for name in society.roles)
+
+    return rates(work, 3 if quick else 7)
+
+
+def learning(model: PPO, quick: bool) -> list[float]:
+    """Steps per second of PPO, rollouts and updates."""
+    steps = model.n_steps * model.n_envs
+    rollouts = max(1, 60_000 // steps)
+    model.learn(steps)
+    found = []
+    for _ in range(1 if quick else 5):
+        start = time.perf_counter()
+        model.learn(rollouts * steps, reset_num_timesteps=False)
+        found.append(rollouts * steps / (time.perf_counter() - start))
+    return found
+
+
+def together(quick: bool) -> list[float]:
+    """Steps per second of the published run of many learners."""
+    import yaml
+
+    made = Together(SocietyConfig.make(yaml.safe_load(PUBLISHED.read_text())))
+    rollouts = 2 if quick else 6
+
+    def work() -> int:
+        before = made.timesteps
+        for _ in range(rollouts):
+            made.rollout()
+        return made.timesteps - before
+
+    return rates(work, 1 if quick else 5)
+
+
+def figures(quick: bool) -> list[Figure]:
+    """All rows of the table."""
+    torch.set_num_threads(1)
+    found = [
+        figure(
+            f"stepping, {STAKERS} stakers and {ENV_SUBNETS} builders",
+            "agent-steps/s",
+            stepping(STAKERS, "all", quick),
+            200_000,
+        ),
+        figure(f"stepping, {ENV_SUBNETS} stakers", "agent-steps/s", stepping(16, (), quick)),  # type: ignore[arg-type]
+    ]
+    plain = {"device": "cpu", "seed": 0, "batch_size": 4096}
+    for role, target in (("builder", 30_000), ("staker", 30_000)):
+        stakers = ENV_SUBNETS if role == "staker" else 0
+        worlds = SharedVecEnv(64, role, stakers=stakers, threads=THREADS, **WORLD)
+        model = PPO(SubnetPolicy, worlds, n_steps=16, n_epochs=2, **plain)
+        name = f"PPO, one policy for {ENV_SUBNETS} {role}s"
+        found.append(figure(name, "agent-steps/s", learning(model, quick), target))
+    found.append(figure("both roles together, as published", "agent-steps/s", together(quick)))
+    for name, more in (
+        ("2 x 64", {"n_steps": 2048, "n_epochs": 2, "policy_kwargs": {"net_arch": [64, 64]}}),
+        ("library's defaults", {"batch_size": 64}),
+    ):
+        env = make_vec_env("CartPole-v1", 8)
+        found.append(
+            figure(
+                f"PPO on CartPole-v1 x 8, {name}",
+                "steps/s",
+                learning(PPO("MlpPolicy", env, **plain | more), quick),
+            )
+        )
+        env.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, no files")
+    quick = parser.parse_args().quick
+    about, rows = machine(), figures(quick)
+    facts = "; ".join(f"{k} {v}" for k, v in about.items())
+    worlds = f"{ENV_SUBNETS} subnets, {ENV_SPANS} spans a day; {WORLDS} worlds step, 64 learn."
+    print(f"{facts}\n{worlds}\n{as_text(rows)}")
+    if quick:
+        return
+    folder = HERE / "results"
+    folder.mkdir(exist_ok=True)
+    content = {"machine": about, "figures": [asdict(f) | {"ratio": f.ratio} for f in rows]}
+    Path(folder / "many_agents.json").write_text(json.dumps(content, indent=2) + "\n")
+    Path(folder / "many_agents.md").write_text(
+        f"# Many agents\n\nWritten by `python benchmarks/many_agents.py`. Medians of several runs. {worlds}\n\n{facts}\n\n"
+        f"{as_text(rows, markdown=True)}\n"
+    )
+    print(f"written to {folder / 'many_agents.md'} and many_agents.json")
+
+
+if __name__ == "__main__":
+    main()
