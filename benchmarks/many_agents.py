@@ -8,13 +8,23 @@ one decision of one agent. Nothing passes or fails here; see `speed.py`, whose m
 
 import argparse
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from speed import ENV_SPANS, ENV_SUBNETS, HERE, THREADS, Figure, as_text, figure, machine, rates
+from speed import (
+    ENV_SPANS,
+    ENV_SUBNETS,
+    HERE,
+    THREADS,
+    Figure,
+    as_text,
+    figure,
+    learning,
+    machine,
+    rates,
+)
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
@@ -51,19 +61,6 @@ def stepping(stakers: int, builders: str, quick: bool) -> list[float]:
         return steps * sum(society.rows(name) for name in society.roles)
 
     return rates(work, 3 if quick else 7)
-
-
-def learning(model: PPO, quick: bool) -> list[float]:
-    """Steps per second of PPO, rollouts and updates."""
-    steps = model.n_steps * model.n_envs
-    rollouts = max(1, 60_000 // steps)
-    model.learn(steps)
-    found = []
-    for _ in range(1 if quick else 5):
-        start = time.perf_counter()
-        model.learn(rollouts * steps, reset_num_timesteps=False)
-        found.append(rollouts * steps / (time.perf_counter() - start))
-    return found
 
 
 def together(quick: bool) -> list[float]:

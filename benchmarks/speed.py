@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
@@ -249,6 +250,19 @@ def actions_for(space: gym.Space, number: int) -> list:
     return [space.sample() for _ in range(number)]
 
 
+def learning(model: Any, quick: bool) -> list[float]:
+    """Steps per second of a PPO of Stable-Baselines3, rollouts and updates."""
+    steps = model.n_steps * model.n_envs
+    rollouts = max(1, 60_000 // steps)
+    model.learn(steps)
+    found = []
+    for _ in range(1 if quick else 5):
+        start = time.perf_counter()
+        model.learn(rollouts * steps, reset_num_timesteps=False)
+        found.append(rollouts * steps / (time.perf_counter() - start))
+    return found
+
+
 def ppo(quick: bool) -> list[Figure]:
     """Steps per second of Stable-Baselines3's PPO: the published quickstart, plain networks, CartPole."""
     try:
@@ -262,17 +276,6 @@ def ppo(quick: bool) -> list[Figure]:
     except ImportError as error:
         return skipped("PPO", error)
     torch.set_num_threads(1)
-
-    def learning(model: PPO) -> list[float]:
-        steps = model.n_steps * model.n_envs
-        rollouts = max(1, 30_000 // steps)
-        model.learn(steps)
-        found = []
-        for _ in range(1 if quick else 5):
-            start = time.perf_counter()
-            model.learn(rollouts * steps, reset_num_timesteps=False)
-            found.append(rollouts * steps / (time.perf_counter() - start))
-        return found
 
     settings = read(QUICKSTART)
     plain = {"device": "cpu", "seed": 0}
@@ -296,7 +299,7 @@ def ppo(quick: bool) -> list[Figure]:
     found = []
     for name, (make, target) in models.items():
         model = make()
-        found.append(figure(f"PPO, {name}", "steps/s", learning(model), target))
+        found.append(figure(f"PPO, {name}", "steps/s", learning(model, quick), target))
         model.get_env().close()
     return found
 

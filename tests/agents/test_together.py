@@ -27,8 +27,8 @@ MANY = {
     "past_kept": 2,
     "threads": 1,
     "total_timesteps": 2000,
-    "staker": LEARNER,
-    "builder": LEARNER,
+    "staker": dict(LEARNER),
+    "builder": dict(LEARNER),  # of its own: files of settings have no aliases
 }
 
 
