@@ -12,7 +12,7 @@ import pytest
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.state import TAO_ACCOUNTS
+from dtao_gym.world.ledger import TAO_ACCOUNTS
 from tests.protocol import golden
 from tests.world.toy import COLUMNS, arrays, assert_sound, random_orders, toy
 

@@ -7,7 +7,8 @@ from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import NEVER_ENDS, end_of_life
-from dtao_gym.world.state import ROW_OF, TAO_ACCOUNTS, Subnets
+from dtao_gym.world.ledger import TAO_ACCOUNTS
+from dtao_gym.world.state import ROW_OF, Subnets
 from tests.world.toy import arrays
 
 STEADY = {"genesis": "drawn", "arrivals_per_slot_year": 0.0}

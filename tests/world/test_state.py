@@ -105,7 +105,15 @@ def test_whatever_else_a_state_holds_is_no_money(state):
         *("ability", "short_stock", "knowledge", "influence_stock", "owner_number"),
         *("spend_rate", "research_share", "influence_share", "owner_sale_fraction"),
         # what has gone into treasuries or out of them, or will
-        *("budget", "income", "grant_due", "granted", "consumed", "first_owner_payoff"),
+        *(
+            "budget",
+            "income",
+            "grant_due",
+            "granted",
+            "consumed",
+            "first_owner_payoff",
+            "consumed_by_predecessors",
+        ),
         *("last_day", "welfare_sum", "research_sum", "work_sum", "influence_sum"),
         *("informed_value_sum", "plain_value_sum"),
         *("world_key", "episode", "day", "block", "chain_issuance", "block_emission"),
