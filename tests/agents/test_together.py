@@ -1,8 +1,10 @@
 """Learning together: who learns from what, past opponents, and runs that go on as if nothing had been."""
 
 import copy
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,43 @@ def test_a_checkpoint_of_other_settings_is_refused():
     arrays, facts = together().capture()
     with pytest.raises(CheckpointError, match="state block: got"):
         together(num_envs=12).restore(arrays, facts)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_policies(tmp_path):
+    config = tmp_path / "many.yaml"
+    response = {"timesteps": 64, "num_envs": 8, "starts": 1, "episodes": 8, "generations": 1}
+    changes = {
+        "env": WORLD | {"horizon_cap_days": 20},
+        "total_timesteps": 12_000,
+        "checkpoint_every": 3,
+        "response": response | {"nash_seeds": 0},
+    }
+    config.write_text(yaml.safe_dump(MANY | changes))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, "-W", "error", "train.py"]
+    victim = subprocess.Popen(
+        [*command, str(config), "--run-dir", str(broken)],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not list(broken.glob("checkpoints/step_*")) and victim.poll() is None:
+        time.sleep(0.002)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    assert victim.returncode == -signal.SIGKILL
+    assert not (broken / "staker").exists()
+    for arguments in ([str(config), "--run-dir", str(whole)], ["--resume", str(broken)]):
+        done = subprocess.run(
+            [*command, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, done.stderr
+    for role in ("staker", "builder"):
+        files = [run / role / "policy.safetensors" for run in (whole, broken)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+    judged = [(run / "exploitability.json").read_text() for run in (whole, broken)]
+    assert judged[0] == judged[1]
 
 
 @pytest.mark.slow
