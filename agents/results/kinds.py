@@ -18,6 +18,7 @@ from agents.checkpoints import PATTERN
 from agents.learn import train
 from agents.policies import CARD_NAME, WEIGHTS_NAME
 from agents.probe.store import fingerprint
+from agents.results.page import prose, table
 from agents.results.plan import ResultsPlan, Row
 from agents.settings import TrainConfig, read_mapping
 from agents.society_run import train_together
@@ -146,36 +147,55 @@ def _train_society(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trai
 
 def _society_section(row: Row, records: list[dict[str, Any]]) -> list[str]:
     """Exploitability of each role and training seed, and what it says."""
-    lines = [
-        f"## Many learners: {row.name}",
-        "",
+    about = prose(
         f"`{row.config}`: all stakers share a policy, all builders another. epsilon is the gain of the best deviation "
-        "that was found by PPO from three fresh starts and from the learned policy, by the cross-entropy method, or "
-        "among scripted policies, with its 95 % interval over evaluation seeds: in log growth a year of a staker, "
-        "relative to consumption of a builder.",
-        "",
-        "| role | seed | paid | epsilon | best deviation | equilibrium? | r, identified set | r of constant shares |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for role in records[0]["roles"]:
-        for record in records:
-            its = record["roles"][role]
-            epsilon = its["epsilon"]
-            size = f"{epsilon['value']:.3f} [{epsilon['low']:.3f}, {epsilon['high']:.3f}]"
-            verdict = "not refuted" if its["is_equilibrium"] else "**no**"
-            share, solved = "", ""
-            if "research_share" in its:
-                low, high = its["identified_set"]
-                share = f"{its['research_share']:.3f} [{low:.3f}, {high:.3f}]"
-                nash = its["nash"]
-                solved = "" if nash is None else nash["verdict"]
-                if nash is not None and nash["share"] is not None:
-                    solved = f"{nash['share']:.3f} ({nash['verdict']})"
-            lines.append(
-                f"| {role} | {record['training_seed']} | {its['paid']['value']:.4g} | {size} | {its['best']} "
-                f"| {verdict} | {share} | {solved} |"
-            )
+        "that was found: by PPO from three fresh starts and from the learned policy, by the cross-entropy method, or "
+        "among scripted policies; with its 95 % interval over evaluation seeds. Where its lower end is above 0 the "
+        "policies are no equilibrium; where it is 0 no deviation that was tried gains for sure."
+    )
+    lines = [f"## Many learners: {row.name}", "", *about, ""]
+    for role, unit in (
+        ("staker", "paid: log growth a year; epsilon: the difference of it"),
+        (
+            "builder",
+            "paid: TAO consumed; epsilon: relative to it; r: research share, and what epsilon leaves open",
+        ),
+    ):
+        if role in records[0]["roles"]:
+            lines += [*prose(f"Each {role} ({unit}):"), "", *_exploitability(role, records)]
+    if "builder" not in records[0]["roles"]:
+        return lines
+    nash = records[0]["roles"]["builder"]["nash"]
+    if nash is not None and nash["share"] is not None:
+        low, high = (1.0 / (1.0 + np.exp(-nash["log_odds"][end])) for end in ("low", "high"))
+        lines += prose(
+            f"The game of constant shares, without learning stakers (`agents/nash.py`): r {nash['share']:.3f} "
+            f"[{low:.3f}, {high:.3f}], {nash['verdict']}."
+        )
     return [*lines, ""]
+
+
+def _exploitability(role: str, records: list[dict[str, Any]]) -> list[str]:
+    """A row for each training seed."""
+    rows = []
+    for record in records:
+        its = record["roles"][role]
+        epsilon = its["epsilon"]
+        size = f"{epsilon['value']:.3f} [{epsilon['low']:.3f}, {epsilon['high']:.3f}]"
+        verdict = "not refuted" if its["is_equilibrium"] else "NO"
+        cells = [
+            str(record["training_seed"]),
+            f"{its['paid']['value']:.4g}",
+            size,
+            its["best"],
+            verdict,
+        ]
+        if "research_share" in its:
+            low, high = its["identified_set"]
+            cells.append(f"{its['research_share']:.3f} [{low:.3f}, {high:.3f}]")
+        rows.append(cells)
+    head = ["seed", "paid", "epsilon", "best deviation", "equilibrium", "r"]
+    return table(head[: len(rows[0])], rows)
 
 
 SOCIETY_FILES = ("config.yaml", "exploitability.json")
