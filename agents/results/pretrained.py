@@ -85,6 +85,11 @@ def evaluate_again(folder: Path, threads: int = 1) -> float:
     """The published metric of a pretrained policy, found anew on the same evaluation seeds. Raises `PolicyError`."""
     torch.set_num_threads(1)
     published, content = read_published(folder)
+    rule = content["world"].get("allocation")
+    if ":" in str(rule):
+        raise PolicyError(
+            f"{folder / PUBLISHED_NAME}: allocation: got {rule!r}, which would be imported; allowed is a rule of the package"
+        )
     config = evaluation_config(Config.make(content["world"]), content["role"])
     outcome = play_in_batches(
         load_policy(folder), config, published.evaluation_seeds, threads, content["role"]

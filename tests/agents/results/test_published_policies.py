@@ -43,6 +43,14 @@ def test_no_folder_there_is_without_its_number():
     assert known >= set(ROWS)
 
 
+def test_a_rule_that_would_be_imported_is_refused(tmp_path):
+    text = (POLICIES / ROWS[0] / PUBLISHED_NAME).read_text()
+    world = '"world": {"allocation": "somebodys.rule:f",'
+    (tmp_path / PUBLISHED_NAME).write_text(text.replace('"world": {', world, 1))
+    with pytest.raises(PolicyError, match=r"got 'somebodys\.rule:f', which would be imported"):
+        evaluate_again(tmp_path)
+
+
 def test_a_missing_or_broken_description_is_told(tmp_path):
     with pytest.raises(PolicyError, match=r"published\.json: cannot be read: FileNotFoundError"):
         read_published(tmp_path)
