@@ -18,6 +18,11 @@ both_roles = pytest.mark.parametrize("name", [STAKER, BUILDER])
 episodic_modes = pytest.mark.parametrize(
     "mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP], ids=lambda mode: mode.value
 )
+# seen with 1.1.1: vector statistics go on counting after a same-step reset, and normalised observations keep the old space
+old_gymnasium = pytest.mark.skipif(
+    tuple(map(int, gym.__version__.split(".")[:2])) < (1, 4),
+    reason="vector wrappers of older versions of Gymnasium",
+)
 
 
 def seeded(env: gym.Env | gym.vector.VectorEnv, seed: int = 0):
@@ -145,6 +150,7 @@ def made(name: str, mode: AutoresetMode, n: int = 3) -> gym.vector.VectorEnv:
 
 @both_roles
 @episodic_modes
+@old_gymnasium
 def test_returns_of_many_worlds_are_recorded(name, mode):
     envs = vector_wrappers.RecordEpisodeStatistics(made(name, mode))
     config = envs.unwrapped.episodes.config
@@ -173,6 +179,7 @@ def test_returns_of_many_worlds_are_recorded(name, mode):
 
 
 @both_roles
+@old_gymnasium
 def test_observations_of_many_worlds_are_normalised(name):
     plain, envs = made(name, AutoresetMode.NEXT_STEP), made(name, AutoresetMode.NEXT_STEP)
     envs = vector_wrappers.NormalizeObservation(envs)
