@@ -6,7 +6,8 @@ Another kind of training is another entry of `KINDS`; nothing else has to know i
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import yaml
 
 from agents.arena import Scenario
 from agents.checkpoints import PATTERN
+from agents.files import write_atomically
 from agents.learn import train
 from agents.policies import CARD_NAME, WEIGHTS_NAME
 from agents.probe.store import fingerprint
@@ -38,6 +40,8 @@ class Kind(NamedTuple):
         home: `home(plan, row)`, the scenario in which its policies are judged; None if it has none.
         section: `section(row, records)`, lines of RESULTS.md on the records of all seeds; None if all is in the
             tables already.
+        publish: `publish(row, records, folders, policies)` copies the policies of one training seed into a folder of
+            `policies`, where rows without a home are to be kept.
     """
 
     inputs: Callable[[ResultsPlan, Row, int], dict[str, Any]]
@@ -45,6 +49,7 @@ class Kind(NamedTuple):
     files: tuple[str, ...]
     home: Callable[[ResultsPlan, Row], Scenario] | None = None
     section: Callable[[Row, list[dict[str, Any]]], list[str]] | None = None
+    publish: Callable[[Row, list[dict[str, Any]], Sequence[Path], Path], None] | None = None
 
 
 OF_TRAINING = (
@@ -163,6 +168,12 @@ def _society_section(row: Row, records: list[dict[str, Any]]) -> list[str]:
     ):
         if role in records[0]["roles"]:
             lines += [*prose(f"Each {role} ({unit}):"), "", *_exploitability(role, records)]
+    if row.publish:
+        seed = records[median_record(records)]["training_seed"]
+        lines += prose(
+            f"The policies of training seed {seed}, the median, are in `policies/{row.name}/`."
+        )
+        lines.append("")
     if "builder" not in records[0]["roles"]:
         return lines
     nash = records[0]["roles"]["builder"]["nash"]
@@ -198,11 +209,41 @@ def _exploitability(role: str, records: list[dict[str, Any]]) -> list[str]:
     return table(head[: len(rows[0])], rows)
 
 
+def median_record(records: list[dict[str, Any]]) -> int:
+    """Which training seed's builders, or stakers where none learn, are paid the median; the lower one of two."""
+    role = list(records[0]["roles"])[-1]
+    paid = np.array([record["roles"][role]["paid"]["value"] for record in records])
+    return int(paid.argsort(kind="stable")[(paid.size - 1) // 2])
+
+
+def _publish_society(
+    row: Row, records: list[dict[str, Any]], folders: Sequence[Path], policies: Path
+) -> None:
+    """Policies of all roles, their settings, and what RESULTS.md says they are paid."""
+    middle = median_record(records)
+    folder, record, target = folders[middle], records[middle], policies / row.name
+    for role in record["roles"]:
+        (target / role).mkdir(parents=True, exist_ok=True)
+        for name in (WEIGHTS_NAME, CARD_NAME):
+            shutil.copyfile(folder / role / name, target / role / name)
+    shutil.copyfile(folder / "config.yaml", target / "config.yaml")
+    paid = {role: its["paid"]["value"] for role, its in record["roles"].items()}
+    content = {"training_seed": record["training_seed"], "paid": paid}
+    write_atomically(target / SOCIETY_PUBLISHED, (json.dumps(content, indent=2) + "\n").encode())
+
+
+SOCIETY_PUBLISHED = "paid.json"
 SOCIETY_FILES = ("config.yaml", "exploitability.json")
 
 KINDS: dict[str, Kind] = {
     "single": Kind(_inputs, _train, (WEIGHTS_NAME, CARD_NAME, "config.yaml"), _home),
-    "many": Kind(_society_inputs, _train_society, SOCIETY_FILES, section=_society_section),
+    "many": Kind(
+        _society_inputs,
+        _train_society,
+        SOCIETY_FILES,
+        section=_society_section,
+        publish=_publish_society,
+    ),
 }
 """By name; `single` is one learner in each world, `many` are policies shared by all stakers and all builders."""
 

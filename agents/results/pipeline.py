@@ -135,6 +135,14 @@ def make_results(
         for row in plan.rows
         if row.publish and row.name in homes
     ]
+    for row in plan.rows:
+        if row.publish and (copy := kind_of(row).publish) is not None:
+            mine = [
+                task.arguments[-1]
+                for (of, _), task in zip(turns, tasks, strict=True)
+                if of.name == row.name
+            ]
+            copy(row, records[row.name], mine, policies)
     sections = [
         line
         for row in plan.rows

@@ -1,12 +1,16 @@
 """The pretrained policies in the repository are those that RESULTS.md describes."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from agents.best_response import judged, play
 from agents.policies import PolicyError, config_hash, load_policy
+from agents.results.kinds import SOCIETY_PUBLISHED
 from agents.results.pretrained import PUBLISHED_NAME, evaluate_again, read_published, told
 from agents.settings import TrainConfig
+from agents.society_settings import read_settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 POLICIES = REPOSITORY / "policies"
@@ -35,6 +39,21 @@ def test_a_published_policy_does_what_the_page_says(name):
     """On another processor products of float32 round differently, hence the tolerance."""
     published, _ = read_published(POLICIES / name)
     assert evaluate_again(POLICIES / name) == pytest.approx(published.value, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("role", ["staker", pytest.param("builder", marks=pytest.mark.slow)])
+def test_policies_that_learned_together_are_paid_what_the_page_says(role):
+    folder = POLICIES / "multi_agent"
+    settings = read_settings(folder / "config.yaml", trusted=False)
+    policies = {name: load_policy(folder / name) for name in settings.roles}
+    seeds = range(settings.response.episodes)
+    found = play(judged(settings.env, role), policies, role, seeds).paid.mean()
+    told_of = json.loads((folder / SOCIETY_PUBLISHED).read_text())
+    assert found == pytest.approx(told_of["paid"][role], rel=1e-3, abs=1e-4)
+    page = (REPOSITORY / "RESULTS.md").read_text().split("## Many learners")[1]
+    rows = [[cell.strip() for cell in line.split("|")] for line in page.splitlines()]
+    cells = [str(told_of["training_seed"]), f"{told_of['paid'][role]:.4g}"]
+    assert any(row[1:3] == cells for row in rows)
 
 
 def test_no_folder_there_is_without_its_number():
