@@ -7,7 +7,13 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from pettingzoo import ParallelEnv
+
+try:
+    from pettingzoo import ParallelEnv
+except ImportError as error:
+    raise ImportError(
+        "parallel_env: got no PettingZoo, which is optional: pip install 'dtao-gym[marl]'"
+    ) from error
 
 from dtao_gym.envs.pictures import PICTURES
 from dtao_gym.envs.society import Society, society_config

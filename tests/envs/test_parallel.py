@@ -1,5 +1,7 @@
 """The PettingZoo view: its own checks without warnings, and equality with the single environments."""
 
+import subprocess
+import sys
 import warnings
 
 import gymnasium as gym
@@ -116,3 +118,10 @@ def test_missing_unknown_and_bad_actions_are_refused():
         env.step(good | {"builder_1": np.zeros(3)})
     with pytest.raises(ConfigError, match="stakers: got -1"):
         dtao_gym.parallel_env(stakers=-1)
+
+
+def test_without_pettingzoo_the_error_says_what_to_install():
+    code = "import sys; sys.modules['pettingzoo'] = None; import dtao_gym; dtao_gym.parallel_env"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'dtao-gym[marl]'" in done.stderr
