@@ -23,6 +23,7 @@ from agents.simulated_game import BuilderGame
 from agents.society_settings import SocietyConfig
 from agents.statistics import Estimate, bootstrap
 from agents.subnet_policy import SubnetPolicy
+from dtao_gym.envs.builder import action_size
 from dtao_gym.envs.builder_features import OWN_FEATURES, RIVAL_FEATURES
 from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
 from dtao_gym.envs.sb3 import SharedVecEnv
@@ -141,9 +142,7 @@ class ResponseEnv(SharedVecEnv):
     def reset(self) -> np.ndarray:
         self.seed(self.first_seed)
         observation = super().reset()
-        society = self.society
-        if society.config.horizon == "fixed":
-            society.steps[:] = np.arange(society.n_worlds) * society.max_steps // society.n_worlds
+        self.society.stagger()
         return observation
 
     def step_wait(self):
@@ -216,13 +215,14 @@ class LinearDeviation:
 
 
 def searched_response(
-    settings: SocietyConfig, role: str, policies: dict[str, Policy], n_actions: int
+    settings: SocietyConfig, role: str, policies: dict[str, Policy]
 ) -> LinearDeviation:
     """The best constants with linear feedback that the cross-entropy method finds against the frozen others."""
     config = judged(settings.env, role)
     generations = settings.response.generations
     search = CemSettings.model_validate({"generations": generations, "population": 24})
-    n_seeds, n_subnets = 8, layout_of(settings.env).n_subnets
+    n_seeds, n_subnets = 8, layout_of(config).n_subnets
+    n_actions = n_subnets + 2 if role == "staker" else action_size(config)
 
     def payoff(candidates: np.ndarray, generation: int) -> np.ndarray:
         # one world for each candidate and seed; seeds are the same for all candidates
@@ -300,8 +300,7 @@ def _of_role(
         judge("PPO, from the learned", tuned)
     for name in TRIED[role]:
         judge(f"scripted: {name}", SCRIPTED[role][name])
-    n_actions = _n_actions(config, policies, role)
-    judge("cross-entropy", searched_response(settings, role, policies, n_actions))
+    judge("cross-entropy", searched_response(settings, role, policies))
     best = max(responses, key=lambda response: response.choice)
     found: dict[str, Any] = {
         "paid": bootstrap(usual["gain"].paid)._asdict(),
@@ -316,11 +315,6 @@ def _of_role(
             settings, float(usual["gain"].research_share.mean()), found["epsilon"], tell
         )
     return found
-
-
-def _n_actions(config: Config, policies: dict[str, Policy], role: str) -> int:
-    society = Society(config, 1, "all" if "builder" in policies else ())
-    return society.roles[role].action_space.shape[0]
 
 
 def _research(

@@ -60,9 +60,7 @@ class TrainingEnv(MarketVecEnv):
 
     def reset(self) -> np.ndarray:
         observation = super().reset()
-        if self.episodes.config.horizon == "geometric":  # ends are drawn, and differ
-            return observation
-        self.episodes.steps[:] = np.arange(self.num_envs) * self.episodes.max_steps // self.num_envs
+        self.episodes.stagger()
         return observation
 
     def step_wait(self):

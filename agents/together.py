@@ -179,9 +179,7 @@ class Together:
         first, society = self.settings.first_world_seed(), self.society
         for world in range(society.n_worlds):
             society.reset(world, first + world)
-        if self.settings.env.horizon == "fixed":
-            # episodes end at different steps; otherwise all worlds would be at the same day
-            society.steps[:] = np.arange(society.n_worlds) * society.max_steps // society.n_worlds
+        society.stagger()
         society.reset_done()
         self._seen = society.observe()
 
@@ -201,7 +199,8 @@ class Together:
             if role in learning:
                 learner.ppo.rollout_buffer.reset()
                 learner.ppo.policy.set_training_mode(False)
-                learner.starts[:] = learner.starts if settings.turn == 0 else True
+                if settings.turn:  # its last rollout was not the one before
+                    learner.starts[:] = True
         for _ in range(settings.rollout_steps):
             self._step(learning)
         left = max(1.0 - self.timesteps / settings.total_timesteps, 0.0)

@@ -90,6 +90,11 @@ class SeededWorlds:
         for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
             self.batch.reset(place, self.seeds[world], self.numbers[world])
 
+    def stagger(self) -> None:
+        """Let the present episodes end at different steps, else all worlds are on the same day; not where ends are drawn."""
+        if self.config.horizon == "fixed":
+            self.steps[:] = np.arange(self.n_worlds) * self.max_steps // self.n_worlds
+
     def check_started(self) -> None:
         """Raise ResetNeeded before the first reset."""
         if self.numbers[0] < 0:
