@@ -39,7 +39,7 @@ WORLD = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS}
 PUBLISHED = HERE.parent / "configs" / "multi_agent.yaml"
 
 
-def stepping(stakers: int, builders: str, quick: bool) -> list[float]:
+def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list[float]:
     """Agent-steps per second: decisions are read, a day passes, everybody observes."""
     society = Society(
         society_config(None, WORLD, stakers), WORLDS, builders, heirs=True, threads=THREADS
@@ -89,7 +89,7 @@ def figures(quick: bool) -> list[Figure]:
             stepping(STAKERS, "all", quick),
             200_000,
         ),
-        figure(f"stepping, {ENV_SUBNETS} stakers", "agent-steps/s", stepping(16, (), quick)),  # type: ignore[arg-type]
+        figure(f"stepping, {ENV_SUBNETS} stakers", "agent-steps/s", stepping(16, (), quick)),
     ]
     plain = {"device": "cpu", "seed": 0, "batch_size": 4096}
     for role, target in (("builder", 30_000), ("staker", 30_000)):

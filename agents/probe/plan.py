@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agents.nash import QUICK, NashSettings
+from agents.settings import line_of
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 
 BASE_WORLD: dict[str, Any] = {
@@ -115,14 +116,10 @@ def read_plan(path: str | Path) -> Plan:
 
 
 def _line(problem: Any) -> str:
-    """One pydantic error as `field: got X, allowed ...`."""
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(NashSettings.model_fields if "." in name else Plan.model_fields)
-        return f"{name}: unknown setting, got {problem['input']!r}, allowed are {allowed}"
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"
+    model = NashSettings if len(problem["loc"]) > 1 else Plan
+    return line_of(problem, model.model_fields)
 
 
 # --- cells

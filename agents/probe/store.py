@@ -18,6 +18,7 @@ from dtao_gym.numerics import source_fingerprint
 from dtao_gym.protocol.plugins import resolve
 
 AGENTS = Path(__file__).resolve().parents[1]
+ENVS = AGENTS.parent / "dtao_gym" / "envs"
 OF_CELLS = (
     "games.py",
     "inference.py",
@@ -43,8 +44,11 @@ OF_GATES = (
 
 @cache
 def fingerprint(sources: tuple[str, ...]) -> str:
-    """Hash of the world's sources and of some of the agents'."""
-    digest = hashlib.sha256(source_fingerprint().encode())
+    """Hash of the world's sources, of its views, and of some of the agents'."""
+    digest = hashlib.sha256(source_fingerprint().encode())  # without views that compile nothing
+    for path in sorted(ENVS.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
     for name in sources:
         digest.update(name.encode())
         digest.update((AGENTS / name).read_bytes())

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import yaml
@@ -25,7 +25,7 @@ from agents.results.plan import ResultsPlan, Row
 from agents.settings import TrainConfig, read_mapping
 from agents.society_run import train_together
 from agents.society_settings import SocietyConfig
-from dtao_gym.world.config import ConfigError, read_yaml
+from dtao_gym.world.config import ConfigError
 
 Trained = tuple[dict[str, Any], Mapping[str, np.ndarray]]
 
@@ -59,21 +59,50 @@ OF_TRAINING = (
     "networks.py",
     "policies.py",
     "settings.py",
+    "subnet_policy.py",
 )
 """Sources, besides the world's, that a training of one learner depends on."""
 
 
-def settings_of(plan: ResultsPlan, row: Row, seed: int) -> TrainConfig:
-    """Settings of a training of one learner. Raises `ConfigError` that names the row."""
-    content = read_yaml(row.config)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{row.config}: got {type(content).__name__}, allowed is a mapping")
+Settings = TypeVar("Settings", TrainConfig, SocietyConfig)
+
+
+def _settings(kind: type[Settings], plan: ResultsPlan, row: Row, seed: int) -> Settings:
+    """Settings of a training: the row's file and overrides. Raises `ConfigError` that names the row."""
+    content = read_mapping(row.config)
     env = content.get("env", {}) | row.overrides.get("env", {})
     own = {"seed": seed, "threads": plan.threads, "torch_threads": 1}
     try:
-        return TrainConfig.make(content | row.overrides | own | {"env": env})
+        return kind.make(content | row.overrides | own | {"env": env})
     except ConfigError as error:
         raise ConfigError(f"row {row.name}: {error}") from None
+
+
+def settings_of(plan: ResultsPlan, row: Row, seed: int) -> TrainConfig:
+    """Settings of a training of one learner. Raises `ConfigError` that names the row."""
+    return _settings(TrainConfig, plan, row, seed)
+
+
+def society_settings(plan: ResultsPlan, row: Row, seed: int) -> SocietyConfig:
+    """Settings of a training of many learners. Raises `ConfigError` that names the row."""
+    return _settings(SocietyConfig, plan, row, seed)
+
+
+def _run(
+    run: Callable[..., Any], settings: TrainConfig | SocietyConfig, folder: Path
+) -> tuple[Any, dict[str, Any]]:
+    """Train in a folder, or go on from its latest checkpoint; what that returned, and a record of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(settings.to_yaml())
+    begun = any((folder / "checkpoints").glob(PATTERN))
+    with (
+        (folder / "log.txt").open("a") as log,
+        contextlib.redirect_stdout(log),  # two progress bars in one terminal are none
+    ):
+        found = run(settings, folder, resume=begun)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    record = {name: manifest[name] for name in ("timesteps", "train_seconds", "git_commit")}
+    return found, record | {"resumed": begun}
 
 
 def _inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
@@ -84,19 +113,7 @@ def _inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
 
 
 def _train(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
-    """Train in a folder, or go on from its latest checkpoint."""
-    settings = settings_of(plan, row, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(settings.to_yaml())
-    begun = any((folder / "checkpoints").glob(PATTERN))
-    with (
-        (folder / "log.txt").open("a") as log,
-        contextlib.redirect_stdout(log),  # two progress bars in one terminal are none
-    ):
-        train(settings, folder, resume=begun)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    record = {name: manifest[name] for name in ("timesteps", "train_seconds", "git_commit")}
-    record["resumed"] = begun
+    _, record = _run(train, settings_of(plan, row, seed), folder)
     record["weights_sha256"] = hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
     return record, {}
 
@@ -116,19 +133,21 @@ def _home(plan: ResultsPlan, row: Row) -> Scenario:
     ).checked()
 
 
-OF_SOCIETIES = (*OF_TRAINING, "best_response.py", "cem.py", "nash.py", "scripted.py", "together.py")
+OF_SOCIETIES = (
+    *OF_TRAINING,
+    "best_response.py",
+    "cem.py",
+    "games.py",
+    "inference.py",
+    "nash.py",
+    "scripted.py",
+    "simulated_game.py",
+    "society_run.py",
+    "society_settings.py",
+    "statistics.py",
+    "together.py",
+)
 """Sources, besides the world's, that a training of many learners and its exploitability depend on."""
-
-
-def society_settings(plan: ResultsPlan, row: Row, seed: int) -> SocietyConfig:
-    """Settings of a training of many learners. Raises `ConfigError` that names the row."""
-    content = read_mapping(row.config)
-    env = content.get("env", {}) | row.overrides.get("env", {})
-    own = {"seed": seed, "threads": plan.threads, "torch_threads": 1}
-    try:
-        return SocietyConfig.make(content | row.overrides | own | {"env": env})
-    except ConfigError as error:
-        raise ConfigError(f"row {row.name}: {error}") from None
 
 
 def _society_inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
@@ -138,16 +157,9 @@ def _society_inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
 
 
 def _train_society(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
-    """Train in a folder, or go on from its latest checkpoint; the record is the exploitability of each role."""
-    settings = society_settings(plan, row, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(settings.to_yaml())
-    begun = any((folder / "checkpoints").glob(PATTERN))
-    with (folder / "log.txt").open("a") as log, contextlib.redirect_stdout(log):
-        found = train_together(settings, folder, resume=begun)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    facts = {name: manifest[name] for name in ("timesteps", "train_seconds", "git_commit")}
-    return {"roles": found, "training_seed": seed, "resumed": begun, **facts}, {}
+    """The record holds the exploitability of each role."""
+    found, record = _run(train_together, society_settings(plan, row, seed), folder)
+    return {"roles": found, "training_seed": seed, **record}, {}
 
 
 def _society_section(row: Row, records: list[dict[str, Any]]) -> list[str]:

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.arena import Scenario, read_arena
+from agents.settings import line_of
 from dtao_gym.world.config import ConfigError, read_yaml
 
 NAME = r"^[a-z0-9_]{1,32}$"
@@ -105,9 +106,5 @@ def read_results_plan(path: str | Path) -> ResultsPlan:
 
 
 def _line(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        model = {"rows": Row, "comparisons": Comparison}.get(problem["loc"][0], ResultsPlan)
-        allowed = ", ".join(model.model_fields)
-        return f"{name}: unknown setting, got {problem['input']!r}, allowed are {allowed}"
-    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"
+    model = {"rows": Row, "comparisons": Comparison}.get(problem["loc"][0], ResultsPlan)
+    return line_of(problem, model.model_fields)
