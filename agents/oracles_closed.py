@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from agents.oracles import Formulas, Progress, Row, run_rows
+from dtao_gym.compiling import rule
 from dtao_gym.economy import closed_forms, horizons
 from dtao_gym.economy.kernel import (
     SOCIAL_DISCOUNT,
@@ -31,7 +32,6 @@ from dtao_gym.economy.kernel import (
     vote_equilibrium,
     weights,
 )
-from dtao_gym.numerics import rule
 from dtao_gym.protocol.coinbase import next_moving_price
 
 DEFAULTS = Technology()

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from agents.oracles import Formulas, Progress, Row, run_rows
+from dtao_gym.compiling import rule
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.kernel import SOCIAL_DISCOUNT
-from dtao_gym.numerics import rule
 from dtao_gym.protocol import allocation, pool, root_vote
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate, next_moving_price
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY

@@ -19,7 +19,7 @@ import dtao_gym
 from agents.files import write_atomically
 from agents.settings import TrainConfig
 from agents.society_settings import SocietyConfig
-from dtao_gym.numerics import source_fingerprint
+from dtao_gym.kernel_cache import source_fingerprint
 
 METRICS: tuple[str, ...] = (
     "timesteps",

@@ -7,13 +7,13 @@ snapshot. A rule is a name of `dtao_gym.protocol.allocation.ALLOCATIONS`, the na
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dtao_gym.numerics import compile_kernel, source_fingerprint
+from dtao_gym.compiling import kernel
 from dtao_gym.protocol import allocation
 from dtao_gym.protocol.allocation import ALLOCATIONS, NO_REST, USER_RULE, Market, RuleSettings
 from dtao_gym.protocol.coinbase import TAO_WEIGHT
@@ -48,47 +48,40 @@ _RANGES = {
 }
 
 
-def _build(fingerprint):
-    def shares_of(allocation_id, address, columns, settings, gate_quantile, shares):
-        """Shares under any rule; the code of `apply_user_rule`. A bar that is 0 is found from the quantile."""
-        _ = fingerprint  # part of the cache's key
-        market = Market(
-            columns[0],
-            columns[1],
-            columns[2],
-            columns[3],
-            columns[4],
-            columns[5],
-            columns[6],
-            columns[7],
-            columns[8],
-            columns[9],
-            columns[10],
-        )
-        if allocation_id == USER_RULE:
-            return apply_user_rule(address, market, NO_REST, shares)
-        bar = settings[1]
+@kernel
+def _shares_kernel(allocation_id, address, columns, settings, gate_quantile, shares, left):
+    """Shares under any rule; the code of `apply_user_rule`. A bar that is 0 is found from the quantile."""
+    market = Market(
+        columns[0],
+        columns[1],
+        columns[2],
+        columns[3],
+        columns[4],
+        columns[5],
+        columns[6],
+        columns[7],
+        columns[8],
+        columns[9],
+        columns[10],
+    )
+    if allocation_id == USER_RULE:
+        return apply_user_rule(address, market, NO_REST, shares)
+    bar = settings[1]
+    chosen = RuleSettings(settings[0], bar, settings[2], settings[3])
+    if allocation_id == allocation.PRICE_BURN_GATE and bar == 0.0:
+        allocation.demand_shares(market, chosen, NO_REST, shares)
+        bar = allocation.mass_quantile_bar(shares, gate_quantile, left)
         chosen = RuleSettings(settings[0], bar, settings[2], settings[3])
-        if allocation_id == allocation.PRICE_BURN_GATE and bar == 0.0:
-            allocation.demand_shares(market, chosen, NO_REST, shares)
-            bar = allocation.mass_quantile_bar(shares, gate_quantile, np.empty(shares.size))
-            chosen = RuleSettings(settings[0], bar, settings[2], settings[3])
-        allocation.emission_shares(allocation_id, market, chosen, NO_REST, shares)
-        return FINE
-
-    def chain_numbers(chain_issuance, root_weighted_tao, alpha_issuance, root_share):
-        """Fills in root proportions; returns the TAO emission of a block."""
-        _ = fingerprint
-        for i in range(root_share.size):
-            root_share[i] = root_proportion_of(1.0, root_weighted_tao, alpha_issuance[i])
-        return emission_per_block(SUPPLY_CAP - chain_issuance)
-
-    return compile_kernel(shares_of), compile_kernel(chain_numbers)
+    allocation.emission_shares(allocation_id, market, chosen, NO_REST, shares)
+    return FINE
 
 
-@cache
-def _kernels() -> tuple[Any, Any]:
-    return _build(source_fingerprint())
+@kernel
+def _chain_kernel(chain_issuance, root_weighted_tao, alpha_issuance, root_share):
+    """Fills in root proportions; returns the TAO emission of a block."""
+    for i in range(root_share.size):
+        root_share[i] = root_proportion_of(1.0, root_weighted_tao, alpha_issuance[i])
+    return emission_per_block(SUPPLY_CAP - chain_issuance)
 
 
 class _Rule(NamedTuple):
@@ -241,7 +234,9 @@ def _evaluate(
         found.user(Market(*block))  # a fault is told in words here
         number, address = USER_RULE, found.user.address
     shares = np.empty(n)
-    code = _kernels()[0](number, address, block, settings, float(gate_quantile), shares)
+    code = _shares_kernel(
+        number, address, block, settings, float(gate_quantile), shares, np.empty(n)
+    )
     if code != FINE:
         raise RuleError(f"rule {found.name!r} {FAULTS[code]}")
     return shares
@@ -376,7 +371,7 @@ def compare_rules(
 def _state(snapshot: Snapshot, tao_weight: float) -> tuple[dict[str, np.ndarray], float]:
     """The columns of a market that a snapshot holds or implies, and the emission of a block in TAO."""
     root_share = np.empty(snapshot.n_subnets)
-    tao_per_block = _kernels()[1](
+    tao_per_block = _chain_kernel(
         float(snapshot.chain_issuance_tao),
         tao_weight * snapshot.root_stake_tao,
         snapshot.alpha_reserve + snapshot.alpha_outstanding,

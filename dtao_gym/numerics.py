@@ -1,83 +1,17 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
-"""Elementary functions for the compiled engine, and how the engine is compiled.
+"""Elementary functions for the compiled engine.
 
 The hot loops call no C library: logarithm and exponential are short polynomials written here, free of
 branches, so that the compiler can work on several subnets at once and every platform gets the same bits.
 They agree with the correctly rounded result to about 3e-16 relative (tested).
 """
 
-import hashlib
-import sys
-import threading
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
+from numba import types
 from numba.extending import intrinsic
-from numba.np.numpy_support import carray
 
-rule = njit(error_model="numpy")
-"""Decorator of a pure function of scalars that the engine and plain Python both call."""
-
-inlined_rule = njit(error_model="numpy", forceinline=True)
-"""The same for functions in the innermost loops: inlining lets whole loops become SIMD code."""
-
-composed = njit(inline="always")
-"""For the stages of the day: they are pasted into their caller and compile once, with it.
-
-A function that takes all rows of a world costs a second to compile on its own.
-"""
-
-
-@cache
-def source_fingerprint() -> str:
-    """Hash of every source file that a kernel may be compiled from.
-
-    Numba decides whether a cached kernel is current by looking at the file of the kernel alone, and would
-    go on using old code after a rule in another file was edited. Kernels therefore close over this text.
-    """
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        name, source = path.relative_to(root).as_posix(), path.read_bytes()
-        # elsewhere only what is compiled with this module's decorators counts: a picture may change freely
-        if name.startswith(("protocol/", "economy/", "world/")) or b"numerics" in source:
-            digest.update(name.encode())
-            digest.update(source)
-    return digest.hexdigest()
-
-
-def compile_kernel(function):
-    """Compile a kernel for use by threads, with a cache on disk where the installation has room for one.
-
-    The function must refer to a variable of its closure that holds `source_fingerprint()`.
-    """
-    options = {"error_model": "numpy", "nogil": True}
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError as error:  # numba: "no locator available", a read-only installation
-        if "locator" not in str(error):
-            raise
-        return njit(**options)(function)
-
-
-@contextmanager
-def announced(work: str, after_seconds: float = 1.5):
-    """Say on stderr what a long compilation is, if it turns out to be long."""
-    line = (
-        f"dtao_gym: {work}; once after each installation (python -m dtao_gym.warmup does it ahead)"
-    )
-    timer = threading.Timer(after_seconds, lambda: print(line, file=sys.stderr, flush=True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+from dtao_gym.compiling import inlined_rule
 
 
 @intrinsic
@@ -106,25 +40,6 @@ def multiply_high(typingctx, a, b):
         return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
 
     return types.uint64(types.uint64, types.uint64), build
-
-
-@intrinsic
-def _pointer(typingctx, address):
-    def build(context, builder, signature, args):
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), build
-
-
-@inlined_rule
-def borrowed(array):
-    """The same two-dimensional float64 array without a reference count.
-
-    Every view of a counted array costs two atomic operations, which a kernel that takes hundreds of views a
-    day can feel. The array must be contiguous, and the caller must use it once more after the last use of what
-    is returned: the compiler frees an array after its own last use.
-    """
-    return carray(_pointer(array.ctypes.data), array.shape, np.float64)
 
 
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 in two parts, the first with trailing zeros

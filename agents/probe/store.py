@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agents.files import write_atomically
-from dtao_gym.numerics import source_fingerprint
+from dtao_gym.kernel_cache import source_fingerprint
 from dtao_gym.protocol.plugins import resolve
 
 AGENTS = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from agents.evaluate import evaluation_config, play_in_batches
 from agents.files import write_atomically
 from agents.policies import CARD_NAME, WEIGHTS_NAME, PolicyError, load_policy
 from agents.results.summary import PLAN_HASH, Findings
-from dtao_gym.numerics import source_fingerprint
+from dtao_gym.kernel_cache import source_fingerprint
 from dtao_gym.world.config import Config
 
 PUBLISHED_NAME = "published.json"

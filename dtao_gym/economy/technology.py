@@ -4,7 +4,8 @@ Stocks are in TAO a day of value to users, spending in TAO a day. A stock of the
 those of the end of the day before: whatever is put in today counts from tonight on.
 """
 
-from dtao_gym.numerics import exp, inlined_rule, power
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import exp, power
 
 
 def decay_per_day(half_life_days: float) -> float:

@@ -5,7 +5,8 @@ an error of opinion, with momentum and, if wanted, a taste for yield. The two do
 their opinions, weighted by purses, pool into one market target per subnet.
 """
 
-from dtao_gym.numerics import exp, inlined_rule, log
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import exp, log
 
 
 def capitalisation(discount: float, decay: float) -> float:

@@ -6,21 +6,25 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from dtao_gym.compiling import kernel, rule
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.envs.builder_features import (
     MARKET_FEATURES,
+    N_RAW,
     OWN_FEATURES,
     RIVAL_FEATURES,
     observe_kernel,
 )
 from dtao_gym.envs.features import refuse
-from dtao_gym.numerics import borrowed, compile_kernel, exp, log, rule, source_fingerprint
+from dtao_gym.numerics import exp, log
+from dtao_gym.views import address_of_array
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.day import run_over_worlds
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.state import subnet_rows
+from dtao_gym.world.table import arrays_of
 
 LOGIT_SCALE = 6.212606095751519
 """ln(0.998 / 0.002): the first logit alone takes the research share from 0.002 to 0.998."""
@@ -72,36 +76,28 @@ def _reward(block, world, before, slot, parameters, noisy, heirs):
     return paid
 
 
-def _build(fingerprint):
-    def decide(block, slots, parameters, composition, actions, playing):
-        """Decisions of the rows that play, worlds by worlds; none may hold a bad action."""
-        _ = fingerprint  # part of the cache's key
-        for w in range(actions.shape[0] // slots.size):
-            for k in range(slots.size):
-                row = w * slots.size + k
-                if playing[row]:
-                    influence = parameters[w].influence > 0
-                    _decide(borrowed(block[w]), slots[k], actions[row], composition, influence)
-
-    def reward(block, worlds, before, slots, parameters, noisy, heirs, rewards):
-        _ = fingerprint
-        for w in range(worlds.size):
-            for k in range(slots.size):
-                row = w * slots.size + k
-                rewards[row] = _reward(
-                    borrowed(block[w]),
-                    worlds[w],
-                    before[row],
-                    slots[k],
-                    parameters[w],
-                    noisy,
-                    heirs,
-                )
-
-    return tuple(map(compile_kernel, (decide, reward)))
+@kernel
+def _decide_kernel(table, slots, composition, actions, playing):
+    """Decisions of the rows that play, worlds by worlds; none may hold a bad action."""
+    a = arrays_of(table)
+    for w in range(actions.shape[0] // slots.size):
+        for k in range(slots.size):
+            row = w * slots.size + k
+            if playing[row]:
+                influence = a.parameters[w].influence > 0
+                _decide(a.block[w], slots[k], actions[row], composition, influence)
 
 
-_decide_kernel, _reward_kernel = _build(source_fingerprint())
+@kernel
+def _reward_kernel(table, before, slots, noisy, heirs, rewards):
+    """Rewards of builders, unscaled."""
+    a = arrays_of(table)
+    for w in range(a.worlds.size):
+        for k in range(slots.size):
+            row = w * slots.size + k
+            rewards[row] = _reward(
+                a.block[w], a.worlds[w], before[row], slots[k], a.parameters[w], noisy, heirs
+            )
 
 
 class Builder:
@@ -158,13 +154,14 @@ class Builder:
 
         Owners of other slots have no twin.
         """
-        state, of = batch.state, self.slots if slots is None else slots
+        of = self.slots if slots is None else slots
         obs = np.empty((batch.n_worlds, of.size, self._size), np.float32)
 
+        table = batch.table()
+        n = batch.layout.n_subnets
+
         def task(first, last):
-            observe_kernel(
-                state.block, state.worlds, of, batch.parameters, batch.offsets, obs, first, last
-            )
+            observe_kernel(address_of_array(table), np.empty((N_RAW, n)), of, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
         found = obs.reshape(-1, self._size)
@@ -211,7 +208,8 @@ class Builder:
         actions = self.checked(batch, actions, of)
         if playing is None:
             playing = np.ones(len(actions), bool)
-        _decide_kernel(batch.state.block, of, batch.parameters, self.composition, actions, playing)
+        table = batch.table()
+        _decide_kernel(address_of_array(table), of, self.composition, actions, playing)
         return self._orders
 
     def checked(
@@ -243,17 +241,11 @@ class Builder:
 
     def reward(self, batch: Batch, before: np.ndarray) -> np.ndarray:
         """`(rows,)` scaled consumption since `before`, a `standing`."""
-        config, state = batch.configs[0], batch.state
+        config = batch.configs[0]
         rewards = np.empty(batch.n_worlds * self.slots.size)
+        table = batch.table()
         _reward_kernel(
-            state.block,
-            state.worlds,
-            before,
-            self.slots,
-            batch.parameters,
-            config.reward_noise,
-            self.heirs,
-            rewards,
+            address_of_array(table), before, self.slots, config.reward_noise, self.heirs, rewards
         )
         return rewards / config.consumption_scale_tao
 

@@ -2,21 +2,15 @@
 
 import numpy as np
 
+from dtao_gym.compiling import inlined_rule, kernel, rule
 from dtao_gym.envs.features import immunity_left, log_ratio
-from dtao_gym.numerics import (
-    borrowed,
-    compile_kernel,
-    inlined_rule,
-    log,
-    row_sum,
-    rule,
-    source_fingerprint,
-    tanh,
-)
+from dtao_gym.numerics import log, row_sum, tanh
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.views import array_of
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.registrations import PRUNE_BY_SHARE, registration_cost
-from dtao_gym.world.state import subnet_rows
+from dtao_gym.world.state import price_row, signal_row, subnet_rows
+from dtao_gym.world.table import arrays_of
 
 RIVAL_FEATURES = (
     "price",  # ln spot price over the own one
@@ -167,9 +161,11 @@ def _observe_builders(block, world, slots, parameters, at, raw, obs):
     p = parameters_of(parameters)
     n = s.spot_price.size
     # what everybody will read at the next decision, no younger
-    past_price = block[at.price_history + world.day % at.price_days]
-    signal = block[at.signal_history + world.day % at.signal_days]
-    weak = s.emission_share if p.prune_key == PRUNE_BY_SHARE else s.moving_price
+    past_price = price_row(block, at.price_history + world.day % at.price_days)
+    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
+    weak = array_of(s.moving_price)
+    if p.prune_key == PRUNE_BY_SHARE:
+        weak = array_of(s.emission_share)
     _public_rows(s, raw, past_price, signal, weak, world.block, p)
     mean_price, immune = 0.0, 0.0
     for i in range(n):
@@ -197,16 +193,9 @@ def _observe_builders(block, world, slots, parameters, at, raw, obs):
         own[N_OWN + 5] = 2.0 * immune - 1.0
 
 
-def _build(fingerprint):
-    def observe(block, worlds, slots, parameters, at, obs, first, last):
-        _ = fingerprint  # part of the cache's key
-        scratch = np.empty((N_RAW, block.shape[2]))
-        raw = borrowed(scratch)
-        for w in range(first, last):
-            _observe_builders(borrowed(block[w]), worlds[w], slots, parameters[w], at, raw, obs[w])
-        scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
-
-    return compile_kernel(observe)
-
-
-observe_kernel = _build(source_fingerprint())
+@kernel
+def observe_kernel(table, raw, slots, obs, first, last):
+    """Observations of builders, `obs[world, k]` of slot `slots[k]`, of the worlds first to last - 1; `raw` is working space."""
+    a = arrays_of(table)
+    for w in range(first, last):
+        _observe_builders(a.block[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])

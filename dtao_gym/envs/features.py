@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from dtao_gym.numerics import inlined_rule, log, tanh
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import log, tanh
 
 
 @inlined_rule

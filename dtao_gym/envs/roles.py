@@ -12,26 +12,19 @@ learn by default. This file has the staker and the list of roles.
 import numpy as np
 from gymnasium import spaces
 
+from dtao_gym.compiling import inlined_rule, kernel, rule
 from dtao_gym.envs.builder import Builder
 from dtao_gym.envs.features import first_bad, immunity_left, log_ratio, refuse, squash
-from dtao_gym.numerics import (
-    borrowed,
-    compile_kernel,
-    exp,
-    inlined_rule,
-    log,
-    row_sum,
-    rule,
-    source_fingerprint,
-    tanh,
-)
+from dtao_gym.numerics import exp, log, row_sum, tanh
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
+from dtao_gym.views import address_of_array
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.day import run_over_worlds
 from dtao_gym.world.ledger import refill
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
-from dtao_gym.world.state import subnet_rows
+from dtao_gym.world.state import alpha_row, owed_row, price_row, signal_row, subnet_rows
+from dtao_gym.world.table import arrays_of
 
 LOGIT_SCALE = 10.0
 """Target weights are softmax(10 a): weights may differ by a factor of e**20."""
@@ -135,8 +128,8 @@ def _observe_stakers(block, world, learners, parameters, at, raw, obs):
     p = parameters_of(parameters)
     n = s.spot_price.size
     # what scripted stakers will read at the next decision, no younger
-    past_price = block[at.price_history + world.day % at.price_days]
-    signal = block[at.signal_history + world.day % at.signal_days]
+    past_price = price_row(block, at.price_history + world.day % at.price_days)
+    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     root = world.root_informed + world.root_uninformed + world.root_validators
     for learner in range(learners.size):
         root += learners[learner].root
@@ -145,8 +138,8 @@ def _observe_stakers(block, world, learners, parameters, at, raw, obs):
     root_yield = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
     for learner in range(learners.size):
         me, seen = learners[learner], obs[learner]
-        alpha = block[at.learner_alpha + learner]
-        owed = block[at.learner_claimable + learner]
+        alpha = alpha_row(block, at.learner_alpha + learner)
+        owed = owed_row(block, at.learner_claimable + learner)
         wealth = max(me.wealth, 1e-9)
         _own_features(s, raw, alpha, owed, wealth, p)
         for i in range(n):
@@ -166,7 +159,7 @@ def _decode_staker(block, me, learner, at, action, orders):
     """Orders towards softmax(10 a): positive TAO to stake, negative alpha to unstake."""
     s = subnet_rows(block)
     n = s.spot_price.size
-    alpha = block[at.learner_alpha + learner]
+    alpha = alpha_row(block, at.learner_alpha + learner)
     go = 0.5 * (action[n + 1] + 1.0)
     top = action[0]
     for i in range(n):
@@ -182,37 +175,32 @@ def _decode_staker(block, me, learner, at, action, orders):
         orders[i] = gap if gap >= 0.0 or s.spot_price[i] <= 0.0 else gap / s.spot_price[i]
 
 
-def _build(fingerprint):
-    def observe(block, worlds, learners, parameters, at, obs, first, last):
-        _ = fingerprint  # part of the cache's key
-        scratch = np.empty((N_SUBNET + 1, block.shape[2]))
-        raw = borrowed(scratch)
-        for w in range(first, last):
-            rows = borrowed(block[w])
-            _observe_stakers(rows, worlds[w], learners[w], parameters[w], at, raw, obs[w])
-        scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
-
-    def decode(block, learners, at, actions, playing, orders):
-        """Orders of all learners; returns -1, or where the first bad action stands before any order is made."""
-        _ = fingerprint
-        for row in range(actions.shape[0]):
-            bad = first_bad(actions[row])
-            if bad >= 0:
-                return row * actions.shape[1] + bad
-        for w in range(learners.shape[0]):
-            rows = borrowed(block[w])
-            for learner in range(learners.shape[1]):
-                row = w * learners.shape[1] + learner
-                mine = orders[w, learner]
-                mine[:] = 0.0
-                if playing[row]:
-                    _decode_staker(rows, learners[w, learner], learner, at, actions[row], mine)
-        return -1
-
-    return tuple(map(compile_kernel, (observe, decode)))
+@kernel
+def _observe_kernel(table, raw, obs, first, last):
+    """Observations of stakers, `obs[world, learner]`, of the worlds first to last - 1; `raw` is working space."""
+    a = arrays_of(table)
+    for w in range(first, last):
+        _observe_stakers(a.block[w], a.worlds[w], a.learners[w], a.parameters[w], a.at, raw, obs[w])
 
 
-_observe_kernel, _decode_kernel = _build(source_fingerprint())
+@kernel
+def _decode_kernel(table, actions, playing, orders):
+    """Orders of all stakers; returns -1, or where the first bad action stands before any order is made."""
+    a = arrays_of(table)
+    for row in range(actions.shape[0]):
+        bad = first_bad(actions[row])
+        if bad >= 0:
+            return row * actions.shape[1] + bad
+    for w in range(a.learners.shape[0]):
+        for learner in range(a.learners.shape[1]):
+            row = w * a.learners.shape[1] + learner
+            mine = orders[w, learner]
+            mine[:] = 0.0
+            if playing[row]:
+                _decode_staker(
+                    a.block[w], a.learners[w, learner], learner, a.at, actions[row], mine
+                )
+    return -1
 
 
 class Staker:
@@ -243,17 +231,12 @@ class Staker:
         state = batch.state
         obs = np.empty((*state.learners.shape, *self.observation_space.shape), np.float32)
 
+        table = batch.table()
+        n = batch.layout.n_subnets
+
         def task(first, last):
-            _observe_kernel(
-                state.block,
-                state.worlds,
-                state.learners,
-                batch.parameters,
-                batch.offsets,
-                obs,
-                first,
-                last,
-            )
+            raw = np.empty((N_SUBNET + 1, n))
+            _observe_kernel(address_of_array(table), raw, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
         return obs.reshape(-1, obs.shape[2])
@@ -272,7 +255,8 @@ class Staker:
         if playing is None:
             playing = np.ones(len(actions), bool)
         orders = np.empty((*state.learners.shape, batch.layout.n_subnets))
-        bad = _decode_kernel(state.block, state.learners, batch.offsets, actions, playing, orders)
+        table = batch.table()
+        bad = _decode_kernel(address_of_array(table), actions, playing, orders)
         refuse(actions, bad)
         return orders
 

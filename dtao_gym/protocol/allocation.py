@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.numerics import exp, inlined_rule, log1p, power, row_sum, rule
+from dtao_gym.compiling import inlined_rule, rule
+from dtao_gym.numerics import exp, log1p, power, row_sum
 
 ALLOCATIONS = {
     "uniform": 0,

@@ -7,7 +7,8 @@ of the span, which makes the error of long spans second order.
 
 from typing import NamedTuple
 
-from dtao_gym.numerics import exp, inlined_rule, log1p
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import exp, log1p
 from dtao_gym.protocol.pool import (
     MIN_RESERVE,
     alpha_for_tao,

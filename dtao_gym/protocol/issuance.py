@@ -1,6 +1,7 @@
 """Issuance: how much TAO and alpha a block mints (subtensor `coinbase/block_emission.rs`)."""
 
-from dtao_gym.numerics import inlined_rule, next_power_of_two
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import next_power_of_two
 
 SUPPLY_CAP = 21e6
 """Supply that TAO, and the alpha of each subnet, approaches and never passes (tokens)."""

@@ -5,7 +5,7 @@ Amounts may be in any unit, the same for all of one call. The chain counts in ra
 step; these functions do not.
 """
 
-from dtao_gym.numerics import inlined_rule, rule
+from dtao_gym.compiling import inlined_rule, rule
 
 SEEDINGS = {"minimum": 0, "median_price": 1}
 """How a new pool starts.

@@ -9,7 +9,8 @@ from numba import cfunc, types
 from numba.extending import intrinsic
 from numba.np.numpy_support import carray
 
-from dtao_gym.numerics import row_sum, rule
+from dtao_gym.compiling import rule
+from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import Market
 
 SUM_TOLERANCE = 1e-9

@@ -6,7 +6,8 @@ branch that keeps exact halves exact. All functions are without fee unless they 
 changes anything: they return what would be exchanged.
 """
 
-from dtao_gym.numerics import expm1, inlined_rule, log, log1p, log1p_small
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import expm1, log, log1p, log1p_small
 
 MIN_RESERVE = 1e-3
 """Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""

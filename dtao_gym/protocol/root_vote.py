@@ -6,7 +6,8 @@ be voted for, and its share is not issued.
 
 import numpy as np
 
-from dtao_gym.numerics import exp, rule
+from dtao_gym.compiling import rule
+from dtao_gym.numerics import exp
 
 MAX_ROOT_VALIDATORS = 64
 """Seats of the root network."""

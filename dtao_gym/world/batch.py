@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym.numerics import announced
 from dtao_gym.protocol.allocation import USER_RULE
 from dtao_gym.protocol.plugins import FAULTS, RuleError
 from dtao_gym.world.config import Config, ConfigError
@@ -20,7 +19,8 @@ from dtao_gym.world.genesis import genesis, layout_of
 from dtao_gym.world.ledger import Audit, audit
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
-from dtao_gym.world.state import State, offsets
+from dtao_gym.world.state import State
+from dtao_gym.world.table import table_of, with_table
 
 NO_TRACE = np.zeros((0, 0, 0))
 
@@ -66,7 +66,6 @@ class Batch:
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
-        self.offsets = offsets(self.layout)
         self._no_orders = np.zeros(
             (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
         )
@@ -75,10 +74,9 @@ class Batch:
             raise ConfigError(
                 f"seeds: got {len(seeds)}, allowed are {self.n_worlds}, one per world"
             )
-        with announced("compiling the engine, about a minute"):
-            for world, seed in enumerate(seeds):
-                self.reset(world, seed, 0)
-            self._compile()
+        for world, seed in enumerate(seeds):
+            self.reset(world, seed, 0)
+        self._compile()
 
     @property
     def n_worlds(self) -> int:
@@ -155,9 +153,12 @@ class Batch:
         return (advance_equal,) if n_equal == self.n_worlds else (advance_equal, advance_weighted)
 
     def _call(self, kernel, orders, days, trace, first: int, last: int) -> None:
-        state = self.state
-        arrays = state.block, state.worlds, state.learners, state.validators
-        kernel(arrays, self.parameters, orders, days, self.offsets, trace, first, last)
+        arrays = {"orders": orders, "trace": trace}
+        with_table(kernel, self.state, self.parameters, days, first, last, **arrays)
+
+    def table(self) -> np.ndarray:
+        """The arrays of this batch for a kernel that needs no working space, see `dtao_gym.world.table`."""
+        return table_of(self.state, self.parameters)
 
     def _compile(self) -> None:
         """Make sure that the kernels of these worlds are compiled, by calling them for no world."""

@@ -16,28 +16,25 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from dtao_gym.compiling import inlined_rule, kernel, rule, stage
 from dtao_gym.economy.valuation import market_target, uninformed_tilt
-from dtao_gym.numerics import (
-    borrowed,
-    compile_kernel,
-    composed,
-    expm1,
-    inlined_rule,
-    log,
-    log1p,
-    row_sum,
-    rule,
-    source_fingerprint,
-)
+from dtao_gym.numerics import expm1, log, log1p, row_sum
 from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
 from dtao_gym.world import production, registrations, spans, trades, voting
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.shocks import ORDER, permutation_of_four, philox
-from dtao_gym.world.state import Scratch, scratch_rows, subnet_rows
+from dtao_gym.world.state import (
+    alpha_row,
+    owed_row,
+    price_row,
+    scratch_rows,
+    signal_row,
+    subnet_rows,
+)
+from dtao_gym.world.table import arrays_of
 
-N_SCRATCH = len(Scratch._fields)
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 
 
@@ -47,7 +44,7 @@ def part_of_day(rate, spans_per_day):
     return 1.0 if rate >= 1.0 else -expm1(log1p(-rate) / spans_per_day)
 
 
-@composed
+@stage
 def _target_stage(s, past_price, signal, p, informed, mean_yield):
     for i in range(s.tao_reserve.size):
         excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
@@ -66,7 +63,7 @@ def _target_stage(s, past_price, signal, p, informed, mean_yield):
         s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
 
 
-@composed
+@stage
 def _moving_rate_stage(s, block, blocks, p):
     middle = block + 0.5 * (BLOCKS_PER_DAY - 1.0)
     for i in range(s.tao_reserve.size):
@@ -103,8 +100,8 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     if p.wealth_weights:
         mine, theirs = population_wealth(block, world)
         informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
-    past_price = block[at.price_history + world.day % at.price_days]
-    signal = block[at.signal_history + world.day % at.signal_days]
+    past_price = price_row(block, at.price_history + world.day % at.price_days)
+    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     if at.n_validators > 0:
         voting.vote(block, scratch, ballot, world, validators, signal, parameters)
     _target_stage(s, past_price, signal, p, informed, mean_yield)
@@ -115,7 +112,7 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     production.spend(block, world, parameters)
 
 
-@composed
+@stage
 def span(
     block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights
 ):
@@ -132,7 +129,7 @@ def span(
                 first = int(words[3] % np.uint64(at.n_learners))
                 for k in range(at.n_learners):
                     me = (first + k) % at.n_learners
-                    alpha = block[at.learner_alpha + me]
+                    alpha = alpha_row(block, at.learner_alpha + me)
                     trades.learner_trades(
                         block, alpha, world, learners[me], orders[me], trading, parameters
                     )
@@ -184,10 +181,10 @@ def return_money(block, world, parameters):
     world.root_uninformed -= p.purse_rebalance * gap
 
 
-@composed
+@stage
 def _quote_stage(s, t, alpha, owed, p, weights):
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
         out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
         amount = alpha[i] + owed[i]
@@ -201,8 +198,8 @@ def value_learners(block, scratch, at, learners, parameters, weights):
     p = parameters_of(parameters)
     s, t = subnet_rows(block), scratch_rows(scratch)
     for learner in range(at.n_learners):
-        alpha = block[at.learner_alpha + learner]
-        owed = block[at.learner_claimable + learner]
+        alpha = alpha_row(block, at.learner_alpha + learner)
+        owed = owed_row(block, at.learner_claimable + learner)
         _quote_stage(s, t, alpha, owed, p, weights)
         wealth = learners[learner].root + row_sum(t.proceeds)
         learners[learner].wealth = wealth
@@ -210,7 +207,7 @@ def value_learners(block, scratch, at, learners, parameters, weights):
         learners[learner].ruined = wealth < p.ruin_fraction * learners[learner].first_wealth
 
 
-@composed
+@stage
 def day(
     block,
     scratch,
@@ -283,66 +280,54 @@ def copy_rows(block, copy):
 
 
 @inlined_rule
-def pool_weights(block, weighted):
-    """The pools' weights, or None in the kernel that knows them to be 1/2."""
-    if weighted is None:
-        return None
-    return subnet_rows(block).pool_tao_weight
-
-
-@composed
-def advance_worlds(state, parameters, orders, days, at, trace, first, last, weighted):
+def advance_worlds(arrays, days, first, last, weighted):
     """Advance those worlds of a range whose pools have equal weights, or those that do not.
 
     Learners' orders are executed on the first day. `weighted` is None in the kernel of equal weights: that
     is how the compiler knows.
     """
-    block, worlds, learners, validators = state
-    scratch = np.zeros((N_SCRATCH, block.shape[2]))
-    ballots = np.zeros((voting.N_COUNTS + at.n_validators, 1 + block.shape[2]))
-    rows = borrowed(scratch)
+    block, worlds, learners = arrays.block, arrays.worlds, arrays.learners
     for w in range(first, last):
         world = worlds[w]
         if world.equal_weights == (weighted is not None):
             continue
-        mine = borrowed(block[w])
-        for learner in range(at.n_learners):
+        for learner in range(arrays.at.n_learners):
             learners[w, learner].traded = 0.0
         for k in range(days):
             if world.day >= world.last_day:
                 break
             day(
-                mine,
-                rows,
-                ballots,
-                at,
+                block[w],
+                arrays.scratch,
+                arrays.ballots,
+                arrays.at,
                 world,
                 learners[w],
-                validators[w],
-                orders[w],
-                parameters[w],
+                arrays.validators[w],
+                arrays.orders[w],
+                arrays.parameters[w],
                 k == 0,
-                pool_weights(mine, weighted),
-                trace,
+                weighted,
+                arrays.trace,
             )
-    scratch[0, 0] = 0.0  # a last use: until here its memory must not be freed
 
 
-def _build(fingerprint):
-    def advance_equal(state, parameters, orders, days, at, trace, first, last):
-        _ = fingerprint  # part of the cache's key
-        advance_worlds(state, parameters, orders, days, at, trace, first, last, None)
-
-    def advance_weighted(state, parameters, orders, days, at, trace, first, last):
-        _ = fingerprint
-        advance_worlds(state, parameters, orders, days, at, trace, first, last, True)
-
-    return compile_kernel(advance_equal), compile_kernel(advance_weighted)
+@kernel
+def advance_equal(table, days, first, last):
+    """The day, for pools of weight 1/2; arguments as those of `advance_weighted`."""
+    advance_worlds(arrays_of(table), days, first, last, None)
+    return 0
 
 
-advance_equal, advance_weighted = _build(source_fingerprint())
-"""The compiled day, for worlds whose pools all have weight 1/2 and for the others: two kernels, so that a user
-waits for the compilation of one."""
+@kernel
+def advance_weighted(table, days, first, last):
+    """The day, for pools of any weight: advance the worlds first to last - 1 of a table by some days.
+
+    There are two kernels so that the general formulas of pools are not in the first, and a user waits for one.
+    """
+    advance_worlds(arrays_of(table), days, first, last, True)
+    return 0
+
 
 THREADED_FROM = 16
 """Batches below this many worlds are not worth a second thread."""

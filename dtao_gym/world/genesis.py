@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
+from dtao_gym.compiling import kernel
 from dtao_gym.economy.technology import discount_per_day
-from dtao_gym.numerics import compile_kernel, source_fingerprint
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
@@ -26,7 +26,8 @@ from dtao_gym.world.registrations import EMPTY, NEVER
 from dtao_gym.world.shocks import END, GENESIS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
-from dtao_gym.world.state import Layout, Scratch, State, offsets
+from dtao_gym.world.state import Layout, State
+from dtao_gym.world.table import arrays_of, with_table
 
 REST_OF_ALPHA = {
     "miner_alpha": 3 / 8,
@@ -35,37 +36,31 @@ REST_OF_ALPHA = {
     "idle_alpha": 1 / 8,
 }
 """How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
-
-
 NEVER_ENDS = 2**62
 """Last day of a world whose episodes have a fixed length."""
 
 
-def _build(fingerprint):
-    def rates(issuance, root_weighted_tao, emission, root_share):
-        """Emission per block and root proportion for each alpha issuance."""
-        _ = fingerprint  # part of the cache's key
-        for i in range(issuance.size):
-            emission[i] = emission_per_block(SUPPLY_CAP - issuance[i])
-            root_share[i] = root_proportion(1.0, root_weighted_tao, issuance[i])
-
-    def shares(block, worlds, learners, parameters, at):
-        """Emission shares and the sum of moving prices, as the first span will find them."""
-        _ = fingerprint
-        scratch = np.zeros((N_SCRATCH, block.shape[2]))
-        root = all_root(worlds[0], learners[0])
-        share_out(block[0], scratch, at, worlds[0], parameters[0], root, 1.0)
-
-    def values(block, parameters, at):
-        """What the stocks of each subnet are worth."""
-        _ = fingerprint
-        note_values(block[0], at, parameters[0])
-
-    return tuple(map(compile_kernel, (rates, shares, values)))
+@kernel
+def _rates_kernel(issuance, root_weighted_tao, emission, root_share):
+    """Emission per block and root proportion for each alpha issuance."""
+    for i in range(issuance.size):
+        emission[i] = emission_per_block(SUPPLY_CAP - issuance[i])
+        root_share[i] = root_proportion(1.0, root_weighted_tao, issuance[i])
 
 
-N_SCRATCH = len(Scratch._fields)
-_rates_kernel, _shares_kernel, _values_kernel = _build(source_fingerprint())
+@kernel
+def _shares_kernel(table):
+    """Emission shares and the sum of moving prices at genesis, as the first span will find them."""
+    a = arrays_of(table)
+    root = all_root(a.worlds[0], a.learners[0])
+    share_out(a.block[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)
+
+
+@kernel
+def _values_kernel(table):
+    """The worth of the stocks of each subnet at genesis."""
+    a = arrays_of(table)
+    note_values(a.block[0], a.at, a.parameters[0])
 
 
 def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -221,14 +216,14 @@ def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
 def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
     """Stocks and types of builders, and what everybody sees of them."""
     world, record = state.worlds[0], np.atleast_1d(parameters_of_world(config))
-    n, at = chosen.size, offsets(state.layout)
+    n = chosen.size
     streams = state.row("stream_id")[0, :n]
     stocks, able = builders(config, chosen, streams, world["world_key"], world["episode"])
     state.row("ability")[0, :n] = able
     state.row("short_stock")[0, :n] = stocks[:, 0]
     state.row("knowledge")[0, :n] = stocks[:, 1]
     state.section("pipeline")[0, :, :n] = stocks[:, 2:].T
-    _values_kernel(state.block, record, at)
+    with_table(_values_kernel, state, record)
     for name in ("spend_rate", "research_share", "influence_share", "owner_sale_fraction"):
         state.row(name)[0, :n] = record[name]
     shown = (1.0 + config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
@@ -333,8 +328,7 @@ def _place_rates(state: State, config: Config) -> None:
     """Shares and yields as the first span will find them, so that the first observation is not blank."""
     world = state.worlds[0]
     records = np.atleast_1d(parameters_of_world(config))
-    at = offsets(state.layout)
-    _shares_kernel(state.block, state.worlds, state.learners, records, at)
+    with_table(_shares_kernel, state, records)
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]

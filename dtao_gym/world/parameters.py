@@ -11,8 +11,8 @@ from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.plugins import allocation_id
+from dtao_gym.views import constants
 from dtao_gym.world.config import Config
-from dtao_gym.world.state import unpacker
 
 MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
 """Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
@@ -142,7 +142,7 @@ PARAMETERS_DTYPE = np.dtype(
         for name, kind in Parameters.__annotations__.items()
     ]
 )
-parameters_of = unpacker(Parameters, "source.{name}")
+parameters_of = constants
 
 
 def parameters(config: Config) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dtao_gym.compiling import kernel
 from dtao_gym.economy.technology import ability, next_stock, output
 from dtao_gym.economy.valuation import value_of_stocks
-from dtao_gym.numerics import compile_kernel, source_fingerprint
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.parameters import parameters, parameters_of, price_of_capital
@@ -28,54 +28,51 @@ YOUNGEST_DAYS = 30
 STEADY_STATE_DAYS = 40_000
 
 
-def _build(fingerprint):
-    def profile(records, research_share, budget, stages, table):
-        """Stocks of a builder that starts with nothing, day by day: short-term, knowledge, pipeline."""
-        _ = fingerprint  # part of the cache's key
-        p = parameters_of(records[0])
-        short = output(1.0, p.short_productivity, (1.0 - research_share) * budget, p.curvature)
-        research = output(1.0, p.research_productivity, research_share * budget, p.curvature)
-        for day in range(1, table.shape[0]):
-            table[day, 0] = next_stock(table[day - 1, 0], p.short_decay, short)
-            arriving = research
-            for j in range(2, 2 + stages):
-                leaving = p.stage_rate * table[day - 1, j]
-                table[day, j] = table[day - 1, j] - leaving + arriving
-                arriving = leaving
-            table[day, 1] = next_stock(table[day - 1, 1], p.knowledge_decay, arriving)
-
-    def worths(records, table, worth):
-        """Capital value of rows of stocks, as the informed and as the uninformed see it."""
-        _ = fingerprint
-        p = parameters_of(records[0])
-        for i in range(table.shape[0]):
-            pipeline = 0.0
-            for j in range(2, table.shape[1]):
-                pipeline = (pipeline + table[i, j]) * p.stage_discount
-            pipeline *= p.pipeline_visible
-            short, knowledge = table[i, 0], table[i, 1]
-            worth[i, 0] = value_of_stocks(
-                short, knowledge, pipeline, p.worth_of_short, p.worth_of_knowledge
-            )
-            worth[i, 1] = p.pooled_capitalisation * ((1.0 + p.hype) * short + knowledge)
-
-    def draws(key, episode, streams, numbers):
-        """Two standard normal numbers of each stream: of its builder's type and of its value."""
-        _ = fingerprint
-        for i in range(streams.size):
-            a, b, _, _ = philox(key, episode, 0, 0, np.uint64(streams[i]), TYPES)
-            numbers[i, 0], numbers[i, 1] = normal(a), normal(b)
-
-    def abilities(type_sd, normals, out):
-        """Abilities for standard normal numbers."""
-        _ = fingerprint
-        for i in range(out.size):
-            out[i] = ability(type_sd, normals[i])
-
-    return tuple(map(compile_kernel, (profile, worths, draws, abilities)))
+@kernel
+def _profile_kernel(records, research_share, budget, stages, table):
+    """Stocks of a builder that starts with nothing, day by day: short-term, knowledge, pipeline."""
+    p = parameters_of(records[0])
+    short = output(1.0, p.short_productivity, (1.0 - research_share) * budget, p.curvature)
+    research = output(1.0, p.research_productivity, research_share * budget, p.curvature)
+    for day in range(1, table.shape[0]):
+        table[day, 0] = next_stock(table[day - 1, 0], p.short_decay, short)
+        arriving = research
+        for j in range(2, 2 + stages):
+            leaving = p.stage_rate * table[day - 1, j]
+            table[day, j] = table[day - 1, j] - leaving + arriving
+            arriving = leaving
+        table[day, 1] = next_stock(table[day - 1, 1], p.knowledge_decay, arriving)
 
 
-_profile_kernel, _worths_kernel, _draws_kernel, _abilities_kernel = _build(source_fingerprint())
+@kernel
+def _worths_kernel(records, table, worth):
+    """Capital value of rows of stocks, as the informed and as the uninformed see it."""
+    p = parameters_of(records[0])
+    for i in range(table.shape[0]):
+        pipeline = 0.0
+        for j in range(2, table.shape[1]):
+            pipeline = (pipeline + table[i, j]) * p.stage_discount
+        pipeline *= p.pipeline_visible
+        short, knowledge = table[i, 0], table[i, 1]
+        worth[i, 0] = value_of_stocks(
+            short, knowledge, pipeline, p.worth_of_short, p.worth_of_knowledge
+        )
+        worth[i, 1] = p.pooled_capitalisation * ((1.0 + p.hype) * short + knowledge)
+
+
+@kernel
+def _draws_kernel(key, episode, streams, numbers):
+    """Two standard normal numbers of each stream: of its builder's type and of its value."""
+    for i in range(streams.size):
+        a, b, _, _ = philox(key, episode, 0, 0, np.uint64(streams[i]), TYPES)
+        numbers[i, 0], numbers[i, 1] = normal(a), normal(b)
+
+
+@kernel
+def _abilities_kernel(type_sd, normals, out):
+    """Abilities for standard normal numbers."""
+    for i in range(out.size):
+        out[i] = ability(type_sd, normals[i])
 
 
 @functools.lru_cache(maxsize=16)

@@ -7,6 +7,7 @@ all from their old values (`produce`); then users pay, and what an owner earned 
 
 import numpy as np
 
+from dtao_gym.compiling import rule, stage
 from dtao_gym.economy.technology import (
     luck,
     next_stock,
@@ -15,12 +16,12 @@ from dtao_gym.economy.technology import (
     true_value,
 )
 from dtao_gym.economy.valuation import next_opinion, value_of_stocks
-from dtao_gym.numerics import composed, exp, row_sum, rule
+from dtao_gym.numerics import exp, row_sum
 from dtao_gym.protocol.coinbase import DIRECT
 from dtao_gym.world import trades
 from dtao_gym.world.parameters import FEE_PAY, parameters_of
 from dtao_gym.world.shocks import ECONOMY, normal, philox, uniform
-from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.state import pipeline_row, scratch_rows, signal_row, subnet_rows
 
 
 @rule
@@ -40,7 +41,7 @@ def spend(block, world, parameters):
     world.granted = 0.0
 
 
-@composed
+@stage
 def _stocks_stage(s, t, p):
     """Short-term stock and influence; `t.spent` becomes what the day's research adds to the pipeline."""
     for i in range(s.budget.size):
@@ -62,14 +63,14 @@ def _pipeline(block, scratch, at, parameters):
     p = parameters_of(parameters)
     t = scratch_rows(scratch)
     for k in range(at.pipeline_stages):
-        stage = block[at.pipeline + k]
-        for i in range(stage.size):
-            leaving = p.stage_rate * stage[i]
-            stage[i] += t.spent[i] - leaving
+        row = pipeline_row(block, at.pipeline + k)
+        for i in range(row.size):
+            leaving = p.stage_rate * row[i]
+            row[i] += t.spent[i] - leaving
             t.spent[i] = leaving
 
 
-@composed
+@stage
 def _arrival_stage(s, t, signal, p):
     for i in range(s.budget.size):
         arrived = t.spent[i] * luck(p.research_luck_sd, t.gain[i]) * t.claimed[i]
@@ -98,9 +99,9 @@ def note_values(block, at, parameters):
         s.informed_value[i] = 0.0
     if p.pipeline_visible == 1:
         for k in range(at.pipeline_stages):
-            stage = block[at.pipeline + k]
-            for i in range(stage.size):
-                s.informed_value[i] = (s.informed_value[i] + stage[i]) * p.stage_discount
+            row = pipeline_row(block, at.pipeline + k)
+            for i in range(row.size):
+                s.informed_value[i] = (s.informed_value[i] + row[i]) * p.stage_discount
     for i in range(s.informed_value.size):
         s.informed_value[i] = value_of_stocks(
             s.short_stock[i],
@@ -140,7 +141,7 @@ def produce(block, scratch, at, world, parameters):
     _stocks_stage(s, t, p)
     spent_on_research = row_sum(t.proceeds)
     _pipeline(block, scratch, at, parameters)
-    signal = block[at.signal_history + day % at.signal_days]
+    signal = signal_row(block, at.signal_history + day % at.signal_days)
     _arrival_stage(s, t, signal, p)
     note_values(block, at, parameters)
 
@@ -195,7 +196,7 @@ def users_pay(block, scratch, world, parameters, weights):
     world.authors += row_sum(t.fee)
 
 
-@composed
+@stage
 def _consume_stage(s, t, kept, weight):
     """Divide income between treasury and consumption; `t.spent` becomes what is consumed."""
     for i in range(s.income.size):

@@ -5,8 +5,9 @@ The rules are those of `protocol/lifecycle.py`. Lock and first treasury are paid
 
 import numpy as np
 
+from dtao_gym.compiling import rule
 from dtao_gym.economy.technology import ability
-from dtao_gym.numerics import exp, rule
+from dtao_gym.numerics import exp
 from dtao_gym.protocol.coinbase import DIRECT
 from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block

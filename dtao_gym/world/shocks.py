@@ -9,7 +9,8 @@ its words equal those of `numpy.random.Philox(key=[world_key, episode], counter=
 
 import numpy as np
 
-from dtao_gym.numerics import inlined_rule, log, multiply_high, rule
+from dtao_gym.compiling import inlined_rule, rule
+from dtao_gym.numerics import log, multiply_high
 
 ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, TYPES, FAVOURITES, END = range(9)
 """Purposes: luck, opinion and signal of a day; the order of trades in a span; a market at genesis; a scripted

@@ -2,11 +2,12 @@
 
 Each stage is a short loop over subnets that calls the rules of `protocol/`; short loops are what lets the
 compiler work on several subnets at once. Sums are taken in a loop of their own, in the order of the
-subnets, so that results do not depend on the machine's vector width. `weights` are the TAO weights of the
-pools, or None where all are 1/2: then the general pool formulas disappear from the machine code.
+subnets, so that results do not depend on the machine's vector width. `weights` is None where the TAO weights of all
+pools are 1/2: then the general pool formulas disappear from the machine code.
 """
 
-from dtao_gym.numerics import composed, inlined_rule, row_sum, rule
+from dtao_gym.compiling import inlined_rule, rule, stage
+from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import (
     PRICE,
     PRICE_BURN_GATE,
@@ -36,8 +37,9 @@ from dtao_gym.protocol.coinbase import (
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import sellable_alpha, spot_price
+from dtao_gym.views import array_of
 from dtao_gym.world.parameters import ALPHA_PAY, DIRECT_PAY, parameters_of
-from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.state import alpha_row, owed_row, scratch_rows, signal_row, subnet_rows
 from dtao_gym.world.trades import grow_scripted_root, scripted_root, sell_rows
 
 BAR_REFRESH_BLOCKS = 360.0
@@ -74,12 +76,12 @@ def all_root(world, learners):
     return total
 
 
-@composed
+@stage
 def _mint_stage(
     s, t, blocks, block_emission, paid_emission, root_weighted_tao, p, destroyed, sells, weights
 ):
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         span = coinbase_span(
             blocks,
             paid_emission * s.emission_share[i],
@@ -99,7 +101,7 @@ def _mint_stage(
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
         if weights is not None:
-            weights[i] = span.pool_tao_weight
+            s.pool_tao_weight[i] = span.pool_tao_weight
         t.injected[i] = span.alpha_injected
         t.alpha_bought[i] = span.alpha_bought
         t.root_alpha[i] = span.root_alpha
@@ -107,7 +109,7 @@ def _mint_stage(
         t.unused_tao[i] = span.tao_unused
 
 
-@composed
+@stage
 def _sell_root(s, t, p, late, weights):
     """Sell root's alpha, block by block, so on average to pools that half of the span's injection has reached."""
     for i in range(t.sold.size):
@@ -116,7 +118,7 @@ def _sell_root(s, t, p, late, weights):
         s.tao_reserve[i] -= t.held_tao[i]
         s.alpha_reserve[i] -= t.held_alpha[i]
     for i in range(t.sold.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         most = sellable_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, p.min_reserve)
         t.sold[i] = min(t.root_sold[i], most)
     sell_rows(s, t, weights, None, p.min_reserve)
@@ -126,11 +128,11 @@ def _sell_root(s, t, p, late, weights):
     return row_sum(t.proceeds)
 
 
-@composed
+@stage
 def _moving_price_stage(s, blocks, block, p, weights):
     middle = block + 0.5 * (blocks - 1.0)
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
         age = max(middle - s.start_block[i], 0.0)
         rate = moving_price_rate(p.moving_price_base, age, p.moving_price_halving_blocks)
@@ -141,7 +143,7 @@ def _moving_price_stage(s, blocks, block, p, weights):
         s.moving_price[i] = next_moving_price(s.moving_price[i], price, decay, p.moving_price_cap)
 
 
-@composed
+@stage
 def _insiders_share_stage(s, t, blocks, p, kept_part, owner_part):
     for i in range(s.tao_reserve.size):
         out = blocks * s.alpha_emission[i]
@@ -162,7 +164,7 @@ def _insiders_share_stage(s, t, blocks, p, kept_part, owner_part):
         t.take[i] = take
 
 
-@composed
+@stage
 def _stakers_share_stage(s, t, root_part):
     for i in range(s.tao_reserve.size):
         s.informed_alpha[i] *= 1.0 + t.gain[i]
@@ -170,7 +172,7 @@ def _stakers_share_stage(s, t, root_part):
         s.scripted_claimable[i] += root_part * t.root_alpha[i]
 
 
-@composed
+@stage
 def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part, owner_recycled):
     """Bought alpha is destroyed or kept; root's alpha is kept as claims, or was up for sale, or is recycled.
 
@@ -189,7 +191,7 @@ def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part, owner_recy
         s.stake_yield[i] = t.gain[i]
 
 
-@composed
+@stage
 def _flow_stage(s, blocks, decay):
     """Bring the flow averages up to date with what has happened since the last time.
 
@@ -205,7 +207,7 @@ def _flow_stage(s, blocks, decay):
         s.flow_mark[i] = s.tao_reserve[i]
 
 
-@composed
+@stage
 def _flow_mark_stage(s):
     for i in range(s.tao_reserve.size):
         s.protocol_flow[i] = s.tao_reserve[i] - s.flow_mark[i]
@@ -218,7 +220,7 @@ def _learners_stake(block, scratch, at):
     for i in range(t.gain.size):
         t.staked_by_learners[i] = 0.0
     for learner in range(at.n_learners):
-        alpha = block[at.learner_alpha + learner]
+        alpha = alpha_row(block, at.learner_alpha + learner)
         for i in range(alpha.size):
             t.staked_by_learners[i] += alpha[i]
 
@@ -228,8 +230,8 @@ def _learners_dividends(block, scratch, at, learners, root, parameters, kept_par
     p = parameters_of(parameters)
     t = scratch_rows(scratch)
     for learner in range(at.n_learners):
-        alpha = block[at.learner_alpha + learner]
-        owed = block[at.learner_claimable + learner]
+        alpha = alpha_row(block, at.learner_alpha + learner)
+        owed = owed_row(block, at.learner_claimable + learner)
         part = kept_part * (1.0 - p.validator_take)
         part *= learners[learner].root / root if root > 0.0 else 0.0
         for i in range(alpha.size):
@@ -249,7 +251,7 @@ def _pay_root(world, learners, amount, root):
         learners[learner].root += learners[learner].root * rate
 
 
-@composed
+@stage
 def _market(s, t, signal, root_weighted_tao, world, allocation):
     """What an allocation rule may read, at the beginning of a span; a chain's rule gets what it needs of it."""
     for i in range(s.tao_reserve.size):
@@ -263,17 +265,17 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
             t.age_days[i] = (world.block - s.start_block[i]) / BLOCKS_PER_DAY
             s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
     return Market(
-        s.moving_price,
-        s.spot_price,
-        s.miner_burned,
-        t.paid,
-        s.user_flow_ema,
-        s.protocol_flow_ema,
-        t.root_share,
-        signal,
-        s.vote_share,
-        t.age_days,
-        s.knowledge_disclosed,
+        array_of(s.moving_price),
+        array_of(s.spot_price),
+        array_of(s.miner_burned),
+        array_of(t.paid),
+        array_of(s.user_flow_ema),
+        array_of(s.protocol_flow_ema),
+        array_of(t.root_share),
+        array_of(signal),
+        array_of(s.vote_share),
+        array_of(t.age_days),
+        array_of(s.knowledge_disclosed),
     )
 
 
@@ -291,7 +293,7 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
             s.alpha_emission[i] = rate * s.started[i] * pools
     rest = rest_of_market(world, p.allocation)
     world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
-    signal = block[at.signal_history + world.day % at.signal_days]
+    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
     if p.allocation == USER_RULE:
         error = apply_user_rule(p.rule_address, market, rest, s.emission_share)

@@ -5,16 +5,14 @@ One float64 block `[world, row, subnet]` holds everything that exists once per s
 per world is a record in `worlds`, once per learner a record in `learners`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.numerics import inlined_rule
+from dtao_gym.views import row_reader, section_reader
 
 Row = np.ndarray
-T = TypeVar("T")
 
 
 class Subnets(NamedTuple):
@@ -281,53 +279,40 @@ class Layout:
         return self.sections["pipeline"].stop
 
 
-class Offsets(NamedTuple):
-    """The layout as the kernels read it: the first row of each section and its length."""
-
-    n_learners: int
-    learner_alpha: int
-    learner_claimable: int
-    price_history: int
-    price_days: int
-    signal_history: int
-    signal_days: int
-    pipeline: int
-    pipeline_stages: int
-    n_validators: int
-
-
-def offsets(layout: Layout) -> Offsets:
-    """First rows and lengths of the sections."""
-    at = {name: section.start for name, section in layout.sections.items()}
-    return Offsets(
-        layout.n_learners,
-        at["learner_alpha"],
-        at["learner_claimable"],
-        at["price_history"],
-        layout.price_days,
-        at["signal_history"],
-        layout.signal_days,
-        at["pipeline"],
-        layout.pipeline_stages,
-        layout.n_validators,
-    )
+OFFSETS_DTYPE = np.dtype(
+    [
+        ("n_learners", np.int64),
+        ("n_validators", np.int64),
+        (
+            "learner_alpha",
+            np.int64,
+        ),  # first row of the section, as wherever no number of rows is meant
+        ("learner_claimable", np.int64),
+        ("price_history", np.int64),
+        ("price_days", np.int64),
+        ("signal_history", np.int64),
+        ("signal_days", np.int64),
+        ("pipeline", np.int64),
+        ("pipeline_stages", np.int64),
+    ]
+)
+"""The layout as the kernels read it: the first row of each section and its length."""
 
 
-def unpacker(cls: type[T], item: str) -> Callable[[Any], T]:
-    """A compiled function that makes a NamedTuple from rows (`source[{i}]`) or record fields (`source.{name}`).
-
-    Numba builds no NamedTuple from a loop, so the text of the call is generated.
-    """
-    names = cls._fields  # type: ignore[attr-defined]
-    arguments = ", ".join(item.format(i=i, name=name) for i, name in enumerate(names))
-    namespace: dict[str, Any] = {"cls": cls}
-    exec(f"def unpack(source):\n    return cls({arguments})\n", namespace)
-    return inlined_rule(namespace["unpack"])
+def offsets(layout: Layout) -> np.ndarray:
+    """First rows and lengths of the sections, `(1,)` of `OFFSETS_DTYPE`."""
+    record = np.zeros(1, OFFSETS_DTYPE)
+    firsts = {name: section.start for name, section in layout.sections.items()}
+    for name in OFFSETS_DTYPE.names:
+        record[name] = firsts[name] if name in firsts else getattr(layout, name)
+    return record
 
 
 ROW_OF = {name: k for k, name in enumerate(Subnets._fields)}
-subnet_rows = unpacker(Subnets, "source[{i}]")
-scratch_rows = unpacker(Scratch, "source[{i}]")
+subnet_rows, scratch_rows = row_reader(Subnets), row_reader(Scratch)
+alpha_row, owed_row = section_reader("alpha"), section_reader("owed")
+price_row, signal_row = section_reader("price"), section_reader("signal")
+pipeline_row = section_reader("pipeline")
 
 
 class State:

@@ -1,17 +1,18 @@
 """The trades of a span: insiders, root's claims, scripted stakers, learners.
 
 Written like `spans.py`: short loops over subnets that call the rules of `protocol/`, sums in loops of their own,
-`weights` None where every pool has weight 1/2.
+`weights` is None where every pool has weight 1/2.
 """
 
-from dtao_gym.numerics import composed, inlined_rule, row_sum, rule
+from dtao_gym.compiling import inlined_rule, rule, stage
+from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
 from dtao_gym.world.parameters import ALPHA_PAY, parameters_of
-from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.state import alpha_row, owed_row, scratch_rows, subnet_rows
 
 
-@composed
+@stage
 def sell_rows(s, t, weights, fee_rate, min_reserve):
     """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
 
@@ -19,7 +20,7 @@ def sell_rows(s, t, weights, fee_rate, min_reserve):
     order, is left to learners.
     """
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         out, taken, fee, tao, alpha = sell(
             s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0, min_reserve
         )
@@ -30,11 +31,11 @@ def sell_rows(s, t, weights, fee_rate, min_reserve):
         t.fee[i] = fee
 
 
-@composed
+@stage
 def buy_rows(s, t, weights, fee_rate, min_reserve):
     """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         out, taken, fee, tao, alpha = buy(
             s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0, min_reserve
         )
@@ -76,7 +77,7 @@ def insiders_sell(block, scratch, world, blocks, parameters, weights):
     world.authors += row_sum(t.fee)
 
 
-@composed
+@stage
 def _insiders_ledger(s, t, p, owner_part, miner_part):
     """Book a sale; the owner's part of the proceeds is its income, the rest is left to `outside`."""
     for i in range(t.sold.size):
@@ -102,7 +103,7 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
     for i in range(t.sold.size):
         t.sold[i] = swap * s.scripted_claimable[i]
     for learner in range(at.n_learners):
-        owed = block[at.learner_claimable + learner]
+        owed = owed_row(block, at.learner_claimable + learner)
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
     sell_rows(s, t, weights, None, p.min_reserve)
@@ -128,8 +129,8 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
     else:
         world.root_validators += gained
     for learner in range(at.n_learners):
-        owed = block[at.learner_claimable + learner]
-        alpha = block[at.learner_alpha + learner]
+        owed = owed_row(block, at.learner_claimable + learner)
+        alpha = alpha_row(block, at.learner_alpha + learner)
         for i in range(t.sold.size):
             amount = owed[i] * t.claimed[i]
             owed[i] -= amount
@@ -138,10 +139,10 @@ def claim_root(block, scratch, at, world, learners, parameters, claimed, weights
         learners[learner].root += row_sum(t.sold)
 
 
-@composed
+@stage
 def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
         tao_in, alpha_in = trade_to_reach(
             s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
@@ -153,14 +154,14 @@ def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
         t.spent[i] = speed * tao_in if short_sales else limited
 
 
-@composed
+@stage
 def _trade_rows(s, t, weights, fee_rate, min_reserve):
     """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to what was taken.
 
     Afterwards `t.bought` and `t.proceeds` hold what came out, `t.fee` the fees in TAO.
     """
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else weights[i]
+        weight = 0.5 if weights is None else s.pool_tao_weight[i]
         buying = t.spent[i] > 0.0
         out, taken, fee, tao, alpha = trade(
             s.tao_reserve[i],
@@ -180,7 +181,7 @@ def _trade_rows(s, t, weights, fee_rate, min_reserve):
         t.fee[i] = fee
 
 
-@composed
+@stage
 def _populations_ledger(s, t, informed_purse):
     """Buys go to the populations by purse, sales by holding; `t.bought` becomes the TAO that the informed gain."""
     for i in range(t.sold.size):

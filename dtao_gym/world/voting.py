@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from dtao_gym.compiling import inlined_rule, rule
 from dtao_gym.economy.technology import contributed_value
-from dtao_gym.numerics import exp, inlined_rule, power, rule
+from dtao_gym.numerics import exp, power
 from dtao_gym.protocol.root_vote import root_epoch
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.shocks import FAVOURITES, philox, uniform

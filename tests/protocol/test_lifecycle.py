@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dtao_gym.numerics import rule
+from dtao_gym.compiling import rule
 from dtao_gym.protocol import lifecycle
 
 amounts = st.floats(0.0, 1e7)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from dtao_gym.numerics import rule
+from dtao_gym.compiling import rule
 from dtao_gym.world import shocks
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import genesis, world_key
