@@ -2,8 +2,8 @@
 """Elementary functions for the compiled engine.
 
 The hot loops call no C library: logarithm and exponential are short polynomials written here, free of
-branches, so that the compiler can work on several subnets at once and every platform gets the same bits.
-They agree with the correctly rounded result to about 3e-16 relative (tested).
+branches, so that the compiler can work on several subnets at once and every platform gets the same bits (a
+fused multiply-add is asked for by name, and never formed by the compiler). They agree with the correctly rounded result to about 3e-16 relative (tested).
 """
 
 import numpy as np
@@ -42,6 +42,16 @@ def multiply_high(typingctx, a, b):
     return types.uint64(types.uint64, types.uint64), build
 
 
+@intrinsic
+def fma(typingctx, a, b, c):
+    """a b + c with one rounding: the same bits everywhere, and one instruction on processors since 2013."""
+
+    def build(context, builder, signature, args):
+        return builder.fma(*args)
+
+    return types.float64(types.float64, types.float64, types.float64), build
+
+
 _LN2_HIGH = 6.93147180369123816490e-01  # ln 2 in two parts, the first with trailing zeros
 _LN2_LOW = 1.90821492927058770002e-10
 _LOG2_E = 1.4426950408889634
@@ -61,24 +71,18 @@ def _log_parts(x):
 
 @inlined_rule
 def _log_core(f, correction, k):
+    """k ln 2 + ln(1 + f) + correction; the scheme of fdlibm's e_log.c, coefficients by scripts/polynomials.py."""
     s = f / (2.0 + f)
     z = s * s
-    # 2 artanh(s) - 2 s as a power series in z = s**2 < 0.0295: coefficients 2/(2j+1)
-    series = 2.0 / 25.0
-    series = series * z + 2.0 / 23.0
-    series = series * z + 2.0 / 21.0
-    series = series * z + 2.0 / 19.0
-    series = series * z + 2.0 / 17.0
-    series = series * z + 2.0 / 15.0
-    series = series * z + 2.0 / 13.0
-    series = series * z + 2.0 / 11.0
-    series = series * z + 2.0 / 9.0
-    series = series * z + 2.0 / 7.0
-    series = series * z + 2.0 / 5.0
-    series = series * z + 2.0 / 3.0
+    series = fma(0.14616449685043406, z, 0.15331721600556042)
+    series = fma(series, z, 0.18182889125261723)
+    series = fma(series, z, 0.2222221113479508)
+    series = fma(series, z, 0.28571428625975487)
+    series = fma(series, z, 0.39999999999899505)
+    series = fma(series, z, 0.666666666666667)
     half_square = 0.5 * f * f
-    tail = s * (half_square + series * z)
-    return k * _LN2_HIGH - ((half_square - (tail + (k * _LN2_LOW + correction))) - f)
+    tail = s * fma(series, z, half_square)
+    return fma(k, _LN2_HIGH, f - (half_square - (tail + fma(k, _LN2_LOW, correction))))
 
 
 @inlined_rule
@@ -101,49 +105,46 @@ def log1p(x):
 @inlined_rule
 def log1p_small(x):
     """ln(1 + x) for |x| <= 0.0102 by its series, to 2e-17 relative: a fee upon an amount."""
-    series = 1.0 / 7.0 - x * 0.125
-    series = 1.0 / 6.0 - x * series
-    series = 0.2 - x * series
-    series = 0.25 - x * series
-    series = 1.0 / 3.0 - x * series
-    series = 0.5 - x * series
-    return x * (1.0 - x * series)
+    series = fma(-0.125, x, 1.0 / 7.0)
+    series = fma(-series, x, 1.0 / 6.0)
+    series = fma(-series, x, 0.2)
+    series = fma(-series, x, 0.25)
+    series = fma(-series, x, 1.0 / 3.0)
+    series = fma(-series, x, 0.5)
+    return fma(-series * x, x, x)
 
 
 @inlined_rule
 def _exp_parts(x):
     """A power of two and a fraction with exp(x) = scale (1 + fraction); x is clipped to +-700."""
     x = min(max(x, -700.0), 700.0)
-    k = (x * _LOG2_E + _ROUND) - _ROUND
-    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
-    series = 1.0 / 87178291200.0  # Taylor, 1/14! downwards, |r| < 0.35
-    series = series * r + 1.0 / 6227020800.0
-    series = series * r + 1.0 / 479001600.0
-    series = series * r + 1.0 / 39916800.0
-    series = series * r + 1.0 / 3628800.0
-    series = series * r + 1.0 / 362880.0
-    series = series * r + 1.0 / 40320.0
-    series = series * r + 1.0 / 5040.0
-    series = series * r + 1.0 / 720.0
-    series = series * r + 1.0 / 120.0
-    series = series * r + 1.0 / 24.0
-    series = series * r + 1.0 / 6.0
-    series = series * r + 0.5
-    return _bits_float((np.int64(k) << 52) + _EXPONENT_ONE), r + (r * r) * series
+    k = fma(x, _LOG2_E, _ROUND) - _ROUND
+    r = fma(-k, _LN2_LOW, fma(-k, _LN2_HIGH, x))
+    # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2, by scripts/polynomials.py
+    series = fma(2.5100375832561234e-08, r, 2.7620075879983367e-07)
+    series = fma(series, r, 2.7557268480310024e-06)
+    series = fma(series, r, 2.4801521322368692e-05)
+    series = fma(series, r, 0.00019841269863040545)
+    series = fma(series, r, 0.0013888888917196719)
+    series = fma(series, r, 0.008333333333330065)
+    series = fma(series, r, 0.041666666666624164)
+    series = fma(series, r, 0.16666666666666669)
+    series = fma(series, r, 0.5)
+    return _bits_float((np.int64(k) << 52) + _EXPONENT_ONE), fma(r * r, series, r)
 
 
 @inlined_rule
 def expm1(x):
     """exp(x) - 1, accurate for tiny x; arguments beyond +-700 are clipped."""
     scale, fraction = _exp_parts(x)
-    return scale * fraction + (scale - 1.0)
+    return fma(scale, fraction, scale - 1.0)
 
 
 @inlined_rule
 def exp(x):
     """exp(x); arguments beyond +-700 are clipped."""
     scale, fraction = _exp_parts(x)
-    return scale * (1.0 + fraction)
+    return fma(scale, fraction, scale)
 
 
 @inlined_rule

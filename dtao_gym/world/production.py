@@ -20,7 +20,7 @@ from dtao_gym.numerics import exp, row_sum
 from dtao_gym.protocol.coinbase import DIRECT
 from dtao_gym.world import trades
 from dtao_gym.world.parameters import FEE_PAY, parameters_of
-from dtao_gym.world.shocks import ECONOMY, normal, philox, uniform
+from dtao_gym.world.shocks import ECONOMY, open_uniform, philox, to_normals, uniform
 from dtao_gym.world.state import pipeline_row, scratch_rows, signal_row, subnet_rows
 
 
@@ -136,8 +136,11 @@ def produce(block, scratch, at, world, parameters):
     key, episode, day = world.world_key, world.episode, world.day
     for i in range(s.budget.size):
         a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), ECONOMY)
-        t.gain[i], t.take[i], t.sold[i] = normal(a), normal(b), normal(c)
+        t.gain[i], t.take[i], t.sold[i] = open_uniform(a), open_uniform(b), open_uniform(c)
         t.claimed[i] = 1.0 / p.success_probability if uniform(d) < p.success_probability else 0.0
+    to_normals(t.gain)
+    to_normals(t.take)
+    to_normals(t.sold)
     _stocks_stage(s, t, p)
     spent_on_research = row_sum(t.proceeds)
     _pipeline(block, scratch, at, parameters)

@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numba import njit
 from scipy import special, stats
 
-from dtao_gym.compiling import rule
 from dtao_gym.world import shocks
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import genesis, world_key
-from dtao_gym.world.shocks import normal, permutation_of_four, philox, uniform
+from dtao_gym.world.shocks import (
+    normal,
+    open_uniform,
+    permutation_of_four,
+    philox,
+    to_normals,
+    uniform,
+)
 
 LARGEST = 2**64 - 1
 words = st.integers(0, LARGEST)
@@ -24,7 +31,7 @@ def numpy_philox(key0, key1, counter, day, stream, purpose) -> np.random.Philox:
     return np.random.Philox(key=key, counter=np.array([counter, day, stream, purpose], np.uint64))
 
 
-@rule
+@njit  # as a user would call a rule from code of their own
 def _words(keys):
     return np.array(philox(keys[0], keys[1], keys[2], keys[3], keys[4], keys[5]))
 
@@ -84,6 +91,15 @@ def test_normal_numbers_of_rare_events(bits, fraction):
 @example(0)
 def test_the_upper_half_mirrors_the_lower(fraction):
     assert normal(word_of(2**52 - 1 - fraction)) == -normal(word_of(fraction))
+
+
+@pytest.mark.parametrize("rare", [(), (0, 1, 2**52 - 1), (2**12, 2**52 - 2**12)])
+def test_rows_of_normal_numbers_are_the_same_numbers(rare):
+    sample = np.random.Philox(key=[3, 4]).random_raw(997)
+    sample[: len(rare)] = [word_of(fraction) for fraction in rare]
+    row = np.array([open_uniform(word) for word in sample])
+    to_normals(row)
+    assert row.tolist() == [normal(word) for word in sample]
 
 
 def test_many_normal_numbers_are_normal():
