@@ -145,11 +145,8 @@ class KernelCache:
         folder = self._own_folder(target_context)
         body = serialize.dumps(result._reduce())
         try:
-            new = not folder.parent.exists()
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             _write(folder / self._file_name(sig), hashlib.sha256(body).digest() + body)
-            if new:
-                _remove_unused(folder.parent)
         except OSError:  # a read-only or full disk: the next process compiles again
             pass
 
@@ -161,7 +158,7 @@ class KernelCache:
             return
         folder = self._own_folder(target_context)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder)
             file = open(folder / f"{self._file_name(sig)}.lock", "w")  # noqa: SIM115
         except OSError:
             yield
@@ -228,8 +225,13 @@ def _mark_used(folder: Path) -> None:
         os.utime(folder)
 
 
-def _remove_unused(present: Path) -> None:
-    """Remove the folders beside the present one that nobody has used for `KEPT_DAYS`."""
+def _make(folder: Path) -> None:
+    """Make the folder of a processor; with the first of a version those go that nobody has used for `KEPT_DAYS`."""
+    present = folder.parent
+    new = not present.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not new:
+        return
     oldest = time.time() - 86_400.0 * KEPT_DAYS
     for folder in present.parent.iterdir():
         if folder != present and "-numba" in folder.name and folder.stat().st_mtime < oldest:

@@ -1,0 +1,343 @@
+"""Compiled kernels on disk: what is kept, for whom, what is done about broken files, and what is said meanwhile."""
+
+import hashlib
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numba
+import pytest
+from numba.core.registry import cpu_target
+
+import dtao_gym
+import dtao_gym.protocol.issuance
+from dtao_gym import kernel_cache
+from dtao_gym.compiling import _compiled as compiled
+from dtao_gym.compiling import kernel
+
+PACKAGE = Path(dtao_gym.__file__).parent
+
+# A kernel of its own, small enough to compile in a moment, that calls a rule of another file.
+KERNEL = '''
+from dtao_gym.compiling import _compiled as compiled
+from dtao_gym.compiling import kernel
+from dtao_gym.protocol.issuance import emission_per_block
+
+
+@kernel
+def emission(remaining):
+    """The emission of a test."""
+    return emission_per_block(remaining)
+'''
+RUN = """
+import sys
+from dtao_gym.small import emission
+value = emission(21e6)
+hits = sum(emission.stats.cache_hits.values())
+print(value, "loaded" if hits else "compiled")
+"""
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A function that makes a copy of the package with a small kernel in it."""
+
+    def make(name: str) -> Path:
+        package = tmp_path / name / "dtao_gym"
+        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "data"))
+        (package / "small.py").write_text(KERNEL)
+        return package
+
+    return make
+
+
+@pytest.fixture
+def cache(tmp_path) -> Path:
+    return tmp_path / "cache"
+
+
+def environment(cache: Path) -> dict[str, str]:
+    return os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+
+
+def run(package: Path, cache: Path, code: str = RUN) -> str:
+    """What a new process prints that uses the small kernel of a copy."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=package.parent,
+        env=environment(cache),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def files(cache: Path) -> list[Path]:
+    return sorted(cache.rglob("*.kernel"))
+
+
+def test_a_second_clone_compiles_nothing(clone, cache):
+    assert run(clone("first"), cache) == "1.0 compiled"
+    assert run(clone("second"), cache) == "1.0 loaded"
+
+
+def test_editing_any_rule_compiles_the_kernels_again(clone, cache):
+    package = clone("edited")
+    assert run(package, cache) == "1.0 compiled"
+    rule = package / "protocol" / "issuance.py"
+    text = rule.read_text()
+    assert text.count(", 1.0)") == 1
+    rule.write_text(text.replace(", 1.0)", ", 0.5)"))
+    assert run(package, cache) == "0.5 compiled"
+    rule.write_text(text)
+    assert run(package, cache) == "1.0 loaded"
+
+
+def target_context():
+    return cpu_target.target_context
+
+
+BROKEN = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[: len(content) // 2],
+    "a bit flipped": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+    "foreign": lambda content: b"another program's file, and quite a long one at that",
+    "whole but unreadable": lambda content: hashlib.sha256(b"text").digest() + b"text",
+}
+
+
+@pytest.fixture(scope="module")
+def whole_file(tmp_path_factory) -> bytes:
+    """Content of the file of a kernel."""
+    with pytest.MonkeyPatch.context() as patch:
+        root = tmp_path_factory.mktemp("kernels")
+        patch.setenv("NUMBA_CACHE_DIR", str(root))
+        rule = dtao_gym.protocol.issuance.emission_per_block
+        made = compiled(rule.py_func)
+        made(21e6)
+        (file,) = files(root)
+        return file.read_bytes()
+
+
+def test_a_whole_file_is_read(whole_file, tmp_path):
+    (tmp_path / "kernel").write_bytes(whole_file)
+    assert kernel_cache._read(tmp_path / "kernel", target_context()).entry_point(21e6) == 1.0
+
+
+@pytest.mark.parametrize("harm", BROKEN)
+def test_a_broken_file_is_as_none(whole_file, tmp_path, harm):
+    (tmp_path / "kernel").write_bytes(BROKEN[harm](whole_file))
+    assert kernel_cache._read(tmp_path / "kernel", target_context()) is None
+
+
+def test_a_broken_file_is_replaced(clone, cache):
+    package = clone("clone")
+    assert run(package, cache) == "1.0 compiled"
+    (file,) = files(cache)
+    file.write_bytes(file.read_bytes()[:1000])
+    assert run(package, cache) == "1.0 compiled"
+    assert run(package, cache) == "1.0 loaded"
+
+
+def test_other_versions_and_processors_have_other_files(clone, cache):
+    package = clone("clone")
+    run(package, cache)
+    (file,) = files(cache)
+    folder = file.parent.parent.name
+    assert folder.startswith(f"{dtao_gym.__version__}-")
+    assert folder.endswith(f"-numba{numba.__version__}")
+    generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", RUN],
+        cwd=package.parent,
+        env=environment(cache) | generic,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "1.0 compiled"
+    assert len(files(cache)) == 2
+
+
+def test_processes_that_start_at_once_compile_once(clone, cache):
+    package = clone("clone")
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            cwd=package.parent,
+            env=environment(cache),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0] * 4
+    assert {out.split()[0] for out, _ in said} == {"1.0"}
+    assert sum("compiling" in err for _, err in said) == 1
+    assert len(files(cache)) == 1
+
+
+SLOW = """
+import time
+from dtao_gym.small import emission
+inner = emission._compiler.compile
+import dtao_gym.compiling
+compile_part = dtao_gym.compiling.fast_pipeline
+def wait():
+    print("compiling now", flush=True)
+    time.sleep(60)
+dtao_gym.compiling.fast_pipeline = wait
+emission(21e6)
+"""
+
+
+def test_a_process_that_is_killed_while_it_compiles_holds_nobody_up(clone, cache):
+    package = clone("clone")
+    victim = subprocess.Popen(
+        [sys.executable, "-c", SLOW],
+        cwd=package.parent,
+        env=environment(cache),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert victim.stdout.readline().strip() == "compiling now"
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    start = time.monotonic()
+    assert run(package, cache) == "1.0 compiled"
+    assert time.monotonic() - start < 30.0
+
+
+def test_where_nothing_can_be_written_everything_works(clone, tmp_path):
+    package = clone("clone")
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    assert run(package, blocked) == "1.0 compiled"
+    assert run(package, blocked) == "1.0 compiled"
+
+
+def test_folders_that_nobody_has_used_for_long_are_removed(clone, cache):
+    root = cache / "dtao_gym"
+    for name, age in (
+        ("0.0.1-abc-py39-numba0.5", 31),
+        ("0.0.2-abc-py39-numba0.5", 29),
+        ("mine", 99),
+    ):
+        (root / name).mkdir(parents=True)
+        then = time.time() - 86_400.0 * age
+        os.utime(root / name, (then, then))
+    run(clone("clone"), cache)
+    left = {path.name for path in root.iterdir()}
+    assert {"0.0.2-abc-py39-numba0.5", "mine"} < left
+    assert "0.0.1-abc-py39-numba0.5" not in left
+    assert len(left) == 3
+
+
+def test_kernels_of_others_are_kept_by_the_sources_that_they_name(tmp_path):
+    @kernel
+    def unknown(x):
+        return x
+
+    own = kernel_cache.KernelCache(unknown.py_func)
+    assert not own.kept
+    source = tmp_path / "mine.py"
+    source.write_text("first")
+    named = kernel_cache.KernelCache(unknown.py_func, (str(source),))
+    assert named.kept
+    before = named._file_name(())
+    source.write_text("second")
+    assert named._file_name(()) != before
+
+
+def test_every_kernel_of_the_package_is_covered_by_the_fingerprint():
+    covered = ("protocol/", "economy/", "world/")
+    for path in PACKAGE.rglob("*.py"):
+        name, source = path.relative_to(PACKAGE).as_posix(), path.read_text()
+        if "@kernel" in source or "@rule" in source or "@inlined_rule" in source:
+            assert name.startswith(covered) or "dtao_gym.compiling" in source, name
+
+
+# --- what a user is told
+
+
+def on_terminal(package: Path, cache: Path, code: str = RUN) -> str:
+    """What a process prints on a terminal."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=package.parent,
+        env=environment(cache),
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    said = b""
+    while True:
+        try:
+            part = os.read(leader, 1000)
+        except OSError:  # the process has closed its end
+            break
+        if not part:
+            break
+        said += part
+    os.close(leader)
+    assert process.wait() == 0, said
+    return said.decode()
+
+
+def test_a_terminal_shows_a_line_for_each_kernel_and_nothing_when_none_is_compiled(clone, cache):
+    package = clone("clone")
+    said = on_terminal(package, cache)
+    assert "dtao_gym: compiling the emission of a test ... " in said
+    assert said.split("... ")[1].split()[1] == "s"
+    assert "compiling" not in on_terminal(package, cache)
+
+
+def test_a_log_gets_one_line(clone, cache):
+    package = clone("clone")
+    code = RUN + "emission(21)\n"  # another signature
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=package.parent,
+        env=environment(cache),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stderr.splitlines()) == 1
+    assert "python -m dtao_gym.warmup" in done.stderr
+
+
+WORKERS = """
+import multiprocessing
+def work():
+    from dtao_gym.small import emission
+    assert emission(21e6) == 1.0
+if __name__ == "__main__":
+    for method in ("fork", "spawn"):
+        process = multiprocessing.get_context(method).Process(target=work)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+"""
+
+
+def test_workers_say_nothing(clone, cache):
+    package = clone("clone")
+    (package.parent / "workers.py").write_text(WORKERS)
+    assert (
+        on_terminal(
+            package, cache, "import runpy; runpy.run_path('workers.py', run_name='__main__')"
+        )
+        == ""
+    )
+    assert len(files(cache)) == 1
