@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numba import njit
 
 from agents.oracles import Formulas, Progress, Row, run_rows
-from dtao_gym.compiling import rule
 from dtao_gym.economy import closed_forms, horizons
 from dtao_gym.economy.kernel import (
     SOCIAL_DISCOUNT,
@@ -145,7 +145,7 @@ def _moving_average():
     return found
 
 
-@rule
+@njit(error_model="numpy")
 def _filtered(prices, decay):
     moving, path = 0.0, np.empty_like(prices)
     for day in range(prices.size):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numba import njit
 
 from agents.oracles import Formulas, Progress, Row, run_rows
-from dtao_gym.compiling import rule
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.kernel import SOCIAL_DISCOUNT
 from dtao_gym.protocol import allocation, pool, root_vote
@@ -166,7 +166,7 @@ def _slow_price():
     return [*map(after, (7, 30, 60, 90, 180, 365)), days_to(0.5), days_to(0.9)]
 
 
-@rule
+@njit(error_model="numpy")
 def _moving_prices(base, halving_blocks, days):
     """Moving price at the end of every day of a price of 1, block by block."""
     path, moving = np.empty(days), 0.0

@@ -14,16 +14,23 @@ from dtao_gym.envs.builder_features import (
     N_RAW,
     OWN_FEATURES,
     RIVAL_FEATURES,
+    observe_builders,
     observe_kernel,
 )
-from dtao_gym.envs.features import refuse
+from dtao_gym.envs.features import (
+    OTHER_KERNEL,
+    end_of_step,
+    first_bad,
+    refuse,
+    write_market,
+)
 from dtao_gym.numerics import exp, log
-from dtao_gym.views import address_of_array
+from dtao_gym.views import address_of_array, call_address
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.day import run_over_worlds
 from dtao_gym.world.parameters import parameters_of
-from dtao_gym.world.state import subnet_rows
+from dtao_gym.world.state import ROW_OF, subnet_rows
 from dtao_gym.world.table import arrays_of
 
 LOGIT_SCALE = 6.212606095751519
@@ -100,6 +107,51 @@ def _reward_kernel(table, before, slots, noisy, heirs, rewards):
             )
 
 
+_ROWS = {
+    **{name: name for name in ("treasury", "budget", "income", "consumed", "spend_rate")},
+    **{name: name for name in ("research_share", "influence_share", "owner_sale_fraction")},
+    **{name: name for name in ("short_stock", "knowledge", "influence_stock", "ability")},
+    "own_price": "spot_price",
+    "own_moving_price": "moving_price",
+    "own_emission_share": "emission_share",
+}
+"""Names in `info`, and the rows of the subnets that they are."""
+_ROW_NUMBERS = np.array([ROW_OF[row] for row in _ROWS.values()])
+
+
+@kernel
+def _step_kernel(
+    table, kernels, days, action, raw, obs, facts, steps, max_steps, standing, slots, composition,
+    noisy, scale, numbers,
+):  # fmt: skip
+    """A step of a builder: decide, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
+    a = arrays_of(table)
+    world, slot, zero = a.worlds[0], slots[0], np.int64(0)
+    advance = kernels[0] if world.equal_weights else kernels[1]
+    if advance == 0:
+        return OTHER_KERNEL
+    bad = first_bad(action)
+    if bad >= 0:
+        return OTHER_KERNEL - 1 - bad
+    block, parameters = a.block[0], a.parameters[0]
+    _decide(block, slot, action, composition, parameters.influence > 0)
+    call_address(advance, (table, days, zero, zero + 1))
+    observe_builders(block, world, slots, parameters, a.at, raw, obs)
+    reward = _reward(block, world, standing[0], slot, parameters, noisy, False) / scale
+    s = subnet_rows(block)
+    write_market(s, world, reward, numbers.size + 2, facts)
+    for k in range(numbers.size):
+        facts[7 + k] = block[numbers[k], slot]
+    pruned = s.owner_number[slot] > 0.0
+    under_way = 0.0
+    for k in range(a.at.pipeline_stages):
+        under_way += block[a.at.pipeline + k, slot]
+    facts[7 + numbers.size], facts[8 + numbers.size] = under_way, pruned
+    standing[0, 0], standing[0, 1] = s.consumed[slot], s.first_owner_payoff[slot]
+    standing[0, 2], standing[0, 3] = s.owner_number[slot], world.day
+    return end_of_step(world, pruned, steps, max_steps)
+
+
 class Builder:
     """A subnet owner: divides the budget of its team, is paid in TAO that it consumes.
 
@@ -124,6 +176,10 @@ class Builder:
 
     name = "builder"
     n_learners = 0
+    n_raw = N_RAW
+    info_numbers = (*_ROWS, "pipeline", "pruned")
+    info_flags = ("pruned",)
+    step_kernel = staticmethod(_step_kernel)
 
     def __init__(self, batch: Batch, slots: Sequence[int] | None = None, heirs: bool = False):
         """Args: slots: those whose owners learn, `builder_slot` of the configuration if not given; heirs: whether
@@ -161,7 +217,7 @@ class Builder:
         n = batch.layout.n_subnets
 
         def task(first, last):
-            observe_kernel(address_of_array(table), np.empty((N_RAW, n)), of, obs, first, last)
+            observe_kernel(address_of_array(table), np.empty((self.n_raw, n)), of, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
         found = obs.reshape(-1, self._size)
@@ -286,15 +342,17 @@ class Builder:
         (TAO a day; research under way in all stages); ability; own_price, own_moving_price, own_emission_share;
         pruned.
         """
-        names = ("treasury", "budget", "income", "consumed", "spend_rate", "research_share")
-        names += ("influence_share", "owner_sale_fraction", "short_stock", "knowledge")
-        found = {name: self._of(batch, name) for name in (*names, "influence_stock", "ability")}
+        found = {name: self._of(batch, row) for name, row in _ROWS.items()}
         under_way = batch.state.section("pipeline")[:, :, self.slots].sum(1)
         found["pipeline"] = under_way.reshape(-1)
-        for name in ("spot_price", "moving_price", "emission_share"):
-            found[f"own_{name.removeprefix('spot_')}"] = self._of(batch, name)
         found["pruned"] = self.ended(batch)
         return found
+
+    def step_arguments(self, batch: Batch) -> tuple:
+        """Last arguments of `step_kernel`."""
+        config = batch.configs[0]
+        scale = float(config.consumption_scale_tao)
+        return self.slots, self.composition, config.reward_noise, scale, _ROW_NUMBERS
 
     def final(self, batch: Batch) -> dict[str, np.ndarray]:
         """What is told of a finished episode beside its return: consumed."""

@@ -155,7 +155,7 @@ def _rival_features(s, raw, me, mean_share, obs):
 
 
 @rule
-def _observe_builders(block, world, slots, parameters, at, raw, obs):
+def observe_builders(block, world, slots, parameters, at, raw, obs):
     """Rows of `obs` for the owners of some slots; what all of them see is reckoned once."""
     s = subnet_rows(block)
     p = parameters_of(parameters)
@@ -198,4 +198,4 @@ def observe_kernel(table, raw, slots, obs, first, last):
     """Observations of builders, `obs[world, k]` of slot `slots[k]`, of the worlds first to last - 1; `raw` is working space."""
     a = arrays_of(table)
     for w in range(first, last):
-        _observe_builders(a.block[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])
+        observe_builders(a.block[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])

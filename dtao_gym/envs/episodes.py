@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
+from dtao_gym.envs.features import MARKET_NUMBERS, MARKET_ROWS
 from dtao_gym.envs.roles import ROLES
 from dtao_gym.world.batch import Batch, checked_seed
 from dtao_gym.world.config import Config, ConfigError
@@ -114,10 +115,9 @@ class SeededWorlds:
         emission_share.
         """
         state, found = self.batch.state, {}
-        names = ("day", "welfare", "emission_hhi", "price_sum", "registrations", "dissolutions")
-        for name in names:
+        for name in MARKET_NUMBERS:
             found[name] = state.worlds[name][: self.n_worlds].copy()
-        for name in ("true_value", "spot_price", "emission_share"):
+        for name in MARKET_ROWS:
             found[name] = state.row(name)[: self.n_worlds].copy()
         return found
 
@@ -131,6 +131,7 @@ class Episodes(SeededWorlds):
     Attributes:
         rivals: called as `rivals(batch, role)` before each step, to write decisions of owners who do not learn
             into the state (`dtao_gym.envs.builder.Rivals`); None: they are those of the configuration.
+        standing: what rewards count from, see `dtao_gym.envs.roles`; `(batch worlds, ...)`.
     """
 
     def __init__(
@@ -145,11 +146,11 @@ class Episodes(SeededWorlds):
         super().__init__(config, n_worlds, threads, max_episode_steps, 1 + config.twin_world)
         self.role = made(self.batch)
         self.rivals: Callable[[Batch, Any], None] | None = None
-        self._standing = self.role.standing(self.batch)
+        self.standing = self.role.standing(self.batch)
 
     def reset_done(self) -> None:
         """Call after one or more resets: rewards count from the new start."""
-        self._standing = self.role.standing(self.batch)
+        self.standing[...] = self.role.standing(self.batch)
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Advance all worlds: (reward float64, terminated, truncated), each `(n_worlds,)`.
@@ -166,8 +167,8 @@ class Episodes(SeededWorlds):
         orders = self.role.apply(self.batch, actions)
         self.batch.advance(orders, self.config.days_per_step)
         self.steps += 1
-        reward = self._own_part(self.role.reward(self.batch, self._standing))
-        self._standing = self.role.standing(self.batch)
+        reward = self._own_part(self.role.reward(self.batch, self.standing))
+        self.standing[...] = self.role.standing(self.batch)
         ended, late = self.over()
         terminated = self.role.ended(self.batch)[: self.n_worlds] | ended
         truncated = late > terminated

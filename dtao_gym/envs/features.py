@@ -1,4 +1,6 @@
-"""What the features and actions of all roles are made with; compiled with the kernels that use it."""
+"""What the observations, actions and infos of all roles are made with; compiled with the kernels that use it."""
+
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +35,47 @@ def first_bad(action):
         if not abs(action[k]) <= 1.0:
             return k
     return -1
+
+
+WHOLE_NUMBERS = ("day", "registrations", "dissolutions")
+MARKET_NUMBERS = ("welfare", "emission_hhi", "price_sum", *WHOLE_NUMBERS)
+"""Fields of a world that infos report."""
+MARKET_ROWS = ("true_value", "spot_price", "emission_share")
+"""Rows of the subnets that infos report."""
+
+
+@inlined_rule
+def write_market(s, world, reward, own_numbers, facts):
+    """The reward, `MARKET_NUMBERS`, and after the role's own numbers `MARKET_ROWS`, into `facts`."""
+    facts[0] = reward
+    facts[1], facts[2], facts[3] = world.welfare, world.emission_hhi, world.price_sum
+    facts[4], facts[5], facts[6] = world.day, world.registrations, world.dissolutions
+    first, n = 7 + own_numbers, s.true_value.size
+    for i in range(n):
+        facts[first + i] = s.true_value[i]
+    for i in range(n):
+        facts[first + n + i] = s.spot_price[i]
+    for i in range(n):
+        facts[first + 2 * n + i] = s.emission_share[i]
+
+
+TERMINATED, TRUNCATED, OTHER_KERNEL = 1, 2, -1
+"""What a step kernel returns: flags of how the episode stands; or -1 where the world needs the day's other kernel; or
+-2 - k for a bad entry k of the action. With the last two nothing has changed."""
+
+
+@inlined_rule
+def end_of_step(world, out, steps, max_steps):
+    """Count a step; the flags of `TERMINATED` and `TRUNCATED`, not both."""
+    steps[0] += 1
+    if out or world.day >= world.last_day:
+        return TERMINATED
+    return TRUNCATED if steps[0] >= max_steps else 0
+
+
+def plain(value: Any) -> Any:
+    """A NumPy number as Python's own, which Gymnasium's vector environments collect into arrays; arrays as they are."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def refuse(actions: np.ndarray, bad: int) -> None:

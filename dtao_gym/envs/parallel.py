@@ -15,6 +15,7 @@ except ImportError as error:
         "parallel_env: got no PettingZoo, which is optional: pip install 'dtao-gym[marl]'"
     ) from error
 
+from dtao_gym.envs.features import plain
 from dtao_gym.envs.pictures import PICTURES
 from dtao_gym.envs.society import Society, society_config
 
@@ -145,10 +146,10 @@ class MarketParallelEnv(ParallelEnv):
         return {agent: seen[role][place].copy() for agent, (role, place) in self._of(agents)}
 
     def _infos(self, agents: list[str]) -> dict[str, dict[str, Any]]:
-        market = {name: _plain(rows[0]) for name, rows in self.society.market_info().items()}
+        market = {name: plain(rows[0]) for name, rows in self.society.market_info().items()}
         told = {name: role.info(self.society.batch) for name, role in self.society.roles.items()}
         return {
-            agent: market | {name: _plain(rows[place]) for name, rows in told[role].items()}
+            agent: market | {name: plain(rows[place]) for name, rows in told[role].items()}
             for agent, (role, place) in self._of(agents)
         }
 
@@ -188,10 +189,6 @@ def _own(space: spaces.Space) -> spaces.Space:
     """An equal space with a generator of its own."""
     assert isinstance(space, spaces.Box)
     return spaces.Box(space.low, space.high, space.shape, np.float32)
-
-
-def _plain(value: Any) -> Any:
-    return bool(value) if isinstance(value, np.bool_) else value
 
 
 def parallel_env(config: Any = None, **arguments: Any) -> MarketParallelEnv:

@@ -14,11 +14,20 @@ from gymnasium import spaces
 
 from dtao_gym.compiling import inlined_rule, kernel, rule
 from dtao_gym.envs.builder import Builder
-from dtao_gym.envs.features import first_bad, immunity_left, log_ratio, refuse, squash
+from dtao_gym.envs.features import (
+    OTHER_KERNEL,
+    end_of_step,
+    first_bad,
+    immunity_left,
+    log_ratio,
+    refuse,
+    squash,
+    write_market,
+)
 from dtao_gym.numerics import exp, log, row_sum, tanh
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
-from dtao_gym.views import address_of_array
+from dtao_gym.views import address_of_array, call_address
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.day import run_over_worlds
 from dtao_gym.world.ledger import refill
@@ -203,6 +212,29 @@ def _decode_kernel(table, actions, playing, orders):
     return -1
 
 
+_NUMBERS = ("wealth", "root_tao", "traded_tao")
+
+
+@kernel
+def _step_kernel(table, kernels, days, action, raw, obs, facts, steps, max_steps, standing):
+    """A step of a staker: decode, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
+    a = arrays_of(table)
+    world, me, zero = a.worlds[0], a.learners[0, 0], np.int64(0)
+    advance = kernels[0] if world.equal_weights else kernels[1]
+    if advance == 0:
+        return OTHER_KERNEL
+    bad = first_bad(action)
+    if bad >= 0:
+        return OTHER_KERNEL - 1 - bad
+    _decode_staker(a.block[0], me, 0, a.at, action, a.orders[0, 0])
+    call_address(advance, (table, days, zero, zero + 1))
+    _observe_stakers(a.block[0], world, a.learners[0], a.parameters[0], a.at, raw, obs)
+    write_market(subnet_rows(a.block[0]), world, me.log_wealth - standing[0], 3, facts)
+    facts[7], facts[8], facts[9] = me.wealth, me.root, me.traded
+    standing[0] = me.log_wealth
+    return end_of_step(world, me.ruined, steps, max_steps)
+
+
 class Staker:
     """A TAO holder: chooses a portfolio over root and the subnets, is paid in growth of liquidation wealth.
 
@@ -220,6 +252,10 @@ class Staker:
 
     name = "staker"
     n_learners = 1
+    n_raw = N_SUBNET + 1
+    info_numbers = _NUMBERS
+    info_flags = ()
+    step_kernel = staticmethod(_step_kernel)
 
     def __init__(self, batch: Batch):
         n = batch.layout.n_subnets
@@ -235,7 +271,7 @@ class Staker:
         n = batch.layout.n_subnets
 
         def task(first, last):
-            raw = np.empty((N_SUBNET + 1, n))
+            raw = np.empty((self.n_raw, n))
             _observe_kernel(address_of_array(table), raw, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
@@ -289,8 +325,12 @@ class Staker:
 
         wealth (liquidation, TAO); root_tao; traded_tao (exchanged with pools by this step).
         """
-        names = {"wealth": "wealth", "root_tao": "root", "traded_tao": "traded"}
-        return {told: self._of(batch, name) for told, name in names.items()}
+        fields = ("wealth", "root", "traded")
+        return {n: self._of(batch, f) for n, f in zip(_NUMBERS, fields, strict=True)}
+
+    def step_arguments(self, batch: Batch) -> tuple:
+        """Last arguments of `step_kernel`."""
+        return ()
 
     def final(self, batch: Batch) -> dict[str, np.ndarray]:
         """What is told of a finished episode beside its return: wealth."""

@@ -6,6 +6,8 @@ import gymnasium as gym
 import numpy as np
 
 from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.features import plain
+from dtao_gym.envs.fused import FusedStep, fusible
 from dtao_gym.envs.pictures import PICTURES
 
 
@@ -46,6 +48,8 @@ class SingleEnv(gym.Env):
         self.observation_space = self.episodes.role.observation_space
         self.action_space = self.episodes.role.action_space
         self._picture = PICTURES[role]() if render_mode else None
+        self._fusible = render_mode is None and fusible(self.episodes)
+        self._fused: FusedStep | None = None
 
     @property
     def config(self):
@@ -61,6 +65,10 @@ class SingleEnv(gym.Env):
         return self.episodes.observe()[0], self._info()
 
     def step(self, action: np.ndarray):
+        self.episodes.check_started()
+        fused = self._fused_step() if self._fusible else None
+        if fused is not None and (found := fused(action)) is not None:
+            return found
         action = np.asarray(action)
         if action.shape != self.action_space.shape:
             raise ValueError(
@@ -72,10 +80,21 @@ class SingleEnv(gym.Env):
         obs = self.episodes.observe()[0]
         return obs, float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
+    def _fused_step(self) -> FusedStep | None:
+        """The step in one call, where others than the learner are scripted by compiled code."""
+        if self.episodes.rivals is not None or self.episodes.batch.has_user_rules:
+            return None
+        if self._fused is None or not self._fused.current():
+            self._fused = FusedStep(self.episodes)
+        return self._fused
+
     def _info(self) -> dict[str, Any]:
         found = {name: rows[0] for name, rows in self.episodes.info().items()}
-        # numpy's own bool makes Gymnasium's SyncVectorEnv collect objects
-        return {n: bool(v) if isinstance(v, np.bool_) else v for n, v in found.items()}
+        return {name: plain(value) for name, value in found.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has arrays of its own, and so other addresses."""
+        return self.__dict__ | {"_fused": None}
 
     def render(self):
         if self._picture is None:

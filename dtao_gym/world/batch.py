@@ -65,7 +65,7 @@ class Batch:
         self.threads = threads
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
-        self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
+        self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
         self._no_orders = np.zeros(
             (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
         )
@@ -122,7 +122,7 @@ class Batch:
         `trace`: `(spans, rows, n_subnets)`, filled with the rows of `Subnets` after each span of the last
         day; for a batch of one world.
         """
-        if not self._has_user_rules:
+        if not self.has_user_rules:
             self._run(orders, days, trace)
             return
         saved = self.state.copy()
@@ -181,7 +181,7 @@ class Batch:
         for world, config in changed.items():
             self.configs[world] = config
             self.parameters[world] = parameters_of_world(config)
-        self._has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
+        self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
 
     def audit(self, tolerance: float = 1e-9) -> Audit:
         """Whether TAO and alpha are conserved, and capped where emission halves; see `ledger.audit`."""

@@ -1,0 +1,109 @@
+"""A step of one world with one learner in one compiled call: decode, advance, observe, reward, info.
+
+What a role needs for it: `step_kernel`, whose arguments `FusedStep` makes; `step_arguments(batch)`, its last ones;
+`n_raw`, rows of working space; `info_numbers`, names of the numbers of its own that the kernel writes into `facts`, and
+`info_flags`, which of them are true or false. Results are those of `Episodes.step` bit for bit; what is saved is the
+time between the kernels, most of a small world's step.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from dtao_gym.compiling import address_of
+from dtao_gym.envs.episodes import Episodes, as_float32
+from dtao_gym.envs.features import (
+    MARKET_NUMBERS,
+    MARKET_ROWS,
+    OTHER_KERNEL,
+    TERMINATED,
+    TRUNCATED,
+    WHOLE_NUMBERS,
+    refuse,
+)
+from dtao_gym.views import address_of_array
+from dtao_gym.world.day import advance_equal, advance_weighted
+from dtao_gym.world.table import set_working_space, table_of
+
+
+def fusible(episodes: Episodes) -> bool:
+    """Whether a step of these episodes is no more than what a `step_kernel` does."""
+    config = episodes.config
+    return episodes.batch.n_worlds == 1 and not config.terminal_value
+
+
+class FusedStep:
+    """Steps of the world of some `fusible` episodes without rivals and users' rules, while it is `current`."""
+
+    def __init__(self, episodes: Episodes):
+        batch, role = episodes.batch, episodes.role
+        n = batch.layout.n_subnets
+        self._episodes, self._batch, self._role = episodes, batch, role
+        self._state, self._arrays = batch.state, self._present_arrays()
+        self._table = table_of(batch.state, batch.parameters)
+        self._orders = np.zeros((max(batch.layout.n_learners, 1), n))
+        self._table["orders"] = address_of_array(self._orders)
+        self._space = set_working_space(self._table)
+        equal = bool(batch.state.worlds["equal_weights"][0])
+        kernels = (address_of(advance_equal), 0) if equal else (0, address_of(advance_weighted))
+        self._before = (address_of_array(self._table), kernels, episodes.config.days_per_step)
+        self._raw = np.empty((role.n_raw, n))
+        self._after = (episodes.steps, episodes.max_steps, episodes.standing)
+        self._after += role.step_arguments(batch)
+        self._shape, self._size = role.action_space.shape, role.observation_space.shape[0]
+        self._n_numbers = 1 + len(MARKET_NUMBERS) + len(role.info_numbers)
+        ends = [self._n_numbers + k * n for k in range(len(MARKET_ROWS) + 1)]
+        self._rows = [(r, slice(*ends[k : k + 2])) for k, r in enumerate(MARKET_ROWS)]
+        self._n_facts = ends[-1]
+        self._names = (*MARKET_NUMBERS, *role.info_numbers)
+        kinds = dict.fromkeys(WHOLE_NUMBERS, int) | dict.fromkeys(role.info_flags, bool)
+        self._kinds = [(self._names.index(name), kind) for name, kind in kinds.items()]
+
+    def _present_arrays(self) -> tuple[np.ndarray, ...]:
+        batch, episodes = self._batch, self._episodes
+        own = (batch.parameters, episodes.standing, episodes.steps)
+        return (*(getattr(batch.state, name) for name in batch.state.ARRAYS), *own)
+
+    def current(self) -> bool:
+        """Whether the arrays are those that the table was made of."""
+        state, arrays = self._batch.state, self._arrays
+        return (
+            state is self._state
+            and state.block is arrays[0]
+            and state.worlds is arrays[1]
+            and state.learners is arrays[2]
+            and state.validators is arrays[3]
+            and self._batch.parameters is arrays[4]
+            and self._episodes.standing is arrays[5]
+            and self._episodes.steps is arrays[6]
+        )
+
+    def __call__(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]] | None:
+        """What `Env.step` returns; None, with nothing changed, where the world needs the other kernel.
+
+        Raises ValueError as `Episodes.step`.
+        """
+        if (
+            action.__class__ is not np.ndarray
+            or action.dtype != np.float32
+            or action.shape != self._shape
+            or not action.flags.c_contiguous
+        ):
+            action = np.asarray(action)
+            if action.shape != self._shape:
+                raise ValueError(f"action: got shape {action.shape}, allowed is {self._shape}")
+            action = np.ascontiguousarray(as_float32(action))
+        obs, facts = np.empty((1, self._size), np.float32), np.empty(self._n_facts)
+        code = self._role.step_kernel(*self._before, action, self._raw, obs, facts, *self._after)
+        if code < 0:
+            if code == OTHER_KERNEL:
+                return None
+            refuse(action[None], OTHER_KERNEL - 1 - code)
+        first = self._n_numbers
+        reward, *numbers = facts[:first].tolist()
+        for k, kind in self._kinds:
+            numbers[k] = kind(numbers[k])
+        info = dict(zip(self._names, numbers, strict=True))
+        for name, place in self._rows:
+            info[name] = facts[place]
+        return obs[0], reward, code & TERMINATED != 0, code & TRUNCATED != 0, info
