@@ -243,7 +243,7 @@ def _get_constant(context, builder, kind, value, name):
 
 def address_of_array(array: np.ndarray) -> int:
     """Address of the first number of a contiguous array, which must stay alive while it is used."""
-    return array.__array_interface__["data"][0]
+    return array.ctypes.data
 
 
 def array_at(dtype: np.dtype | type, ndim: int):

@@ -25,7 +25,7 @@ from dtao_gym.envs.features import (
     write_market,
 )
 from dtao_gym.numerics import exp, log
-from dtao_gym.views import address_of_array, call_address
+from dtao_gym.views import call_address
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.day import run_over_worlds
@@ -213,11 +213,11 @@ class Builder:
         of = self.slots if slots is None else slots
         obs = np.empty((batch.n_worlds, of.size, self._size), np.float32)
 
-        table = batch.table()
+        table = batch.table
         n = batch.layout.n_subnets
 
         def task(first, last):
-            observe_kernel(address_of_array(table), np.empty((self.n_raw, n)), of, obs, first, last)
+            observe_kernel(table.address, np.empty((self.n_raw, n)), of, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
         found = obs.reshape(-1, self._size)
@@ -264,8 +264,8 @@ class Builder:
         actions = self.checked(batch, actions, of)
         if playing is None:
             playing = np.ones(len(actions), bool)
-        table = batch.table()
-        _decide_kernel(address_of_array(table), of, self.composition, actions, playing)
+        table = batch.table
+        _decide_kernel(table.address, of, self.composition, actions, playing)
         return self._orders
 
     def checked(
@@ -299,10 +299,8 @@ class Builder:
         """`(rows,)` scaled consumption since `before`, a `standing`."""
         config = batch.configs[0]
         rewards = np.empty(batch.n_worlds * self.slots.size)
-        table = batch.table()
-        _reward_kernel(
-            address_of_array(table), before, self.slots, config.reward_noise, self.heirs, rewards
-        )
+        table = batch.table
+        _reward_kernel(table.address, before, self.slots, config.reward_noise, self.heirs, rewards)
         return rewards / config.consumption_scale_tao
 
     def terminal_value(self, batch: Batch) -> np.ndarray:

@@ -21,9 +21,7 @@ from dtao_gym.envs.features import (
     WHOLE_NUMBERS,
     refuse,
 )
-from dtao_gym.views import address_of_array
 from dtao_gym.world.day import advance_equal, advance_weighted
-from dtao_gym.world.table import set_working_space, table_of
 
 
 def fusible(episodes: Episodes) -> bool:
@@ -39,14 +37,12 @@ class FusedStep:
         batch, role = episodes.batch, episodes.role
         n = batch.layout.n_subnets
         self._episodes, self._batch, self._role = episodes, batch, role
-        self._state, self._arrays = batch.state, self._present_arrays()
-        self._table = table_of(batch.state, batch.parameters)
-        self._orders = np.zeros((max(batch.layout.n_learners, 1), n))
-        self._table["orders"] = address_of_array(self._orders)
-        self._space = set_working_space(self._table)
+        self._base, self._counts = batch.table, (episodes.standing, episodes.steps)
+        orders = np.zeros((1, max(batch.layout.n_learners, 1), n))
+        self._table = batch.table.working(orders=orders)
         equal = bool(batch.state.worlds["equal_weights"][0])
         kernels = (address_of(advance_equal), 0) if equal else (0, address_of(advance_weighted))
-        self._before = (address_of_array(self._table), kernels, episodes.config.days_per_step)
+        self._before = (self._table.address, kernels, episodes.config.days_per_step)
         self._raw = np.empty((role.n_raw, n))
         self._after = (episodes.steps, episodes.max_steps, episodes.standing)
         self._after += role.step_arguments(batch)
@@ -59,23 +55,13 @@ class FusedStep:
         kinds = dict.fromkeys(WHOLE_NUMBERS, int) | dict.fromkeys(role.info_flags, bool)
         self._kinds = [(self._names.index(name), kind) for name, kind in kinds.items()]
 
-    def _present_arrays(self) -> tuple[np.ndarray, ...]:
-        batch, episodes = self._batch, self._episodes
-        own = (batch.parameters, episodes.standing, episodes.steps)
-        return (*(getattr(batch.state, name) for name in batch.state.ARRAYS), *own)
-
     def current(self) -> bool:
-        """Whether the arrays are those that the table was made of."""
-        state, arrays = self._batch.state, self._arrays
+        """Whether the arrays are those that this was made for."""
+        standing, steps = self._counts
         return (
-            state is self._state
-            and state.block is arrays[0]
-            and state.worlds is arrays[1]
-            and state.learners is arrays[2]
-            and state.validators is arrays[3]
-            and self._batch.parameters is arrays[4]
-            and self._episodes.standing is arrays[5]
-            and self._episodes.steps is arrays[6]
+            self._batch.table is self._base
+            and self._episodes.standing is standing
+            and self._episodes.steps is steps
         )
 
     def __call__(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]] | None:

@@ -27,7 +27,7 @@ from dtao_gym.envs.features import (
 from dtao_gym.numerics import exp, log, row_sum, tanh
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
-from dtao_gym.views import address_of_array, call_address
+from dtao_gym.views import call_address
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.day import run_over_worlds
 from dtao_gym.world.ledger import refill
@@ -267,12 +267,12 @@ class Staker:
         state = batch.state
         obs = np.empty((*state.learners.shape, *self.observation_space.shape), np.float32)
 
-        table = batch.table()
+        table = batch.table
         n = batch.layout.n_subnets
 
         def task(first, last):
             raw = np.empty((self.n_raw, n))
-            _observe_kernel(address_of_array(table), raw, obs, first, last)
+            _observe_kernel(table.address, raw, obs, first, last)
 
         run_over_worlds(batch.n_worlds, batch.threads, task)
         return obs.reshape(-1, obs.shape[2])
@@ -291,8 +291,8 @@ class Staker:
         if playing is None:
             playing = np.ones(len(actions), bool)
         orders = np.empty((*state.learners.shape, batch.layout.n_subnets))
-        table = batch.table()
-        bad = _decode_kernel(address_of_array(table), actions, playing, orders)
+        table = batch.table
+        bad = _decode_kernel(table.address, actions, playing, orders)
         refuse(actions, bad)
         return orders
 

@@ -20,7 +20,7 @@ from dtao_gym.world.ledger import Audit, audit
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.state import State
-from dtao_gym.world.table import table_of, with_table
+from dtao_gym.world.table import Table
 
 NO_TRACE = np.zeros((0, 0, 0))
 
@@ -66,6 +66,7 @@ class Batch:
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
+        self._table: Table | None = None
         self._no_orders = np.zeros(
             (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
         )
@@ -153,12 +154,19 @@ class Batch:
         return (advance_equal,) if n_equal == self.n_worlds else (advance_equal, advance_weighted)
 
     def _call(self, kernel, orders, days, trace, first: int, last: int) -> None:
-        arrays = {"orders": orders, "trace": trace}
-        with_table(kernel, self.state, self.parameters, days, first, last, **arrays)
+        table = self.table.working(orders=orders, trace=trace)
+        kernel(table.address, days, first, last)
 
-    def table(self) -> np.ndarray:
-        """The arrays of this batch for a kernel that needs no working space, see `dtao_gym.world.table`."""
-        return table_of(self.state, self.parameters)
+    @property
+    def table(self) -> Table:
+        """The arrays of this batch, for kernels."""
+        if self._table is None or not self._table.current(self.state, self.parameters):
+            self._table = Table(self.state, self.parameters)
+        return self._table
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has arrays, and so addresses, of its own."""
+        return self.__dict__ | {"_table": None}
 
     def _compile(self) -> None:
         """Make sure that the kernels of these worlds are compiled, by calling them for no world."""

@@ -27,7 +27,7 @@ from dtao_gym.world.shocks import END, GENESIS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
 from dtao_gym.world.state import Layout, State
-from dtao_gym.world.table import arrays_of, with_table
+from dtao_gym.world.table import Table, arrays_of
 
 REST_OF_ALPHA = {
     "miner_alpha": 3 / 8,
@@ -223,7 +223,8 @@ def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
     state.row("short_stock")[0, :n] = stocks[:, 0]
     state.row("knowledge")[0, :n] = stocks[:, 1]
     state.section("pipeline")[0, :, :n] = stocks[:, 2:].T
-    with_table(_values_kernel, state, record)
+    table = Table(state, record)
+    _values_kernel(table.address)
     for name in ("spend_rate", "research_share", "influence_share", "owner_sale_fraction"):
         state.row(name)[0, :n] = record[name]
     shown = (1.0 + config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
@@ -328,7 +329,8 @@ def _place_rates(state: State, config: Config) -> None:
     """Shares and yields as the first span will find them, so that the first observation is not blank."""
     world = state.worlds[0]
     records = np.atleast_1d(parameters_of_world(config))
-    with_table(_shares_kernel, state, records)
+    table = Table(state, records).working()
+    _shares_kernel(table.address)
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]

@@ -1,10 +1,10 @@
 """The arrays of a batch as kernels get them: one record with the addresses and sizes of all of them.
 
-A call with a dozen arrays takes longer than a day of a small world; an address does not. Whoever makes a table keeps
-the arrays alive, and makes a new one where an array is replaced.
+A call with a dozen arrays takes longer than a day of a small world; an address does not. A table keeps its arrays
+alive; where one of them is replaced, a new table has to be made.
 """
 
-from collections.abc import Callable
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +24,10 @@ from dtao_gym.world.state import (
 from dtao_gym.world.voting import N_COUNTS
 
 N_SCRATCH = len(Scratch._fields)
-_SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots", "trace_spans", "trace_rows")
-_WORKING = ("orders", "scratch", "ballots", "trace")
+_SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots")
+_WORKING = ("orders", "scratch", "ballots", "trace", "trace_spans", "trace_rows")
 TABLE_DTYPE = np.dtype(
-    [(name, np.int64) for name in (*State.ARRAYS, "parameters", *_WORKING, *_SIZES)]
+    [(name, np.int64) for name in (*State.ARRAYS, "parameters", *_SIZES, *_WORKING)]
     + [(name, np.int64) for name in OFFSETS_DTYPE.names]
 )
 """Addresses, sizes, and the offsets of the layout."""
@@ -72,48 +72,59 @@ def arrays_of(address):
     )
 
 
-def table_of(state: State, parameters: np.ndarray) -> np.ndarray:
-    """The table `(1,)` of a state's arrays and `(n_worlds,)` parameters; its working space is still to be set."""
-    table = np.zeros(1, TABLE_DTYPE)
-    for name in State.ARRAYS:
-        table[name] = address_of_array(getattr(state, name))
-    table["parameters"] = address_of_array(parameters)
-    layout = offsets(state.layout)
-    for name in OFFSETS_DTYPE.names:
-        table[name] = layout[name]
-    table["n_worlds"], table["n_rows"], table["n_subnets"] = state.block.shape
-    table["n_ballots"] = N_COUNTS + state.layout.n_validators
-    return table
+class Table:
+    """The record of a state's arrays and `(n_worlds,)` parameters.
 
-
-def set_working_space(table: np.ndarray) -> np.ndarray:
-    """Scratch rows and ballots for one thread, named in a table; the caller keeps the returned array alive."""
-    n = int(table["n_subnets"][0])
-    space = np.zeros(N_SCRATCH * n + int(table["n_ballots"][0]) * (1 + n))
-    table["scratch"] = address_of_array(space)
-    table["ballots"] = address_of_array(space[N_SCRATCH * n :])
-    return space
-
-
-def with_table(
-    kernel: Callable[..., Any],
-    state: State,
-    parameters: np.ndarray,
-    *args: int,
-    **arrays: np.ndarray,
-) -> Any:
-    """Call `kernel(table, *args)` on a state, with working space of its own.
-
-    Args:
-        arrays: `orders` `(n_worlds, max(n_learners, 1), n_subnets)`, `trace` `(spans, rows, n_subnets)`, where the
-            kernel reads them.
+    Attributes:
+        address: of the record, what kernels are called with; valid while this object lives.
     """
-    table = table_of(state, parameters)
-    space = set_working_space(table)
-    for name, array in arrays.items():
-        table[name] = address_of_array(array)
-    if "trace" in arrays:
-        table["trace_spans"], table["trace_rows"], _ = arrays["trace"].shape
-    found = kernel(address_of_array(table), *args)
-    del space  # until here its memory must not be freed
-    return found
+
+    def __init__(self, state: State, parameters: np.ndarray):
+        self._state, self._arrays = state, (*_arrays(state), parameters)
+        self._record = np.zeros(1, TABLE_DTYPE)
+        for name, array in zip((*State.ARRAYS, "parameters"), self._arrays, strict=True):
+            self._record[name] = address_of_array(array)
+        layout = offsets(state.layout)
+        for name in OFFSETS_DTYPE.names or ():
+            self._record[name] = layout[name]
+        sizes = (*state.block.shape, N_COUNTS + state.layout.n_validators)
+        for name, size in zip(_SIZES, sizes, strict=True):
+            self._record[name] = size
+        self.address = address_of_array(self._record)
+
+    def current(self, state: State, parameters: np.ndarray) -> bool:
+        """Whether these are the state and the parameters, with the arrays that they had."""
+        block, worlds, learners, validators, known = self._arrays
+        return (
+            state is self._state
+            and state.block is block
+            and state.worlds is worlds
+            and state.learners is learners
+            and state.validators is validators
+            and parameters is known
+        )
+
+    def working(self, **arrays: np.ndarray) -> "Table":
+        """A copy for one thread, with scratch rows and ballots of its own.
+
+        Args:
+            arrays: what kernels read or write besides: `orders` `(n_worlds, max(n_learners, 1), n_subnets)`, `trace`
+                `(spans, rows, n_subnets)`; contiguous float64.
+        """
+        made = copy.copy(self)
+        made._record = record = self._record.copy()
+        made.address = address_of_array(record)
+        n, n_ballots = self._state.layout.n_subnets, int(record["n_ballots"][0])
+        space = np.zeros(N_SCRATCH * n + n_ballots * (1 + n))
+        record["scratch"] = address_of_array(space)
+        record["ballots"] = address_of_array(space[N_SCRATCH * n :])
+        for name, array in arrays.items():
+            record[name] = address_of_array(array)
+        if "trace" in arrays:
+            record["trace_spans"], record["trace_rows"], _ = arrays["trace"].shape
+        made._kept = (space, *arrays.values())  # an address keeps nothing alive
+        return made
+
+
+def _arrays(state: State) -> tuple[np.ndarray, ...]:
+    return tuple(getattr(state, name) for name in State.ARRAYS)
