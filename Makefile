@@ -6,10 +6,11 @@ BUILDER ?= runs/builder_quickstart
 PROBE   ?= runs/probe_quick
 WORKERS ?= 2
 
-PY    := .venv/bin/python
-READY := .venv/.installed
+PY       := .venv/bin/python
+READY    := .venv/.installed
+LEARNING := .venv/.installed-to-learn
 
-.PHONY: help setup train train-builder probe results test test-all bench lint format clean
+.PHONY: help setup install train train-builder probe results test test-all bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -17,18 +18,18 @@ help:  ## list the targets
 
 setup: $(READY)  ## virtual environment .venv with the pinned packages of constraints.txt
 
-train: $(READY)  ## train the quickstart staker and judge it against the baselines (RUN=folder)
+train: $(LEARNING)  ## train the quickstart staker and judge it against the baselines (RUN=folder)
 	$(PY) train.py configs/staker_quickstart.yaml --run-dir $(RUN) --overwrite
 	$(PY) evaluate.py $(RUN)
 
-train-builder: $(READY)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
+train-builder: $(LEARNING)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
 	$(PY) train.py configs/builder_quickstart.yaml --run-dir $(BUILDER) --overwrite
 	$(PY) evaluate.py $(BUILDER)
 
-probe: $(READY)  ## does the market crowd out research? the short probe and its page (PROBE=folder)
+probe: $(LEARNING)  ## does the market crowd out research? the short probe and its page (PROBE=folder)
 	$(PY) probe.py configs/probe_quick.yaml --run-dir $(PROBE)
 
-results: $(READY)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, goes on where it was
+results: $(LEARNING)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, goes on where it was
 	$(PY) -m agents.results
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
@@ -52,13 +53,25 @@ format: $(READY)  ## mend what can be mended by a machine
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+wheel: $(READY)  ## a wheel in dist/ with kernels compiled ahead for this Python and Numba
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PY) -m hatchling build -t wheel
+
 clean:  ## remove caches and builds; .venv and runs stay
 	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis
 	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
+# Whoever trains needs no test tools.
+$(LEARNING): pyproject.toml constraints.txt
+	test $(READY) -nt pyproject.toml && test $(READY) -nt constraints.txt || \
+		$(MAKE) --no-print-directory EXTRA=train install
+	@touch $@
+
 $(READY): pyproject.toml constraints.txt
+	$(MAKE) --no-print-directory EXTRA=all install
+	@touch $@
+
+install:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'dtao_gym needs Python 3.11 or newer: make PYTHON=/path/to/python3.11'; exit 1; }
 	test -x $(PY) || "$(PYTHON)" -m venv .venv
-	$(PY) -m pip install -q -c constraints.txt -e ".[all]"
-	@touch $@
+	$(PY) -m pip install -q -c constraints.txt -e ".[$(EXTRA)]"

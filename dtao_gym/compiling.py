@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numba
 from numba import njit, types
 from numba.extending import models, register_model, typeof_impl
@@ -65,6 +66,14 @@ if _missing is None:
             _link_all(self._final_module, self)
             self._linking_libraries = []
             super().finalize()
+
+        def serialize_using_object_code(self):
+            """Machine code alone: nobody links a kernel into something else."""
+            nothing = str(self._codegen._create_empty_module(self.name))
+            return (self.name, "object", (self._get_compiled_object(), _bitcode(nothing)))
+
+    def _bitcode(assembly: str) -> bytes:
+        return llvm.parse_assembly(assembly).as_bitcode()
 
     def _link_all(module: Any, library: JITCodeLibrary) -> None:
         """Link into a module, once each, all functions that a library calls directly or through parts."""

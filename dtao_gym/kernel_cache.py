@@ -39,11 +39,13 @@ except ImportError:  # Windows: processes that compile at once do not wait for e
 PACKAGE = Path(__file__).parent
 AHEAD = PACKAGE / "compiled"
 """Kernels compiled ahead, in wheels."""
+_V3 = ("avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe", "popcnt")
 FAMILIES = {
-    "x86-64-v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
-    "x86-64-v3": ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"),
+    "x86-64-v4": (*_V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"),
+    "x86-64-v3": _V3,
 }
-"""Families of processors that kernels may be compiled ahead for, best first, and what a processor needs for each."""
+"""Families of processors that kernels may be compiled ahead for, best first, and the features of each by LLVM's names
+(levels of the x86-64 psABI)."""
 KEPT_DAYS = 30.0
 """Folders of other sources or versions are removed when they have not been used for so long."""
 PATIENCE_SECONDS = 600.0
@@ -92,6 +94,11 @@ def _processor(target_context: Any) -> str:
     return f"{name or platform.machine()}-{digest.hexdigest()[:8]}"
 
 
+def ahead_folder(root: Path, family: str) -> Path:
+    """Where the kernels for a family of processors lie under the folder of those compiled ahead."""
+    return root / _folder_name() / f"{family}-{sys.platform}"
+
+
 @functools.cache
 def _families() -> tuple[str, ...]:
     """Families that this processor belongs to, best first; none where the user names a processor."""
@@ -127,7 +134,7 @@ class KernelCache:
             return None
         name = self._file_name(sig)
         own = self._own_folder(target_context)
-        for folder in (own, *(AHEAD / _folder_name() / family for family in _families())):
+        for folder in (own, *(ahead_folder(AHEAD, family) for family in _families())):
             found = _read(folder / name, target_context)
             if found is not None:
                 return found

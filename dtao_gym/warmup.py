@@ -1,28 +1,39 @@
 """Compile everything ahead of time: `python -m dtao_gym.warmup`.
 
-The compiled engine is kept on disk beside the package, so this is needed once after an installation, or after
-an edit of any source file. Without it the first use compiles what it needs.
+Compiled kernels are kept in a cache of the user's, so this is needed once on a machine, and again after an edit of a
+compiled source. Without it the first use compiles what it needs.
 """
 
 import time
 from collections.abc import Callable
 
+from dtao_gym.kernel_cache import cache_root, progress
 
-def _staker() -> None:
+
+def _environments() -> None:
     import gymnasium as gym
 
-    env = gym.make("dtao_gym/Staker-v0", n_subnets=2)
+    import dtao_gym
+
+    for name in ("Staker", "Builder"):
+        env = gym.make(f"dtao_gym/{name}-v0", n_subnets=2)
+        env.reset(seed=0)
+        env.step(env.action_space.sample())
+        many = gym.make_vec(
+            f"dtao_gym/{name}-v0", 2, vectorization_mode="vector_entry_point", n_subnets=2
+        )
+        many.reset(seed=0)
+        many.step(many.action_space.sample())
+    env = dtao_gym.parallel_env(stakers=1, builders=(0,), n_subnets=2)
     env.reset(seed=0)
-    env.step(env.action_space.sample())
-    env.close()
+    env.step({agent: env.action_space(agent).sample() for agent in env.agents})
 
 
 def _equal_weights() -> None:
     from dtao_gym.world.batch import Batch
     from dtao_gym.world.config import Config
 
-    # without pools every weight is 1/2
-    Batch(Config.make(era="pre_dtao", n_subnets=2)).step()
+    Batch(Config.make(era="pre_dtao", n_subnets=2)).step()  # without pools every weight is 1/2
 
 
 def _rules() -> None:
@@ -32,20 +43,21 @@ def _rules() -> None:
 
 
 STEPS: dict[str, Callable[[], None]] = {
-    "the engine for weighted pools, and the staker environment": _staker,
-    "the engine for pools of weight 1/2": _equal_weights,
-    "the comparison of emission rules": _rules,
+    "environments, pools of any weight": _environments,
+    "pools of weight 1/2": _equal_weights,
+    "comparison of emission rules": _rules,
 }
 """What is compiled, in words, and a use that needs it."""
 
 
 def main() -> None:
-    """Use each part once and print how long it took."""
+    """Use each part once; a line for each kernel that has to be compiled, and how long each part took."""
+    progress.always = True
     for name, use in STEPS.items():
-        print(f"{name} ...", flush=True)
         start = time.perf_counter()
         use()
-        print(f"    ready after {time.perf_counter() - start:.1f} s", flush=True)
+        print(f"{name}: ready after {time.perf_counter() - start:.1f} s", flush=True)
+    print(f"kernels are kept in {cache_root()}")
 
 
 if __name__ == "__main__":
