@@ -32,6 +32,7 @@ sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
 import gymnasium as gym  # noqa: E402
 
 import dtao_gym  # noqa: E402
+from benchmarks import limit  # noqa: E402
 from dtao_gym.world.batch import Batch  # noqa: E402
 from dtao_gym.world.config import Config  # noqa: E402
 
@@ -44,6 +45,8 @@ BATCH_TARGETS = {
     ("snapshot", 4): 100_000,
     ("snapshot", 24): 30_000,
 }
+SPAN_TARGETS = {"weights 1/2": 1.2, "snapshot": 1.1}
+"""The engine's hot loop over that in C."""
 QUICKSTART = HERE.parent / "configs" / "staker_quickstart.yaml"
 
 
@@ -166,35 +169,18 @@ def in_numpy(quick: bool) -> list[Figure]:
     return found
 
 
-def in_c(engine_figures: list[Figure]) -> list[Figure]:
-    """Nanoseconds per subnet and span of the hot loop: ours against plain C, one thread."""
-    gcc = shutil.which("gcc")
-    if gcc is None:
+def in_c(quick: bool) -> list[Figure]:
+    """CPU nanoseconds per subnet and span of the hot loop, one thread: the engine and plain C in turn."""
+    if shutil.which("gcc") is None:
         return skipped("C", "no gcc")
-    one = {f.name: f for f in engine_figures}
     found = []
-    for weights, flag in (("weights 1/2", ["-DHALF"]), ("snapshot", [])):
-        with tempfile.TemporaryDirectory() as folder:
-            program = str(Path(folder) / "limit")
-            options = ["-O3", "-march=native", "-ffast-math", "-fopenmp-simd", *flag]
-            subprocess.run([gcc, *options, str(HERE / "limit.c"), "-o", program, "-lm"], check=True)
-            done = subprocess.run(
-                [program, str(WORLDS), str(SUBNETS), "24"],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-        middle, low, high = (float(word) for word in done.stdout.split())
-        day = {s: 1.0 / one[f"engine, {weights}, {s} spans, 1 thread"].reached for s in (4, 24)}
-        ours = 1e9 * (day[24] - day[4]) / 20 / SUBNETS
-        unit = "ns/subnet-span"
-        found.append(Figure(f"plain C, {weights}", unit, middle, low, high, None, True))
-        found.append(Figure(f"engine, {weights}, a span more", unit, ours, ours, ours, None, True))
-        found.append(
-            Figure(
-                f"engine / C, {weights}", "times", ours / middle, ours / high, ours / low, 1.5, True
-            )
-        )
+    for weights, target in SPAN_TARGETS.items():
+        measured = limit.speed(weights == "weights 1/2", 5 if quick else 25, WORLDS, SUBNETS)
+        for name, values in (("plain C", measured.c), ("engine, a span more", measured.engine)):
+            unit = "ns/subnet-span"
+            found.append(figure(f"{name}, {weights}", unit, values, smaller_is_better=True))
+        name = f"engine / C, {weights}"
+        found.append(figure(name, "times", measured.ratios, target, smaller_is_better=True))
     return found
 
 
@@ -423,7 +409,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     about = machine()
     figures = engine(quick)
-    figures += in_c(figures)
+    figures += in_c(quick)
     figures += whole_market(quick)
     figures += (
         in_numpy(quick) + scalar_env(quick) + vector_env(quick) + ppo(quick) + starting(quick)
