@@ -27,6 +27,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
 
+from benchmarks.workloads import EQUAL, SNAPSHOT, set_weights  # noqa: E402
 from dtao_gym.world.batch import Batch  # noqa: E402
 from dtao_gym.world.config import Config  # noqa: E402
 from dtao_gym.world.state import State  # noqa: E402
@@ -127,17 +128,10 @@ def content_of(batch: Batch, state: State, decided: State | None = None) -> Cont
     )
 
 
-def set_weights(batch: Batch, equal: bool) -> None:
-    """Put all pools at weight 1/2, or leave them as the snapshot has them."""
-    if equal:
-        batch.state.row("pool_tao_weight")[...] = 0.5
-        batch.state.worlds["equal_weights"] = True
-
-
-def first_day(equal: bool, n_worlds: int, n_subnets: int, spans: int) -> tuple[Batch, Content]:
+def first_day(weights: str, n_worlds: int, n_subnets: int, spans: int) -> tuple[Batch, Content]:
     """A batch at its first day, and its content."""
     batch = Batch(Config.make(n_subnets=n_subnets, spans_per_day=spans), n_worlds)
-    set_weights(batch, equal)
+    set_weights(batch, weights)
     saved = batch.state.copy()
     batch.step()
     content = content_of(batch, saved, batch.state)
@@ -171,24 +165,24 @@ def make_unusual(state: State) -> None:
 class Case(NamedTuple):
     """A check."""
 
-    equal_weights: bool
+    weights: str
     unusual: bool
     gate_open: bool
 
 
 CASES = {
-    "weights 1/2": Case(True, False, True),
-    "weights 1/2, unusual": Case(True, True, False),
-    "snapshot": Case(False, False, True),
-    "snapshot, unusual": Case(False, True, True),
-    "snapshot, unusual, gate closed": Case(False, True, False),
+    "weights 1/2": Case(EQUAL, False, True),
+    "weights 1/2, unusual": Case(EQUAL, True, False),
+    "snapshot": Case(SNAPSHOT, False, True),
+    "snapshot, unusual": Case(SNAPSHOT, True, True),
+    "snapshot, unusual, gate closed": Case(SNAPSHOT, True, False),
 }
 
 
 def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[Content, Content]:
     """States of the engine before and after the spans of a day."""
     batch = Batch(Config.make(n_subnets=n_subnets, spans_per_day=SPANS), 1)
-    set_weights(batch, case.equal_weights)
+    set_weights(batch, case.weights)
     orders = np.zeros((1, 1, n_subnets))
     orders[..., ::3] = 50.0
     batch.step(orders)
@@ -214,14 +208,14 @@ def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[C
 
 
 @contextmanager
-def compiled(equal: bool, flags: tuple[str, ...] = FAST) -> Iterator[Path]:
+def compiled(weights: str, flags: tuple[str, ...] = FAST) -> Iterator[Path]:
     """The program, compiled for the machine at hand, in a folder that is removed afterwards."""
     gcc = shutil.which("gcc")
     if gcc is None:
         raise FileNotFoundError("no gcc")
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "limit"
-        half = ["-DHALF=1"] if equal else []
+        half = ["-DHALF=1"] if weights == EQUAL else []
         subprocess.run([gcc, *flags, *half, str(SOURCE), "-o", str(program), "-lm"], check=True)
         yield program
 
@@ -270,7 +264,7 @@ def differences(engine: Content, program: Content) -> dict[str, float]:
 def agreement(case: Case, flags: tuple[str, ...] = STRICT) -> dict[str, float]:
     """Differences between the engine and the program after a day."""
     start, end = engine_day(case)
-    with compiled(case.equal_weights, flags) as program:
+    with compiled(case.weights, flags) as program:
         return differences(end, run(program, start))
 
 
@@ -298,17 +292,17 @@ def thread_seconds(batch: Batch, saved: State, days: int) -> float:
     return (time.thread_time() - start) / days
 
 
-def speed(equal: bool, rounds: int, n_worlds: int = 256, n_subnets: int = 32) -> Speed:
+def speed(weights: str, rounds: int, n_worlds: int = 256, n_subnets: int = 32) -> Speed:
     """Alternate short runs of the engine and of C.
 
     A span of the engine is the difference between days of 24 and of 4 spans, divided by 20.
     """
-    long, content = first_day(equal, n_worlds, n_subnets, 24)
-    short, _ = first_day(equal, n_worlds, n_subnets, 4)
+    long, content = first_day(weights, n_worlds, n_subnets, 24)
+    short, _ = first_day(weights, n_worlds, n_subnets, 4)
     saved = {24: long.state.copy(), 4: short.state.copy()}
     found = Speed([], [])
     days = max(1, 80_000 // (n_worlds * n_subnets))
-    with compiled(equal) as program:
+    with compiled(weights) as program:
         state = program.with_name("state")
         content.write(state)
         for k in range(rounds + 1):
@@ -330,11 +324,11 @@ def main() -> None:
             found = agreement(case, flags)
             worst = max(found, key=lambda key: found[key])
             print(f"  {name:32s} {found[worst]:.1e} ({worst})")
-    for equal in (True, False):
-        found = speed(equal, rounds)
+    for weights in (EQUAL, SNAPSHOT):
+        found = speed(weights, rounds)
         middle = [statistics.median(v) for v in (found.engine, found.c, found.ratios)]
         print(
-            f"{'weights 1/2' if equal else 'snapshot'}: engine {middle[0]:.1f}, C {middle[1]:.1f} ns per subnet and "
+            f"{weights}: engine {middle[0]:.1f}, C {middle[1]:.1f} ns per subnet and "
             f"span; ratio {middle[2]:.2f} ({min(found.ratios):.2f} to {max(found.ratios):.2f})"
         )
 

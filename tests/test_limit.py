@@ -16,6 +16,7 @@ from benchmarks.limit import (
     engine_day,
     run,
 )
+from benchmarks.workloads import EQUAL, SNAPSHOT
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.state import Subnets
@@ -28,16 +29,16 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def programs():
     """Both programs, for weights 1/2 and for others, by flags."""
     with (
-        compiled(True, STRICT) as half,
-        compiled(False, STRICT) as general,
-        compiled(True, FAST) as fast_half,
-        compiled(False, FAST) as fast,
+        compiled(EQUAL, STRICT) as half,
+        compiled(SNAPSHOT, STRICT) as general,
+        compiled(EQUAL, FAST) as fast_half,
+        compiled(SNAPSHOT, FAST) as fast,
     ):
         yield {
-            (True, STRICT): half,
-            (False, STRICT): general,
-            (True, FAST): fast_half,
-            (False, FAST): fast,
+            (EQUAL, STRICT): half,
+            (SNAPSHOT, STRICT): general,
+            (EQUAL, FAST): fast_half,
+            (SNAPSHOT, FAST): fast,
         }
 
 
@@ -45,7 +46,7 @@ def programs():
 def test_c_and_the_engine_agree_after_a_day_of_spans(case, programs):
     start, end = engine_day(case)
     for flags in (STRICT, FAST):
-        found = differences(end, run(programs[case.equal_weights, flags], start))
+        found = differences(end, run(programs[case.weights, flags], start))
         assert len(found) > 50
         assert not {name: error for name, error in found.items() if not error <= TOLERANCE}
 
