@@ -8,31 +8,26 @@ one decision of one agent. Nothing passes or fails here; see `speed.py`, whose m
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from speed import (
-    ENV_SPANS,
-    ENV_SUBNETS,
-    HERE,
-    THREADS,
-    Figure,
-    as_text,
-    figure,
-    learning,
-    machine,
-    rates,
-)
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
-from agents.society_settings import SocietyConfig
-from agents.subnet_policy import SubnetPolicy
-from agents.together import Together
-from dtao_gym.envs.sb3 import SharedVecEnv
-from dtao_gym.envs.society import Society, society_config
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
+
+from agents.society_settings import SocietyConfig  # noqa: E402
+from agents.subnet_policy import SubnetPolicy  # noqa: E402
+from agents.together import Together  # noqa: E402
+from benchmarks.figures import Figure, as_text, figure, machine, rates  # noqa: E402
+from benchmarks.workloads import ENV_SPANS, ENV_SUBNETS, THREADS, learning  # noqa: E402
+from dtao_gym.envs.sb3 import SharedVecEnv  # noqa: E402
+from dtao_gym.envs.society import Society, society_config  # noqa: E402
 
 WORLDS, STAKERS = 256, 4
 WORLD = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS}
@@ -61,6 +56,11 @@ def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list
         return steps * sum(society.rows(name) for name in society.roles)
 
     return rates(work, 3 if quick else 7)
+
+
+def learning_rates(model: Any, quick: bool) -> list[float]:
+    """Steps per second of a PPO, rollouts and updates."""
+    return rates(learning(model, quick).run, 1 if quick else 5)
 
 
 def together(quick: bool) -> list[float]:
@@ -97,7 +97,7 @@ def figures(quick: bool) -> list[Figure]:
         worlds = SharedVecEnv(64, role, stakers=stakers, threads=THREADS, **WORLD)
         model = PPO(SubnetPolicy, worlds, n_steps=16, n_epochs=2, **plain)
         name = f"PPO, one policy for {ENV_SUBNETS} {role}s"
-        found.append(figure(name, "agent-steps/s", learning(model, quick), target))
+        found.append(figure(name, "agent-steps/s", learning_rates(model, quick), target))
     found.append(figure("both roles together, as published", "agent-steps/s", together(quick)))
     for name, more in (
         ("2 x 64", {"n_steps": 2048, "n_epochs": 2, "policy_kwargs": {"net_arch": [64, 64]}}),
@@ -108,7 +108,7 @@ def figures(quick: bool) -> list[Figure]:
             figure(
                 f"PPO on CartPole-v1 x 8, {name}",
                 "steps/s",
-                learning(PPO("MlpPolicy", env, **plain | more), quick),
+                learning_rates(PPO("MlpPolicy", env, **plain | more), quick),
             )
         )
         env.close()

@@ -1,136 +1,101 @@
 """Speed of the environment, side by side with its peers, in one run.
 
     python benchmarks/speed.py [--quick]
+    python benchmarks/speed.py --against CHECKOUT [--quick]
 
 Prints a table and writes it to `benchmarks/results/speed.md` and `speed.json`. Every figure is the median of
 several runs, with the slowest and the fastest beside it; `--quick` runs fewer and shorter ones and writes
 nothing. Nothing passes or fails here: a target is what was planned for two idle cores, and the ratio says
-how far the machine at hand is from it. What is missing (PPO without the extra `train`, C without gcc) is
-left out with a line that says so.
+how far the machine at hand is from it. Figures of one thread are by CPU time. What is missing (PPO without the
+extra `train`, C without gcc) is left out with a line that says so.
+
+With `--against`, figures of this checkout and of another, such as one of an older commit, are measured in turn and
+printed beside each other (`against.py`).
 """
 
 import argparse
 import json
-import os
-import platform
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib import metadata
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
 
-import gymnasium as gym  # noqa: E402
-
-import dtao_gym  # noqa: E402
+from benchmarks import limit  # noqa: E402
+from benchmarks.against import compare  # noqa: E402
+from benchmarks.figures import Figure, as_text, figure, machine, rates, skipped  # noqa: E402
+from benchmarks.processes import COLD, IMPORT, cold_first_step, first_step, in_fresh_process  # noqa: E402
+from benchmarks.workloads import (  # noqa: E402
+    ENV_SPANS,
+    ENV_SUBNETS,
+    EQUAL,
+    PROBE,
+    SNAPSHOT,
+    SUBNETS,
+    THREADS,
+    WORLDS,
+    Workload,
+    engine,
+    learning,
+    quickstart,
+    scalar_env,
+    set_weights,
+    vector_env,
+)
 from dtao_gym.world.batch import Batch  # noqa: E402
 from dtao_gym.world.config import Config  # noqa: E402
 
-WORLDS, SUBNETS, THREADS = 256, 32, 2
-ENV_SUBNETS, ENV_SPANS = 16, 4
 BATCH_TARGETS = {
-    ("weights 1/2", 1): 250_000,
-    ("weights 1/2", 4): 180_000,
-    ("weights 1/2", 24): 70_000,
-    ("snapshot", 4): 100_000,
-    ("snapshot", 24): 30_000,
+    (EQUAL, 1): 250_000,
+    (EQUAL, 4): 180_000,
+    (EQUAL, 24): 70_000,
+    (SNAPSHOT, 1): None,
+    (SNAPSHOT, 4): 100_000,
+    (SNAPSHOT, 24): 30_000,
 }
-QUICKSTART = HERE.parent / "configs" / "staker_quickstart.yaml"
+"""World-days per second of two threads."""
+SPAN_TARGETS = {EQUAL: 1.2, SNAPSHOT: 1.1}
+"""The engine's hot loop over that in C."""
 
 
-@dataclass
-class Figure:
-    """One measured number: the median of several runs, lowest and highest, and its target if there is one."""
-
-    name: str
-    unit: str
-    reached: float
-    low: float
-    high: float
-    target: float | None = None
-    smaller_is_better: bool = False
-
-    @property
-    def ratio(self) -> float | None:
-        """Reached over target, or the reverse where small is good: 1 or more is as planned."""
-        if self.target is None:
-            return None
-        return self.target / self.reached if self.smaller_is_better else self.reached / self.target
+def rates_of(work: Workload, runs: int, threads: int = 1) -> list[float]:
+    """Units of work per second of each run: of CPU time with one thread, else of wall time."""
+    clock = time.process_time if threads == 1 else time.perf_counter
+    return rates(work.run, runs, work.before, clock)
 
 
-def figure(name: str, unit: str, values: list[float], target: float | None = None, **kw) -> Figure:
-    """A figure from the results of its runs."""
-    return Figure(name, unit, statistics.median(values), min(values), max(values), target, **kw)
-
-
-def rates(
-    work: Callable[[], int], runs: int, before: Callable[[], None] = lambda: None
-) -> list[float]:
-    """Units of work per second of each run; `work` returns how many it did, `before` is not timed."""
-    before()
-    work()  # compiles, fills caches
-    found = []
-    for _ in range(runs):
-        before()
-        start = time.perf_counter()
-        done = work()
-        found.append(done / (time.perf_counter() - start))
-    return found
+def spelt(number: int, thing: str) -> str:
+    """A number of things."""
+    return f"{number} {thing}{'s' * (number > 1)}"
 
 
 # ---------------------------------------------------------------- the engine
 
 
-def start_of(weights: str, spans: int) -> tuple[Config, "Batch"]:
-    """A batch at its first day, with pools as the snapshot has them or all at weight 1/2."""
-    config = Config.make(n_subnets=SUBNETS, spans_per_day=spans)
-    batch = Batch(config, WORLDS)
-    if weights == "weights 1/2":
-        batch.state.row("pool_tao_weight")[...] = 0.5
-        batch.state.worlds["equal_weights"] = True
-    return config, batch
-
-
-def engine(quick: bool) -> list[Figure]:
-    """World-days per second of the batch, one thread and two."""
-    found = []
-    for weights, spans in [*BATCH_TARGETS, ("snapshot", 1)]:
-        _, batch = start_of(weights, spans)
-        saved = batch.state.copy()
-        days = max(1, (10 if quick else 60) // max(spans // 4, 1))
-
-        def work(batch=batch, days=days) -> int:
-            batch.step(days=days)
-            return WORLDS * days
-
+def engines(quick: bool) -> list[Figure]:
+    """World-days per second of the batch, one thread and two; then of worlds as small as the probe's."""
+    found, runs = [], 3 if quick else 9
+    for (weights, spans), target in BATCH_TARGETS.items():
         for threads in (1, THREADS):
-            batch.threads = threads
-            values = rates(work, 3 if quick else 9, lambda b=batch, s=saved: b.state.restore(s))
-            target = BATCH_TARGETS.get((weights, spans)) if threads == THREADS else None
-            name = f"engine, {weights}, {spans} span{'s' * (spans > 1)}, {threads} thread{'s' * (threads > 1)}"
-            found.append(figure(name, "world-days/s", values, target))
+            values = rates_of(engine(quick, weights, spans, threads), runs, threads)
+            name = f"engine, {weights}, {spelt(spans, 'span')}, {spelt(threads, 'thread')}"
+            aim = target if threads == THREADS else None
+            found.append(figure(name, "world-days/s", values, aim))
+    for weights in SPAN_TARGETS:
+        values = rates_of(engine(quick, weights, **PROBE), runs)
+        name = f"engine, {PROBE['n_subnets']} subnets, {weights}, 4 spans, 1 thread"
+        found.append(figure(name, "world-days/s", values))
     return found
 
 
 def whole_market(quick: bool) -> list[Figure]:
     """All 128 subnets of June: world-days per second of a batch, and a day on the chain's clock."""
-    batch = Batch(Config.make(), WORLDS, threads=THREADS)
-    saved, days = batch.state.copy(), 2 if quick else 8
-
-    def work() -> int:
-        batch.step(days=days)
-        return WORLDS * days
-
-    values = rates(work, 3 if quick else 9, lambda: batch.state.restore(saved))
+    market = engine(quick, SNAPSHOT, 4, THREADS, n_subnets=None)
+    values = rates_of(market, 3 if quick else 9, THREADS)
     blockwise = Batch(Config.make(spans_per_day=7200))
     seconds = [1.0 / rate for rate in rates(lambda: blockwise.step() or 1, 2 if quick else 5)]
     return [
@@ -146,12 +111,10 @@ def in_numpy(quick: bool) -> list[Figure]:
     except ImportError as error:
         return skipped("NumPy market", error)
     found = []
-    for weights, spans in (
-        ("weights 1/2", 4),
-        ("snapshot", 4),
-        ("snapshot", 24),
-    ):
-        config, batch = start_of(weights, spans)
+    for weights, spans in ((EQUAL, 4), (SNAPSHOT, 4), (SNAPSHOT, 24)):
+        config = Config.make(n_subnets=SUBNETS, spans_per_day=spans)
+        batch = Batch(config, WORLDS)
+        set_weights(batch, weights)
         market = [NumpyMarket(config, batch.state)]
 
         def fresh(config=config, batch=batch, market=market) -> None:
@@ -161,105 +124,41 @@ def in_numpy(quick: bool) -> list[Figure]:
             market[0].step(days=2)
             return 2 * WORLDS
 
-        values = rates(work, 2 if quick else 5, fresh)
+        values = rates(work, 2 if quick else 5, fresh, time.process_time)
         found.append(figure(f"NumPy market, {weights}, {spans} spans", "world-days/s", values))
     return found
 
 
-def in_c(engine_figures: list[Figure]) -> list[Figure]:
-    """Nanoseconds per subnet and span of the hot loop: ours against plain C, one thread."""
-    gcc = shutil.which("gcc")
-    if gcc is None:
+def in_c(quick: bool) -> list[Figure]:
+    """CPU nanoseconds per subnet and span of the hot loop, one thread: the engine and plain C in turn."""
+    if shutil.which("gcc") is None:
         return skipped("C", "no gcc")
-    one = {f.name: f for f in engine_figures}
-    found = []
-    for weights, flag in (("weights 1/2", ["-DHALF"]), ("snapshot", [])):
-        with tempfile.TemporaryDirectory() as folder:
-            program = str(Path(folder) / "limit")
-            options = ["-O3", "-march=native", "-ffast-math", "-fopenmp-simd", *flag]
-            subprocess.run([gcc, *options, str(HERE / "limit.c"), "-o", program, "-lm"], check=True)
-            done = subprocess.run(
-                [program, str(WORLDS), str(SUBNETS), "24"],
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-        middle, low, high = (float(word) for word in done.stdout.split())
-        day = {s: 1.0 / one[f"engine, {weights}, {s} spans, 1 thread"].reached for s in (4, 24)}
-        ours = 1e9 * (day[24] - day[4]) / 20 / SUBNETS
-        unit = "ns/subnet-span"
-        found.append(Figure(f"plain C, {weights}", unit, middle, low, high, None, True))
-        found.append(Figure(f"engine, {weights}, a span more", unit, ours, ours, ours, None, True))
-        found.append(
-            Figure(
-                f"engine / C, {weights}", "times", ours / middle, ours / high, ours / low, 1.5, True
-            )
-        )
+    found, unit = [], "ns/subnet-span"
+    for subnets, size in ((SUBNETS, ""), (PROBE["n_subnets"], f"{PROBE['n_subnets']} subnets, ")):
+        for weights, target in SPAN_TARGETS.items():
+            pair = limit.speed(weights, 5 if quick else 25, WORLDS, subnets)
+            for name, values in (("plain C", pair.c), ("engine, a span more", pair.engine)):
+                found.append(
+                    figure(f"{name}, {size}{weights}", unit, values, smaller_is_better=True)
+                )
+            aim = target if subnets == SUBNETS else None
+            name = f"engine / C, {size}{weights}"
+            found.append(figure(name, "times", pair.ratios, aim, smaller_is_better=True))
     return found
 
 
 # ---------------------------------------------------------------- environments
 
 
-def scalar_env(quick: bool) -> list[Figure]:
-    """Steps per second through `gym.make`."""
-    env = gym.make("dtao_gym/Staker-v0", n_subnets=ENV_SUBNETS, spans_per_day=ENV_SPANS)
-    actions = actions_for(env.action_space, 1000)
-    steps = 2_000 if quick else 20_000
-
-    def work() -> int:
-        for k in range(steps):
-            _, _, terminated, truncated, _ = env.step(actions[k % 1000])
-            if terminated or truncated:
-                env.reset()
-        return steps
-
-    values = rates(work, 3 if quick else 9, lambda: env.reset(seed=0))
-    return [figure("gym.make, one world", "steps/s", values, 50_000)]
-
-
-def vector_env(quick: bool) -> list[Figure]:
-    """World-steps per second of the native vector environment."""
-    found = []
+def environments(quick: bool) -> list[Figure]:
+    """Steps per second through `gym.make`, and world-steps of the native vector environment."""
+    runs = 3 if quick else 9
+    found = [figure("gym.make, one world", "steps/s", rates_of(scalar_env(quick), runs), 100_000)]
     for threads in (1, THREADS):
-        env = gym.make_vec(
-            "dtao_gym/Staker-v0",
-            num_envs=WORLDS,
-            vectorization_mode="vector_entry_point",
-            n_subnets=ENV_SUBNETS,
-            spans_per_day=ENV_SPANS,
-            threads=threads,
-        )
-        actions = actions_for(env.action_space, 20)
-        steps = 40 if quick else 300
-
-        def work(env=env, actions=actions, steps=steps) -> int:
-            for k in range(steps):
-                env.step(actions[k % 20])
-            return steps * WORLDS
-
-        values = rates(work, 3 if quick else 9, lambda env=env: env.reset(seed=0))
-        name = f"native vector env, {WORLDS} worlds, {threads} thread{'s' * (threads > 1)}"
-        found.append(figure(name, "steps/s", values))
-    return found
-
-
-def actions_for(space: gym.Space, number: int) -> list:
-    """Actions drawn before the clock runs."""
-    space.seed(0)
-    return [space.sample() for _ in range(number)]
-
-
-def learning(model: Any, quick: bool) -> list[float]:
-    """Steps per second of a PPO of Stable-Baselines3, rollouts and updates."""
-    steps = model.n_steps * model.n_envs
-    rollouts = max(1, 60_000 // steps)
-    model.learn(steps)
-    found = []
-    for _ in range(1 if quick else 5):
-        start = time.perf_counter()
-        model.learn(rollouts * steps, reset_num_timesteps=False)
-        found.append(rollouts * steps / (time.perf_counter() - start))
+        values = rates_of(vector_env(quick, threads), runs, threads)
+        name = f"native vector env, {WORLDS} worlds, {spelt(threads, 'thread')}"
+        target = 200_000 if threads == THREADS else None
+        found.append(figure(name, "steps/s", values, target))
     return found
 
 
@@ -270,19 +169,15 @@ def ppo(quick: bool) -> list[Figure]:
         from stable_baselines3 import PPO
         from stable_baselines3.common.env_util import make_vec_env
 
-        from agents.learn import TrainingEnv, make_model
-        from agents.settings import read
         from dtao_gym.envs.sb3 import MarketVecEnv
     except ImportError as error:
         return skipped("PPO", error)
     torch.set_num_threads(1)
 
-    settings = read(QUICKSTART)
     plain = {"device": "cpu", "seed": 0}
     batches = plain | {"batch_size": 4096, "n_epochs": 4, "policy_kwargs": {"net_arch": [64, 64]}}
     world = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS, "threads": THREADS}
     models = {  # the same amount of data in each update, but for the last
-        "quickstart": (lambda: make_model(settings, TrainingEnv(settings)), 40_000),
         f"{WORLDS} worlds, 2 x 64": (
             lambda: PPO("MlpPolicy", MarketVecEnv(WORLDS, **world), n_steps=64, **batches),
             40_000,
@@ -296,138 +191,48 @@ def ppo(quick: bool) -> list[Figure]:
             None,
         ),
     }
-    found = []
+    runs = 2 if quick else 5
+    values = rates_of(quickstart(quick), runs, THREADS)
+    found = [figure("PPO, quickstart", "steps/s", values, 72_000)]
     for name, (make, target) in models.items():
         model = make()
-        found.append(figure(f"PPO, {name}", "steps/s", learning(model, quick), target))
+        values = rates_of(learning(model, quick), runs, THREADS)
+        found.append(figure(f"PPO, {name}", "steps/s", values, target))
         model.get_env().close()
     return found
 
 
-# ---------------------------------------------------------------- fresh processes
-
-IMPORT = """
-import time; start = time.perf_counter()
-import dtao_gym
-print(time.perf_counter() - start)
-import sys; assert "torch" not in sys.modules
-"""
-FIRST_USE = """
-import time; start = time.perf_counter()
-import gymnasium, dtao_gym
-env = gymnasium.make("dtao_gym/Staker-v0", n_subnets=16)
-env.reset(seed=0); env.step(env.action_space.sample())
-print(time.perf_counter() - start)
-import sys; assert "torch" not in sys.modules
-"""
-
-
-def in_fresh_process(code: str, **environment: str) -> float:
-    """Seconds that a new interpreter prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=HERE.parent,
-        env=os.environ | environment,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(done.stdout.split()[-1])
-
-
 def starting(quick: bool) -> list[Figure]:
-    """Import, first use without compiled code, and with it."""
+    """Import, first step without compiled code, and with it, each in fresh processes."""
     runs = 3 if quick else 7
-    imports = [in_fresh_process(IMPORT) for _ in range(runs)]
-    with tempfile.TemporaryDirectory() as folder:
-        cold = [in_fresh_process(FIRST_USE, NUMBA_CACHE_DIR=folder)]
-        warm = [in_fresh_process(FIRST_USE, NUMBA_CACHE_DIR=folder) for _ in range(runs)]
     small = {"smaller_is_better": True}
-    return [
-        figure("import dtao_gym (without torch)", "s", imports, 0.8, **small),
-        figure("first step, nothing compiled", "s", cold, 40.0, **small),
-        figure("first step, compiled before", "s", warm, 1.0, **small),
-    ]
+    imports = [in_fresh_process(IMPORT).wall for _ in range(runs)]
+    found = [figure("import dtao_gym (without torch)", "s", imports, 0.8, **small)]
+    for kind in COLD:
+        costs = [cold_first_step(kind) for _ in range(1 if quick else 3)]
+        name = f"cold first step, {kind}"
+        found.append(figure(name, "CPU s", [c.cpu for c in costs], 25.0, **small))
+        found.append(figure(name, "s", [c.wall for c in costs], 40.0, **small))
+    with tempfile.TemporaryDirectory() as folder:
+        warm = [first_step("weighted pools", folder).wall for _ in range(1 + runs)][1:]
+    return [*found, figure("first step, compiled before", "s", warm, 1.0, **small)]
 
 
-# ---------------------------------------------------------------- the table
-
-
-def skipped(what: str, why: object) -> list[Figure]:
-    """No figures, and a line that says why."""
-    print(f"left out: {what} ({why})")
-    return []
-
-
-def number(value: float | None) -> str:
-    """Three figures, thousands by commas; nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def cells(f: Figure) -> tuple[str, ...]:
-    """A row of the table as text."""
-    ratio = "" if f.ratio is None else f"{f.ratio:.2f}"
-    spread = f"{number(f.low)} - {number(f.high)}"
-    return f.name, number(f.target), number(f.reached), ratio, spread, f.unit
-
-
-def as_text(figures: list[Figure], markdown: bool = False) -> str:
-    """The table, at most 120 columns in Markdown and about 100 on the screen."""
-    table = [
-        ("figure", "target", "reached", "ratio", "slowest - fastest", "unit"),
-        *map(cells, figures),
-    ]
-    widths = [max(len(row[k]) for row in table) for k in range(6)]
-    left = (0, 5)
-
-    def line(row: tuple[str, ...]) -> str:
-        parts = [
-            c.ljust(w) if k in left else c.rjust(w)
-            for k, (c, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "| " + " | ".join(parts) + " |" if markdown else " ".join(parts).rstrip()
-
-    rule = tuple(
-        "-" * w if k in left or not markdown else "-" * (w - 1) + ":" for k, w in enumerate(widths)
-    )
-    return "\n".join([line(table[0]), line(rule), *map(line, table[1:])])
-
-
-def machine() -> dict[str, str]:
-    """What a reader needs to judge the figures."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((s.split(":", 1)[1].strip() for s in lines if s.startswith("model name")), cpu)
-    about = {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "cpu": f"{cpu}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "dtao_gym": dtao_gym.__version__,
-    }
-    for name in ("gymnasium", "numba", "numpy", "stable-baselines3", "torch"):
-        try:
-            about[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            about[name] = "not installed"
-    if hasattr(os, "getloadavg"):
-        about["load at start"] = f"{os.getloadavg()[0]:.1f}"
-    return about
+# ---------------------------------------------------------------- all of it
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, no files")
-    quick = parser.parse_args().quick
+    parser.add_argument("--against", type=Path, help="another checkout, to compare this one with")
+    given = parser.parse_args()
+    quick = given.quick
+    if given.against is not None:
+        compare(given.against, quick)
+        return
     about = machine()
-    figures = engine(quick)
-    figures += in_c(figures)
-    figures += whole_market(quick)
-    figures += (
-        in_numpy(quick) + scalar_env(quick) + vector_env(quick) + ppo(quick) + starting(quick)
-    )
+    parts = (engines, in_c, whole_market, in_numpy, environments, ppo, starting)
+    figures = [one for part in parts for one in part(quick)]
     print("  ".join(f"{k} {v}" for k, v in about.items()))
     print(
         f"Engine: {WORLDS} worlds x {SUBNETS} subnets. Environments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans."
@@ -442,8 +247,8 @@ def main() -> None:
     facts = "; ".join(f"{k} {v}" for k, v in about.items())
     (folder / "speed.md").write_text(
         f"# Speed\n\nWritten by `python benchmarks/speed.py`. Medians of several runs. Engine: {WORLDS} worlds of "
-        f"{SUBNETS} subnets;\nenvironments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans a day. Ratio: 1 or more is as "
-        f"planned.\n\n{facts}\n\n{as_text(figures, markdown=True)}\n"
+        f"{SUBNETS} subnets if not said otherwise;\nenvironments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans a day. "
+        f"Figures of one thread are by CPU time. Ratio: 1 or more is as planned.\n\n{facts}\n\n{as_text(figures, markdown=True)}\n"
     )
     print(f"written to {folder / 'speed.md'} and speed.json")
 
