@@ -68,12 +68,24 @@ if _missing is None:
             super().finalize()
 
         def serialize_using_object_code(self):
-            """Machine code alone: nobody links a kernel into something else."""
-            nothing = str(self._codegen._create_empty_module(self.name))
-            return (self.name, "object", (self._get_compiled_object(), _bitcode(nothing)))
+            """Machine code, and in place of the code for linking, which nobody does, the names that are defined."""
+            self._ensure_finalized()
+            outline = llvm.parse_assembly(
+                "\n".join(
+                    [
+                        *(
+                            f'define void @"{name}"() {{ ret void }}'
+                            for name in self._defined("functions")
+                        ),
+                        *(f'@"{name}" = global i8 0' for name in self._defined("global_variables")),
+                    ]
+                )
+            )
+            return (self.name, "object", (self._get_compiled_object(), outline.as_bitcode()))
 
-    def _bitcode(assembly: str) -> bytes:
-        return llvm.parse_assembly(assembly).as_bitcode()
+        def _defined(self, kind: str) -> list[str]:
+            found = getattr(self._final_module, kind)
+            return [one.name for one in found if not one.is_declaration]
 
     def _link_all(module: Any, library: JITCodeLibrary) -> None:
         """Link into a module, once each, all functions that a library calls directly or through parts."""

@@ -208,6 +208,8 @@ def _read(path: Path, target_context: Any) -> Any:
         from numba.core.compiler import CompileResult
 
         found = CompileResult._rebuild(target_context, *pickle.loads(body))
+        name = found.fndesc.llvm_cpython_wrapper_name
+        found = found if found.library.get_pointer_to_function(name) else None
     except Exception:  # written by a version that says it is this one
         return None
     _mark_used(path.parent.parent)
