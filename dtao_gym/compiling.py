@@ -16,12 +16,15 @@ by plain Numba: the same results, after minutes instead of seconds. `DTAO_GYM_PL
 
 import contextlib
 import functools
+import itertools
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
+from llvmlite import ir
 from numba import njit, types
 from numba.extending import models, register_model, typeof_impl
 
@@ -30,9 +33,12 @@ from dtao_gym.kernel_cache import KernelCache, plain_wanted, progress
 Function = TypeVar("Function", bound=Callable)
 
 try:
+    from numba.core import cgutils
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import CompilerBase, DefaultPassBuilder
     from numba.core.compiler_machinery import AnalysisPass, register_pass
+    from numba.core.ir import Jump
+    from numba.core.lowering import Lower
     from numba.core.typed_passes import AnnotateTypes, NativeLowering
 except ImportError as error:  # an unknown Numba
     _missing: str | None = str(error)
@@ -41,7 +47,40 @@ else:
 
 if _missing is None:
 
-    class _Part(JITCodeLibrary):
+    class _Marked(JITCodeLibrary):
+        """A library whose loops are not interleaved: rows are short, and would never be long enough for that."""
+
+        def add_ir_module(self, ir_module):
+            code = llvm.parse_assembly(_mark_loops(cgutils.normalize_ir_text(str(ir_module))))
+            code.name = ir_module.name
+            code.verify()
+            self.add_llvm_module(code)
+
+    class _Lower(Lower):
+        """Numba's lowering, with a mark on every jump back."""
+
+        def lower_inst(self, inst):
+            super().lower_inst(inst)
+            if isinstance(inst, Jump) and inst.target <= self._block:
+                number = ir.Constant(ir.IntType(64), next(_loop_numbers))
+                mark = self.builder.module.add_metadata([_LOOP, number])
+                self.builder.block.terminator.set_metadata("llvm.loop", mark)
+
+        def lower_block(self, block):
+            self._block = next(label for label, one in self.blocks.items() if one is block)
+            super().lower_block(block)
+
+    _LOOP, _loop_numbers = "dtao_gym loop", itertools.count()
+
+    def _mark_loops(code: str) -> str:
+        """Text of a module in which the marks of `_Lower` are what LLVM wants there: nodes that refer to themselves."""
+        last = max((int(n) for n in re.findall(r"^!(\d+) = ", code, re.M)), default=-1) + 1
+        mark = rf'^!(\d+) = !{{ !"{_LOOP}", i64 \d+ }}$'
+        code, count = re.subn(mark, rf"!\1 = distinct !{{ !\1, !{last} }}", code, flags=re.M)
+        once = f'!{last} = !{{ !"llvm.loop.interleave.count", i32 1 }}\n'
+        return f"{code}\n{once}" if count else code
+
+    class _Part(_Marked):
         """Intermediate code of one function, for kernels to take in."""
 
         def finalize(self):
@@ -59,7 +98,7 @@ if _missing is None:
             _link_all(whole, self)
             return whole
 
-    class _Whole(JITCodeLibrary):
+    class _Whole(_Marked):
         """A kernel: linked with its parts, and theirs, before anything is optimised."""
 
         def finalize(self):
@@ -100,10 +139,27 @@ if _missing is None:
 
         collect(library)
         for called in found.values():
-            library._reload_init.update(called._reload_init)
+            if hasattr(library, "_reload_init"):  # older versions have none
+                library._reload_init.update(called._reload_init)
             part = isinstance(called, _Part)
             code = called.own_module() if part else called._get_module_for_linking()
             module.link_in(code, preserve=True)
+
+    @register_pass(mutates_CFG=True, analysis_only=False)
+    class _Lowering(NativeLowering):
+        _name = "dtao_gym_lowering"
+
+        @property
+        def lowering_class(self):
+            return _Lower
+
+    def _pipeline(state) -> Any:
+        """Numba's passes, with `_Lowering` in the place of its own."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(state)
+        passes.passes = [
+            (_Lowering if one is NativeLowering else one, why) for one, why in passes.passes
+        ]
+        return passes
 
     def _choose_library(kind: type, name: str, compiles: bool) -> type:
         """A compiler pass that decides what kind of library a function becomes."""
@@ -144,16 +200,16 @@ if _missing is None:
 
     class _KernelCompiler(CompilerBase):
         def define_pipelines(self):
-            passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            passes = _pipeline(self.state)
             passes.add_pass_after(_BecomeWhole, AnnotateTypes)
             passes.finalize()
             return [passes]
 
     class _PartCompiler(CompilerBase):
         def define_pipelines(self):
-            passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+            passes = _pipeline(self.state)
             passes.add_pass_after(_BecomePart, AnnotateTypes)
-            passes.add_pass_after(_RegisterPart, NativeLowering)
+            passes.add_pass_after(_RegisterPart, _Lowering)
             passes.finalize()
             return [passes]
 

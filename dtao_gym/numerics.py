@@ -9,6 +9,7 @@ fused multiply-add is asked for by name, and never formed by the compiler). They
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from dtao_gym.compiling import inlined_rule
@@ -171,20 +172,32 @@ def next_power_of_two(x):
     return _bits_float(((_float_bits(x) - 1) & ~_MANTISSA) + (_MANTISSA + 1))
 
 
+@intrinsic
+def _eight_sums(typingctx, row, count):
+    """Sums of every eighth of the first `count` numbers of a row, `count` a multiple of eight, in one vector register."""
+    if not (isinstance(row, types.Array) and row.layout == "C" and row.dtype == types.float64):
+        return None  # which Numba reports as a wrong type
+
+    def build(context, builder, signature, args):
+        vector, word = ir.VectorType(ir.DoubleType(), 8), ir.IntType(64)
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        total = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * 8))
+        with cgutils.for_range(builder, builder.udiv(args[1], ir.Constant(word, 8))) as loop:
+            first = builder.gep(array.data, [builder.mul(loop.index, ir.Constant(word, 8))])
+            eight = builder.load(builder.bitcast(first, vector.as_pointer()), align=8)
+            builder.store(builder.fadd(builder.load(total), eight), total)
+        found = builder.load(total)
+        parts = [builder.extract_element(found, ir.Constant(ir.IntType(32), k)) for k in range(8)]
+        return context.make_tuple(builder, signature.return_type, parts)
+
+    return types.UniTuple(types.float64, 8)(row, types.intp), build
+
+
 @inlined_rule
 def row_sum(row):
     """Sum of a row in a fixed order, eight partial sums at a time: equal bits on every machine, and no long chain."""
-    a = b = c = d = e = f = g = h = 0.0
     whole = row.size - row.size % 8
-    for i in range(0, whole, 8):
-        a += row[i]
-        b += row[i + 1]
-        c += row[i + 2]
-        d += row[i + 3]
-        e += row[i + 4]
-        f += row[i + 5]
-        g += row[i + 6]
-        h += row[i + 7]
+    a, b, c, d, e, f, g, h = _eight_sums(row, whole)
     for i in range(whole, row.size):
         a += row[i]
     return ((a + b) + (c + d)) + ((e + f) + (g + h))

@@ -37,9 +37,9 @@ def first_bad(action):
     return -1
 
 
-WHOLE_NUMBERS = ("day", "registrations", "dissolutions")
-MARKET_NUMBERS = ("welfare", "emission_hhi", "price_sum", *WHOLE_NUMBERS)
+MARKET_NUMBERS = ("day", "welfare", "emission_hhi", "price_sum", "registrations", "dissolutions")
 """Fields of a world that infos report."""
+WHOLE_NUMBERS = ("day", "registrations", "dissolutions")
 MARKET_ROWS = ("true_value", "spot_price", "emission_share")
 """Rows of the subnets that infos report."""
 
@@ -48,8 +48,8 @@ MARKET_ROWS = ("true_value", "spot_price", "emission_share")
 def write_market(s, world, reward, own_numbers, facts):
     """The reward, `MARKET_NUMBERS`, and after the role's own numbers `MARKET_ROWS`, into `facts`."""
     facts[0] = reward
-    facts[1], facts[2], facts[3] = world.welfare, world.emission_hhi, world.price_sum
-    facts[4], facts[5], facts[6] = world.day, world.registrations, world.dissolutions
+    facts[1], facts[2], facts[3] = world.day, world.welfare, world.emission_hhi
+    facts[4], facts[5], facts[6] = world.price_sum, world.registrations, world.dissolutions
     first, n = 7 + own_numbers, s.true_value.size
     for i in range(n):
         facts[first + i] = s.true_value[i]

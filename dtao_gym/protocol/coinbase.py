@@ -183,18 +183,23 @@ def coinbase_span(
         injection, tao_emission, price, alpha_emission, share, block_emission
     )
     growth = alpha_in + alpha_emission
-    growth -= destroyed_part * excess / price if price > 0.0 else 0.0
+    if injection != ALPHA_EMISSION_CAP:  # the excess buys alpha, which is destroyed
+        growth -= destroyed_part * (tao_emission / price - alpha_in) if price > 0.0 else 0.0
     share = root_proportion(1.0, root_weighted_tao, issuance + half_span * growth)
     if tao_reserve > 0.0 and alpha_reserve > 0.0:
-        rise = excess / (tao_reserve * (1.0 - pool_tao_weight))
+        # TAO and alpha that move the price in a block, as if one side of the pool were all of it
+        tao_side, alpha_side = (
+            tao_reserve * (1.0 - pool_tao_weight),
+            alpha_reserve * pool_tao_weight,
+        )
         withheld = subsidised(injection, tao_emission, price, block_emission)
-        fall = 0.0 if withheld else sold_part
+        rise, fall = excess, 0.0 if withheld else sold_part
         fall *= split_alpha_out(alpha_emission, owner_cut, share)[3]
-        fall /= alpha_reserve * pool_tao_weight
         if injection == ALPHA_EMISSION_CAP:  # injects at other than the pool's price
-            rise += tao_in / tao_reserve
-            fall += alpha_in / alpha_reserve
-        price *= (1.0 + half_span * rise) / (1.0 + half_span * fall)
+            rise += tao_in * (1.0 - pool_tao_weight)
+            fall += alpha_in * pool_tao_weight
+        risen, fallen = tao_side + half_span * rise, alpha_side + half_span * fall
+        price *= risen * alpha_side / (tao_side * fallen)
     tao_in, alpha_in, excess = subnet_terms(
         injection, tao_emission, price, alpha_emission, share, block_emission
     )

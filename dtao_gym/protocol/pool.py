@@ -58,6 +58,12 @@ def weight_ratio(tao_weight):
 
 
 @inlined_rule
+def inverse_weight_ratio(tao_weight):
+    """Weight of alpha over the weight of TAO, exactly 1 at weight 1/2."""
+    return 1.0 if tao_weight == 0.5 else (1.0 - tao_weight) / tao_weight
+
+
+@inlined_rule
 def alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, tao_in):
     """Alpha that `tao_in` TAO buys: x (1 - (y / (y + dy))**(w/(1-w)))."""
     return _swap(tao_reserve, alpha_reserve, weight_ratio(tao_weight), tao_in)
@@ -66,7 +72,7 @@ def alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, tao_in):
 @inlined_rule
 def tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in):
     """TAO that `alpha_in` alpha sells for: y (1 - (x / (x + dx))**((1-w)/w))."""
-    return _swap(alpha_reserve, tao_reserve, 1.0 / weight_ratio(tao_weight), alpha_in)
+    return _swap(alpha_reserve, tao_reserve, inverse_weight_ratio(tao_weight), alpha_in)
 
 
 @inlined_rule
@@ -107,7 +113,7 @@ def sell(
     of the launch pool is taken from the proceeds and stays in the pool. Orders that the chain would reject
     take nothing. `fee_rate` is at most `MAX_FEE`, or None where there is no fee at all.
     """
-    ratio = 1.0 / weight_ratio(tao_weight)
+    ratio = inverse_weight_ratio(tao_weight)
     out, total = _net_and_gross(alpha_reserve, tao_reserve, ratio, alpha_in, fee_rate)
     ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total, min_reserve)
     fee = total - out if ok else 0.0
@@ -142,8 +148,7 @@ def trade(
     `taken` the other way round. For loops in which either may happen, at the cost of one.
     """
     buying = tao_in > 0.0
-    ratio = weight_ratio(tao_weight)
-    ratio = ratio if buying else 1.0 / ratio
+    ratio = weight_ratio(tao_weight if buying else 1.0 - tao_weight)
     reserve_in = tao_reserve if buying else alpha_reserve
     reserve_out = alpha_reserve if buying else tao_reserve
     amount = tao_in if buying else alpha_in
@@ -181,7 +186,7 @@ def trade_to_reach(tao_reserve, alpha_reserve, tao_weight, price, target_price):
     if not (price > 0.0 and target_price > 0.0):
         return 0.0, 0.0
     rising = target_price >= price
-    ratio = target_price / price if rising else price / target_price
+    ratio = max(target_price, price) / min(target_price, price)
     exponent = 1.0 - tao_weight if rising else tao_weight
     step = ratio**0.5 - 1.0 if tao_weight == 0.5 else expm1(exponent * log(ratio))
     return (tao_reserve * step if rising else 0.0), (0.0 if rising else alpha_reserve * step)
@@ -197,7 +202,7 @@ def weight_after_injection(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha
     (y + dy) / (p (x + dx) + y + dy), with p x written as y (1-w)/w so that an injection at the pool's own
     price leaves a weight of 1/2 exactly at 1/2.
     """
-    alpha_side = tao_reserve / weight_ratio(tao_weight) + price * alpha_in
+    alpha_side = tao_reserve * inverse_weight_ratio(tao_weight) + price * alpha_in
     tao_side = tao_reserve + tao_in
     total = alpha_side + tao_side
     return tao_side / total if total > 0.0 else tao_weight

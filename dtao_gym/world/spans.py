@@ -144,10 +144,18 @@ def _moving_price_stage(s, blocks, block, p, weights):
 
 
 @stage
-def _insiders_share_stage(s, t, blocks, p, kept_part, owner_part):
+def _ledger_stage(s, t, blocks, p, destroyed, kept_part, sold_part, owner_part, scripted_share):
+    """Divide what was minted.
+
+    Owners, miners and validators get their parts, and whoever stakes in the subnet the dividends. Alpha that the
+    chain bought is destroyed or kept. Root's alpha is kept as claims, or was up for sale, or is recycled; what was up
+    for sale and was not sold stays outstanding and belongs to nobody.
+    """
+    root_part = kept_part * (1.0 - p.validator_take) * scripted_share
+    owner_recycled = p.owner_cut * (1.0 - owner_part)
     for i in range(s.tao_reserve.size):
-        out = blocks * s.alpha_emission[i]
-        owner, miners, validators, _ = split_alpha_out(out, p.owner_cut, 0.0)
+        minted = blocks * s.alpha_emission[i]
+        owner, miners, validators, _ = split_alpha_out(minted, p.owner_cut, 0.0)
         validators -= t.root_alpha[i]
         take = validators * p.validator_take
         dividend = validators - take
@@ -160,26 +168,13 @@ def _insiders_share_stage(s, t, blocks, p, kept_part, owner_part):
         s.owner_alpha[i] = s.owner_alpha[i] * (1.0 + gain) + owner * owner_part
         s.miner_alpha[i] += miners
         s.validator_alpha[i] = s.validator_alpha[i] * (1.0 + gain) + take + unclaimed
+        s.informed_alpha[i] *= 1.0 + gain
+        s.uninformed_alpha[i] *= 1.0 + gain
+        s.scripted_claimable[i] += root_part * t.root_alpha[i]
         t.gain[i] = gain
         t.take[i] = take
+        s.stake_yield[i] = gain
 
-
-@stage
-def _stakers_share_stage(s, t, root_part):
-    for i in range(s.tao_reserve.size):
-        s.informed_alpha[i] *= 1.0 + t.gain[i]
-        s.uninformed_alpha[i] *= 1.0 + t.gain[i]
-        s.scripted_claimable[i] += root_part * t.root_alpha[i]
-
-
-@stage
-def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part, owner_recycled):
-    """Bought alpha is destroyed or kept; root's alpha is kept as claims, or was up for sale, or is recycled.
-
-    What was up for sale and was not sold stays outstanding and belongs to nobody.
-    """
-    for i in range(s.tao_reserve.size):
-        minted = blocks * s.alpha_emission[i]
         kept = t.alpha_bought[i] * (1.0 - destroyed)
         unsold = sold_part * (t.root_alpha[i] - t.sold[i])
         left = t.root_alpha[i] * (1.0 - kept_part) - unsold + owner_recycled * minted
@@ -188,7 +183,6 @@ def _mint_ledger_stage(s, t, blocks, destroyed, kept_part, sold_part, owner_recy
         s.alpha_minted[i] += t.injected[i] + minted
         s.alpha_outstanding[i] += minted - left + kept
         s.alpha_recycled[i] += left - t.sold[i] * sold_part + t.alpha_bought[i] - kept
-        s.stake_yield[i] = t.gain[i]
 
 
 @stage
@@ -197,12 +191,13 @@ def _flow_stage(s, blocks, decay):
 
     What a reserve gained beyond the protocol's own part is what stakers brought, net of fees.
     """
+    per_block = 1.0 / blocks
     for i in range(s.tao_reserve.size):
         users = s.tao_reserve[i] - s.flow_mark[i] - s.protocol_flow[i]
         averaged = decay if s.started[i] > 0.0 else 1.0
-        s.user_flow_ema[i] = next_flow_ema(s.user_flow_ema[i], users / blocks, averaged)
+        s.user_flow_ema[i] = next_flow_ema(s.user_flow_ema[i], users * per_block, averaged)
         s.protocol_flow_ema[i] = next_flow_ema(
-            s.protocol_flow_ema[i], s.protocol_flow[i] / blocks, averaged
+            s.protocol_flow_ema[i], s.protocol_flow[i] * per_block, averaged
         )
         s.flow_mark[i] = s.tao_reserve[i]
 
@@ -366,9 +361,7 @@ def mint_into_pools(
         root_tao = _sell_root(s, t, p, 0.5 * (blocks - 1.0) / blocks, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
     _learners_stake(block, scratch, at)
-    _insiders_share_stage(s, t, blocks, p, keeps, owner_part)
-    _stakers_share_stage(s, t, keeps * (1.0 - p.validator_take) * scripted_share)
-    _mint_ledger_stage(s, t, blocks, destroyed, keeps, sells, p.owner_cut * (1.0 - owner_part))
+    _ledger_stage(s, t, blocks, p, destroyed, keeps, sells, owner_part, scripted_share)
     _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
     return root_tao, row_sum(t.unused_tao)
 
