@@ -34,7 +34,6 @@ enum { SUBNET_ROWS(AS_INDEX) N_ROWS };
 enum { SCRATCH_ROWS(AS_INDEX) N_SCRATCH };
 typedef struct { PARAMETERS(AS_FIELD) } Parameters;
 typedef struct { uint64_t world_key, episode, day; WORLD_FIELDS(AS_FIELD) } World;
-typedef struct { double trade_speed, purse_use, pool_limit, claimed; } Rates; /* of a span */
 typedef struct { int64_t worlds, subnets, spans_per_day; } Sizes;
 
 #define S(name) double *restrict name = s + (size_t)name##_row * (size_t)n
@@ -187,7 +186,7 @@ static void coinbase(double *s, double *t, World *g, const Parameters *p, double
 {
     S(tao_reserve); S(emission_share); S(flow_mark); S(protocol_flow); T(unused_tao);
     double scripted = g->root_informed + g->root_uninformed + g->root_validators, root = scripted + g->learner_root;
-    flow_stage(s, blocks, exp(blocks * log1p(-p->flow_ema_base)), n);
+    flow_stage(s, blocks, p->flow_ema_kept, n);
     double rest_share = share_out(s, t, g, n), open = g->moving_price_sum > 1.0 ? 1.0 : 0.0;
     mint_stage(s, t, blocks, g->block_emission, p->tao_weight * root, p, n);
     moving_price_stage(s, blocks, g->block, p, n);
@@ -286,7 +285,7 @@ static void claim_root(double *s, double *t, World *g, const Parameters *p, doub
     g->learner_root += sum(sold, n);
 }
 
-static void scripted_stakers_trade(double *s, double *t, World *g, const Parameters *p, const Rates *r, int n)
+static void scripted_stakers_trade(double *s, double *t, World *g, const Parameters *p, int n)
 {
     S(tao_reserve); S(alpha_reserve); S(pool_tao_weight); S(alpha_outstanding); S(informed_alpha);
     S(uninformed_alpha); S(target_price); T(spent); T(bought); T(sold); T(proceeds); T(fee);
@@ -296,13 +295,13 @@ static void scripted_stakers_trade(double *s, double *t, World *g, const Paramet
         double target = target_price[i], rising = target >= price ? 1.0 : 0.0;
         double low = min(price, target), ratio = max(price, target) / max(low, LEAST);
         double step = HALF ? sqrt(ratio) - 1.0 : expm1((rising > 0.0 ? 1.0 - w : w) * log(ratio));
-        step = low > 0.0 ? min(r->trade_speed * step, r->pool_limit) : 0.0;
+        step = low > 0.0 ? min(p->trade_speed_per_span * step, p->trade_of_pool_per_span) : 0.0;
         spent[i] = rising * step * y;
         sold[i] = (1.0 - rising) * min(step * x, informed_alpha[i] + uninformed_alpha[i]);
     }
     double wanted = sum(spent, n), purses = g->purse_informed + g->purse_uninformed;
     double informed = purses > 0.0 ? g->purse_informed / purses : 0.0;
-    double scale = wanted > 0.0 ? min(r->purse_use * purses / wanted, 1.0) : 0.0;
+    double scale = wanted > 0.0 ? min(p->purse_use_per_span * purses / wanted, 1.0) : 0.0;
     EACH spent[i] *= scale;
     EACH {
         double buying = spent[i] > 0.0 ? 1.0 : 0.0;
@@ -331,10 +330,7 @@ static void scripted_stakers_trade(double *s, double *t, World *g, const Paramet
 static void run_days(double *rows, double *t, World *worlds, const Parameters *p, Sizes z, int days)
 {
     int n = (int)z.subnets;
-    double spans = (double)z.spans_per_day, blocks = BLOCKS_PER_DAY / spans;
-#define PER_SPAN(rate) (rate >= 1.0 ? 1.0 : -expm1(log1p(-rate) / spans))
-    Rates r = {PER_SPAN(p->trade_speed), PER_SPAN(p->max_purse_use), PER_SPAN(p->max_trade_of_pool),
-               PER_SPAN(p->root_claim_hazard)};
+    double blocks = BLOCKS_PER_DAY / (double)z.spans_per_day;
     for (int64_t w = 0; w < z.worlds; w++) {
         double *s = rows + (size_t)w * N_ROWS * (size_t)n;
         World *g = worlds + w;
@@ -345,8 +341,8 @@ static void run_days(double *rows, double *t, World *worlds, const Parameters *p
                 draw_order(g->world_key, g->episode, g->day, span, order);
                 for (int k = 0; k < 4; k++) /* 0 is the learner, who gives no orders */
                     if (order[k] == 1) insiders_sell(s, t, g, p, blocks, n);
-                    else if (order[k] == 2) claim_root(s, t, g, p, r.claimed, n);
-                    else if (order[k] == 3) scripted_stakers_trade(s, t, g, p, &r, n);
+                    else if (order[k] == 2) claim_root(s, t, g, p, p->claimed_per_span, n);
+                    else if (order[k] == 3) scripted_stakers_trade(s, t, g, p, n);
             }
     }
 }

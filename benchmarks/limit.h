@@ -23,9 +23,9 @@
     X(staked_by_learners) X(claimed) X(sold) X(proceeds) X(spent) X(bought) X(fee)
 #define PARAMETERS(X) \
     X(tao_weight) X(owner_cut) X(validator_take) X(pool_fee) X(min_reserve) X(moving_price_base) \
-    X(moving_price_halving_blocks) X(moving_price_cap) X(flow_ema_base) X(miner_sale_fraction) \
-    X(validator_sale_fraction) X(root_swap_share) X(root_claim_hazard) X(trade_speed) X(max_purse_use) \
-    X(max_trade_of_pool) X(bought_destroyed) X(root_dividend)
+    X(moving_price_halving_blocks) X(moving_price_cap) X(flow_ema_kept) X(miner_sale_fraction) \
+    X(validator_sale_fraction) X(root_swap_share) X(claimed_per_span) X(trade_speed_per_span) \
+    X(purse_use_per_span) X(trade_of_pool_per_span) X(bought_destroyed) X(root_dividend)
 #define WORLD_FIELDS(X) \
     X(block) X(chain_issuance) X(block_emission) X(moving_price_sum) X(root_informed) X(root_uninformed) \
     X(root_validators) X(learner_root) X(purse_informed) X(purse_uninformed) X(outside) X(aggregate) X(authors) \

@@ -62,6 +62,14 @@ class NumpyMarket:
         """Go on under other rules."""
         p = parameters_of_world(config)
         self.p = SimpleNamespace(**{name: p[name].item() for name in p.dtype.names})
+        for name in (
+            "flow_ema_base",
+            "root_claim_hazard",
+            "max_purse_use",
+            "max_trade_of_pool",
+            "trade_speed",
+        ):
+            setattr(self.p, name, config.era_part(name))
         self.injection, self.dividend = INJECTION[self.p.injection], DIVIDEND[self.p.root_dividend]
         self.payment = PAYMENT[self.p.payment]
 

@@ -50,7 +50,7 @@ _RANGES = {
 
 @kernel
 def _shares_kernel(allocation_id, address, columns, settings, gate_quantile, shares, left):
-    """Shares under any rule; the code of `apply_user_rule`. A bar that is 0 is found from the quantile."""
+    """Shares under any rule. Returns the code of `apply_user_rule`; a bar that is 0 is found from the quantile."""
     market = Market(
         columns[0],
         columns[1],
@@ -78,7 +78,7 @@ def _shares_kernel(allocation_id, address, columns, settings, gate_quantile, sha
 
 @kernel
 def _chain_kernel(chain_issuance, root_weighted_tao, alpha_issuance, root_share):
-    """Fills in root proportions; returns the TAO emission of a block."""
+    """Root proportions of a comparison. Returns the TAO emission of a block."""
     for i in range(root_share.size):
         root_share[i] = root_proportion_of(1.0, root_weighted_tao, alpha_issuance[i])
     return emission_per_block(SUPPLY_CAP - chain_issuance)

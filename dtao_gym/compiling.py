@@ -362,7 +362,7 @@ def _compiled(function: Callable, sources: tuple[str, ...] = (), announced: bool
 
 def _first_words(function: Callable) -> str:
     """What a kernel does, by its docstring."""
-    said = (function.__doc__ or function.__name__).strip().splitlines()[0].rstrip(".")
+    said = re.split(r"[.:;\n]", (function.__doc__ or function.__name__).strip())[0]
     return said[:1].lower() + said[1:]
 
 

@@ -85,7 +85,7 @@ def _reward(block, world, before, slot, parameters, noisy, heirs):
 
 @kernel
 def _decide_kernel(table, slots, composition, actions, playing):
-    """Decisions of the rows that play, worlds by worlds; none may hold a bad action."""
+    """Decisions of builders: of the rows that play, world by world; no action may be bad."""
     a = arrays_of(table)
     for w in range(actions.shape[0] // slots.size):
         for k in range(slots.size):
@@ -97,7 +97,7 @@ def _decide_kernel(table, slots, composition, actions, playing):
 
 @kernel
 def _reward_kernel(table, before, slots, noisy, heirs, rewards):
-    """Rewards of builders, unscaled."""
+    """Rewards of builders, TAO."""
     a = arrays_of(table)
     for w in range(a.worlds.size):
         for k in range(slots.size):
@@ -124,7 +124,7 @@ def _step_kernel(
     table, kernels, days, action, raw, obs, facts, steps, max_steps, standing, slots, composition,
     noisy, scale, numbers,
 ):  # fmt: skip
-    """A step of a builder: decide, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
+    """The step of a builder: decide, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
     a = arrays_of(table)
     world, slot, zero = a.worlds[0], slots[0], np.int64(0)
     advance = kernels[0] if world.equal_weights else kernels[1]

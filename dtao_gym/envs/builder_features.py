@@ -195,7 +195,7 @@ def observe_builders(block, world, slots, parameters, at, raw, obs):
 
 @kernel
 def observe_kernel(table, raw, slots, obs, first, last):
-    """Observations of builders, `obs[world, k]` of slot `slots[k]`, of the worlds first to last - 1; `raw` is working space."""
+    """Observations of builders: `obs[world, k]` of slot `slots[k]`, worlds first to last - 1; `raw` is working space."""
     a = arrays_of(table)
     for w in range(first, last):
         observe_builders(a.block[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])

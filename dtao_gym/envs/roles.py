@@ -186,7 +186,7 @@ def _decode_staker(block, me, learner, at, action, orders):
 
 @kernel
 def _observe_kernel(table, raw, obs, first, last):
-    """Observations of stakers, `obs[world, learner]`, of the worlds first to last - 1; `raw` is working space."""
+    """Observations of stakers: `obs[world, learner]` of the worlds first to last - 1; `raw` is working space."""
     a = arrays_of(table)
     for w in range(first, last):
         _observe_stakers(a.block[w], a.worlds[w], a.learners[w], a.parameters[w], a.at, raw, obs[w])
@@ -194,7 +194,7 @@ def _observe_kernel(table, raw, obs, first, last):
 
 @kernel
 def _decode_kernel(table, actions, playing, orders):
-    """Orders of all stakers; returns -1, or where the first bad action stands before any order is made."""
+    """Orders of stakers: all of them, or none. Returns -1, or where the first bad action stands before any order is made."""
     a = arrays_of(table)
     for row in range(actions.shape[0]):
         bad = first_bad(actions[row])
@@ -217,7 +217,7 @@ _NUMBERS = ("wealth", "root_tao", "traded_tao")
 
 @kernel
 def _step_kernel(table, kernels, days, action, raw, obs, facts, steps, max_steps, standing):
-    """A step of a staker: decode, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
+    """The step of a staker: decode, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
     a = arrays_of(table)
     world, me, zero = a.worlds[0], a.learners[0, 0], np.int64(0)
     advance = kernels[0] if world.equal_weights else kernels[1]

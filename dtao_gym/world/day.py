@@ -18,7 +18,7 @@ import numpy as np
 
 from dtao_gym.compiling import inlined_rule, kernel, rule, stage
 from dtao_gym.economy.valuation import market_target, uninformed_tilt
-from dtao_gym.numerics import expm1, log, log1p, row_sum
+from dtao_gym.numerics import log, row_sum
 from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
@@ -36,12 +36,6 @@ from dtao_gym.world.state import (
 from dtao_gym.world.table import arrays_of
 
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
-
-
-@rule
-def part_of_day(rate, spans_per_day):
-    """Per-span rate that compounds to `rate` over a day."""
-    return 1.0 if rate >= 1.0 else -expm1(log1p(-rate) / spans_per_day)
 
 
 @stage
@@ -113,15 +107,12 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
 
 
 @stage
-def span(
-    block, scratch, at, world, learners, orders, parameters, blocks, index, trading, rates, weights
-):
+def span(block, scratch, at, world, learners, orders, parameters, blocks, index, trading, weights):
     """One span: coinbase, then the four groups of trades in their drawn order, if there are pools."""
     spans.coinbase(block, scratch, at, world, learners, parameters, blocks, weights)
     world.block += blocks
     if parameters.injection == DIRECT:
         return
-    speed, purse_use, pool_limit, claimed = rates
     words = philox(world.world_key, world.episode, index, world.day, 0, ORDER)
     for group in permutation_of_four(words[0], words[1], words[2]):
         if group == LEARNERS:
@@ -136,11 +127,9 @@ def span(
         elif group == INSIDERS:
             trades.insiders_sell(block, scratch, world, blocks, parameters, weights)
         elif group == CLAIMS:
-            trades.claim_root(block, scratch, at, world, learners, parameters, claimed, weights)
+            trades.claim_root(block, scratch, at, world, learners, parameters, weights)
         else:
-            trades.scripted_stakers_trade(
-                block, scratch, world, parameters, speed, purse_use, pool_limit, weights
-            )
+            trades.scripted_stakers_trade(block, scratch, world, parameters, weights)
 
 
 @rule
@@ -227,12 +216,6 @@ def day(
     spans_per_day = p.spans_per_day
     blocks = BLOCKS_PER_DAY / spans_per_day
     decide(block, scratch, ballot, at, world, validators, parameters, blocks)
-    rates = (
-        part_of_day(p.trade_speed, spans_per_day),
-        part_of_day(p.max_purse_use, spans_per_day),
-        part_of_day(p.max_trade_of_pool, spans_per_day),
-        part_of_day(p.root_claim_hazard, spans_per_day),
-    )
     for index in range(spans_per_day):
         part = 0.0
         if trading:
@@ -248,7 +231,6 @@ def day(
             blocks,
             index,
             part,
-            rates,
             weights,
         )
         if index < trace.shape[0]:
@@ -314,14 +296,14 @@ def advance_worlds(arrays, days, first, last, weighted):
 
 @kernel
 def advance_equal(table, days, first, last):
-    """The day, for pools of weight 1/2; arguments as those of `advance_weighted`."""
+    """The day, with pools of weight 1/2. Arguments as those of `advance_weighted`."""
     advance_worlds(arrays_of(table), days, first, last, None)
     return 0
 
 
 @kernel
 def advance_weighted(table, days, first, last):
-    """The day, for pools of any weight: advance the worlds first to last - 1 of a table by some days.
+    """The day, with pools of any weight: advance the worlds first to last - 1 of a table by some days.
 
     There are two kernels so that the general formulas of pools are not in the first, and a user waits for one.
     """

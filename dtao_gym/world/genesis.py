@@ -50,7 +50,7 @@ def _rates_kernel(issuance, root_weighted_tao, emission, root_share):
 
 @kernel
 def _shares_kernel(table):
-    """Emission shares and the sum of moving prices at genesis, as the first span will find them."""
+    """Emission shares at genesis: what the first span will find, and the sum of moving prices."""
     a = arrays_of(table)
     root = all_root(a.worlds[0], a.learners[0])
     share_out(a.block[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)

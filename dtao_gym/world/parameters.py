@@ -56,7 +56,7 @@ class Parameters(NamedTuple):
     share_exponent: float
     gate_bar: float
     gate_quantile: float
-    flow_ema_base: float
+    flow_ema_kept: float
     flow_cutoff: float
     norm_exponent: float
     immunity_blocks: float
@@ -119,13 +119,13 @@ class Parameters(NamedTuple):
     stage_discount: float
     miner_sale_fraction: float
     validator_sale_fraction: float
-    root_claim_hazard: float
+    claimed_per_span: float
     root_swap_share: float
     outside_return: float
     purse_share: float
     purse_rebalance: float
-    max_purse_use: float
-    max_trade_of_pool: float
+    purse_use_per_span: float
+    trade_of_pool_per_span: float
     price_of_capital: float
     pooled_capitalisation: float
     signal_noise_sd: float
@@ -133,7 +133,7 @@ class Parameters(NamedTuple):
     opinion_innovation_sd: float
     momentum: float
     yield_sensitivity: float
-    trade_speed: float
+    trade_speed_per_span: float
 
 
 PARAMETERS_DTYPE = np.dtype(
@@ -151,7 +151,7 @@ def parameters(config: Config) -> np.ndarray:
     `price_of_capital` is left 0 where the hope in prices is to be fitted at genesis: `prehistory.parameters_of_world`
     fills it in.
     """
-    derived = _law(config) | _technology(config) | _stakers(config)
+    derived = _law(config) | _technology(config) | _stakers(config) | _per_span(config)
     record = np.zeros((), PARAMETERS_DTYPE)
     for name in Parameters._fields:
         record[name] = derived[name] if name in derived else config.era_part(name)
@@ -188,6 +188,20 @@ def _law(config: Config) -> dict[str, float]:
         or MOVING_PRICE_BASE[config.moving_price_variant],
         "moving_price_cap": 1.0 if config.moving_price_clipped else np.inf,
     }
+
+
+def _per_span(config: Config) -> dict[str, float]:
+    """Daily rates as rates of a span that compound to them; what a span leaves of the flow averages."""
+    blocks = BLOCKS_PER_DAY / config.spans_per_day
+    rates = {
+        "claimed_per_span": config.root_claim_hazard,
+        "purse_use_per_span": config.max_purse_use,
+        "trade_of_pool_per_span": config.max_trade_of_pool,
+        "trade_speed_per_span": config.trade_speed,
+    }
+    with np.errstate(divide="ignore"):  # a rate of 1
+        found = {n: -np.expm1(np.log1p(-rate) / config.spans_per_day) for n, rate in rates.items()}
+    return found | {"flow_ema_kept": np.exp(blocks * np.log1p(-config.era_part("flow_ema_base")))}
 
 
 def halves(config: Config) -> bool:

@@ -30,7 +30,7 @@ STEADY_STATE_DAYS = 40_000
 
 @kernel
 def _profile_kernel(records, research_share, budget, stages, table):
-    """Stocks of a builder that starts with nothing, day by day: short-term, knowledge, pipeline."""
+    """Stocks of a new builder, day by day: short-term, knowledge, pipeline."""
     p = parameters_of(records[0])
     short = output(1.0, p.short_productivity, (1.0 - research_share) * budget, p.curvature)
     research = output(1.0, p.research_productivity, research_share * budget, p.curvature)
@@ -46,7 +46,7 @@ def _profile_kernel(records, research_share, budget, stages, table):
 
 @kernel
 def _worths_kernel(records, table, worth):
-    """Capital value of rows of stocks, as the informed and as the uninformed see it."""
+    """Capital value of stocks: of each row, as the informed and as the uninformed see it."""
     p = parameters_of(records[0])
     for i in range(table.shape[0]):
         pipeline = 0.0
@@ -62,7 +62,7 @@ def _worths_kernel(records, table, worth):
 
 @kernel
 def _draws_kernel(key, episode, streams, numbers):
-    """Two standard normal numbers of each stream: of its builder's type and of its value."""
+    """Types and values of builders: two standard normal numbers for each stream."""
     for i in range(streams.size):
         a, b, _, _ = philox(key, episode, 0, 0, np.uint64(streams[i]), TYPES)
         numbers[i, 0], numbers[i, 1] = normal(a), normal(b)

@@ -19,7 +19,6 @@ from dtao_gym.protocol.allocation import (
     RuleSettings,
     demand_shares,
     emission_shares,
-    flow_ema_decay,
     mass_quantile_bar,
     next_flow_ema,
 )
@@ -372,7 +371,7 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     p = parameters_of(parameters)
     s = subnet_rows(block)
     root = all_root(world, learners)
-    _flow_stage(s, blocks, flow_ema_decay(p.flow_ema_base, blocks))
+    _flow_stage(s, blocks, p.flow_ema_kept)
     rest_share = share_out(block, scratch, at, world, parameters, root, blocks)
     root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
     granted_part = 0.0

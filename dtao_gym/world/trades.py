@@ -93,12 +93,13 @@ def _insiders_ledger(s, t, p, owner_part, miner_part):
 
 
 @inlined_rule
-def claim_root(block, scratch, at, world, learners, parameters, claimed, weights):
+def claim_root(block, scratch, at, world, learners, parameters, weights):
     """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
     p = parameters_of(parameters)
     if p.root_dividend != CLAIMABLE:
         return
     s, t = subnet_rows(block), scratch_rows(scratch)
+    claimed = p.claimed_per_span
     swap = claimed * p.root_swap_share
     for i in range(t.sold.size):
         t.sold[i] = swap * s.scripted_claimable[i]
@@ -194,20 +195,18 @@ def _populations_ledger(s, t, informed_purse):
 
 
 @inlined_rule
-def scripted_stakers_trade(
-    block, scratch, world, parameters, speed, purse_use, pool_limit, weights
-):
+def scripted_stakers_trade(block, scratch, world, parameters, weights):
     """The two populations trade a part of the way to the market target, within purses and holdings."""
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
-    _wish_stage(s, t, speed, pool_limit, p.short_sales == 1, weights)
+    _wish_stage(s, t, p.trade_speed_per_span, p.trade_of_pool_per_span, p.short_sales == 1, weights)
     wanted = row_sum(t.spent)
     purses = world.purse_informed + world.purse_uninformed
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
     if p.short_sales == 1:
         informed = world.informed_weight
     else:
-        scale = min(purse_use * purses / wanted, 1.0) if wanted > 0.0 else 0.0
+        scale = min(p.purse_use_per_span * purses / wanted, 1.0) if wanted > 0.0 else 0.0
         for i in range(t.spent.size):
             t.spent[i] *= scale
     _trade_rows(s, t, weights, p.pool_fee, p.min_reserve)
