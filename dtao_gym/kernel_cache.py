@@ -30,6 +30,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numba
 import platformdirs
+from numba.core import config
 
 try:
     import fcntl
@@ -89,7 +90,7 @@ def cache_root() -> Path:
 def _processor(target_context: Any) -> str:
     """Name of the processor that code is generated for; processors of one name have the same instructions."""
     triple, name, features = target_context.codegen().magic_tuple()
-    levels = f"{numba.config.OPT}-{numba.config.BOUNDSCHECK}"
+    levels = f"{getattr(config, 'OPT', '')}-{getattr(config, 'BOUNDSCHECK', '')}"
     digest = hashlib.sha256(f"{triple} {features} {levels} {llvm.llvm_version_info}".encode())
     return f"{name or platform.machine()}-{digest.hexdigest()[:8]}"
 
@@ -102,7 +103,10 @@ def ahead_folder(root: Path, family: str) -> Path:
 @functools.cache
 def _families() -> tuple[str, ...]:
     """Families that this processor belongs to, best first; none where the user names a processor."""
-    if platform.machine() not in ("x86_64", "AMD64") or numba.config.CPU_NAME is not None:
+    if (
+        platform.machine() not in ("x86_64", "AMD64")
+        or getattr(config, "CPU_NAME", None) is not None
+    ):
         return ()
     has = llvm.get_host_cpu_features()
     return tuple(family for family, needs in FAMILIES.items() if all(has.get(n) for n in needs))

@@ -1,4 +1,4 @@
-# pyright: reportCallIssue=false
+# pyright: reportOptionalCall=false
 """Views of memory for compiled code: named rows, constant records, arrays at an address.
 
 `s = subnet_rows(block)` is an address and a length, however many rows there are, and `s.spot_price[i]` one load. The
@@ -12,10 +12,12 @@ code alone.
 """
 
 import operator
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
 from numba.core.imputils import lower_builtin, lower_cast, lower_getattr_generic
 from numba.core.typing.templates import (
@@ -25,11 +27,14 @@ from numba.core.typing.templates import (
     infer_global,
     signature,
 )
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 from numba.np.arrayobj import make_array, populate_array
 from numba.np.numpy_support import from_dtype
 
 from dtao_gym.compiling import PLAIN_ROW, RowType
+
+intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], extending.intrinsic)
+"""Numba's decorator, whose functions are called without their first parameter."""
 
 
 class RowsType(types.Type):
@@ -159,7 +164,7 @@ def _row_to_array(context, builder, kind, array_type, value):
 # ---------------------------------------------------------------- from arrays to rows
 
 
-def row_reader(names: type):
+def row_reader(names: type) -> Callable[..., Any]:
     """A compiled function from an array `(rows, n)`, contiguous float64, to its rows by the names of a NamedTuple."""
     kind = RowsType(names)
 
@@ -176,7 +181,7 @@ def row_reader(names: type):
     return rows
 
 
-def section_reader(name: str):
+def section_reader(name: str) -> Callable[..., Any]:
     """A compiled function from an array `(rows, n)` and an index to that row.
 
     Rows that were read by the same function may be one row; they overlap no row of another name.
@@ -246,7 +251,7 @@ def address_of_array(array: np.ndarray) -> int:
     return array.ctypes.data
 
 
-def array_at(dtype: np.dtype | type, ndim: int):
+def array_at(dtype: np.dtype | type, ndim: int) -> Callable[..., Any]:
     """A compiled function from an address and a shape to the contiguous array that lies there."""
     dtype = np.dtype(dtype)
     kind = types.Array(from_dtype(dtype), ndim, "C", aligned=dtype.fields is None)
@@ -268,7 +273,7 @@ def array_at(dtype: np.dtype | type, ndim: int):
     return view
 
 
-def constants_at(dtype: np.dtype):
+def constants_at(dtype: np.dtype) -> Callable[..., Any]:
     """A compiled function from an address to the fields of the record that lies there."""
     kind = ConstantsType(from_dtype(dtype))
 

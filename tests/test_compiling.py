@@ -100,6 +100,21 @@ def test_a_kernel_of_whole_numbers_has_an_address_for_compiled_callers():
     assert call(address, 5) == 15
 
 
+def test_loops_are_marked_not_to_be_interleaved():
+    @kernel
+    def recurrence(row):
+        last = 0.0
+        for i in range(row.size):
+            last = 0.5 * last + row[i]
+            row[i] = last
+
+    row = np.ones(3)
+    recurrence(row)
+    assert row.tolist() == [1.0, 1.5, 1.75]
+    (whole,) = recurrence.overloads.values()
+    assert "llvm.loop.interleave.count" in str(whole.library._final_module)
+
+
 # --- rows by name
 
 

@@ -36,16 +36,19 @@ def checked_config(config: Any, overrides: dict[str, Any], role: str = "staker")
 
 
 def as_float32(actions: Any) -> np.ndarray:
-    """Actions as float32, infinite where float32 cannot hold them; ValueError for what is not real numbers."""
+    """Actions as float32 that kernels know: contiguous and writable; infinite where float32 cannot hold them.
+
+    Raises ValueError for what is not real numbers.
+    """
     actions = np.asarray(actions)
-    if actions.dtype == np.float32:
+    if actions.dtype == np.float32 and actions.flags.carray:
         return actions
     if actions.dtype.kind not in "biuf":
         raise ValueError(
             f"action: got {actions.dtype} numbers, allowed are real ones, best float32"
         )
     with np.errstate(over="ignore"):
-        return actions.astype(np.float32)
+        return np.require(actions.astype(np.float32), requirements=["C", "A", "W"])
 
 
 class SeededWorlds:

@@ -37,7 +37,8 @@ class FusedStep:
         batch, role = episodes.batch, episodes.role
         n = batch.layout.n_subnets
         self._episodes, self._batch, self._role = episodes, batch, role
-        self._base, self._counts = batch.table, (episodes.standing, episodes.steps)
+        self._config, self._base = batch.configs[0], batch.table
+        self._counts = (episodes.standing, episodes.steps)
         orders = np.zeros((1, max(batch.layout.n_learners, 1), n))
         self._table = batch.table.working(orders=orders)
         equal = bool(batch.state.worlds["equal_weights"][0])
@@ -56,10 +57,11 @@ class FusedStep:
         self._kinds = [(self._names.index(name), kind) for name, kind in kinds.items()]
 
     def current(self) -> bool:
-        """Whether the arrays are those that this was made for."""
+        """Whether arrays and configuration are those that this was made for."""
         standing, steps = self._counts
         return (
             self._batch.table is self._base
+            and self._batch.configs[0] is self._config
             and self._episodes.standing is standing
             and self._episodes.steps is steps
         )
@@ -73,12 +75,12 @@ class FusedStep:
             action.__class__ is not np.ndarray
             or action.dtype != np.float32
             or action.shape != self._shape
-            or not action.flags.c_contiguous
+            or not action.flags.carray
         ):
             action = np.asarray(action)
             if action.shape != self._shape:
                 raise ValueError(f"action: got shape {action.shape}, allowed is {self._shape}")
-            action = np.ascontiguousarray(as_float32(action))
+            action = as_float32(action)
         obs, facts = np.empty((1, self._size), np.float32), np.empty(self._n_facts)
         code = self._role.step_kernel(*self._before, action, self._raw, obs, facts, *self._after)
         if code < 0:
@@ -89,7 +91,7 @@ class FusedStep:
         reward, *numbers = facts[:first].tolist()
         for k, kind in self._kinds:
             numbers[k] = kind(numbers[k])
-        info = dict(zip(self._names, numbers, strict=True))
+        info: dict[str, Any] = dict(zip(self._names, numbers, strict=True))
         for name, place in self._rows:
             info[name] = facts[place]
         return obs[0], reward, code & TERMINATED != 0, code & TRUNCATED != 0, info

@@ -303,7 +303,7 @@ def offsets(layout: Layout) -> np.ndarray:
     """First rows and lengths of the sections, `(1,)` of `OFFSETS_DTYPE`."""
     record = np.zeros(1, OFFSETS_DTYPE)
     firsts = {name: section.start for name, section in layout.sections.items()}
-    for name in OFFSETS_DTYPE.names:
+    for name in OFFSETS_DTYPE.names or ():
         record[name] = firsts[name] if name in firsts else getattr(layout, name)
     return record
 

@@ -28,7 +28,7 @@ _SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots")
 _WORKING = ("orders", "scratch", "ballots", "trace", "trace_spans", "trace_rows")
 TABLE_DTYPE = np.dtype(
     [(name, np.int64) for name in (*State.ARRAYS, "parameters", *_SIZES, *_WORKING)]
-    + [(name, np.int64) for name in OFFSETS_DTYPE.names]
+    + [(name, np.int64) for name in OFFSETS_DTYPE.names or ()]
 )
 """Addresses, sizes, and the offsets of the layout."""
 
@@ -81,6 +81,7 @@ class Table:
 
     def __init__(self, state: State, parameters: np.ndarray):
         self._state, self._arrays = state, (*_arrays(state), parameters)
+        self._kept: tuple[np.ndarray, ...] = ()  # an address keeps nothing alive
         self._record = np.zeros(1, TABLE_DTYPE)
         for name, array in zip((*State.ARRAYS, "parameters"), self._arrays, strict=True):
             self._record[name] = address_of_array(array)
@@ -122,7 +123,7 @@ class Table:
             record[name] = address_of_array(array)
         if "trace" in arrays:
             record["trace_spans"], record["trace_rows"], _ = arrays["trace"].shape
-        made._kept = (space, *arrays.values())  # an address keeps nothing alive
+        made._kept = (space, *arrays.values())
         return made
 
 

@@ -535,3 +535,24 @@ def test_rendering_without_a_mode_warns_and_shows_nothing():
     env = start()
     with pytest.warns(UserWarning, match="without a render_mode"):
         assert env.render() is None
+
+
+@pytest.mark.parametrize("role", ["staker", "builder"])
+@pytest.mark.parametrize("form", ["read-only", "every other entry", "not aligned"])
+def test_actions_in_any_memory_are_taken_and_compile_nothing(role, form):
+    env, other = (SingleEnv(role, n_subnets=4) for _ in range(2))
+    for one in (env, other):
+        one.reset(seed=0)
+    action = env.action_space.sample()
+    env.step(action)
+    compiled = len(type(env.episodes.role).step_kernel.overloads)
+    odd = {
+        "read-only": action.copy(),
+        "every other entry": np.repeat(action, 2)[::2],
+        "not aligned": np.frombuffer(b"." + action.tobytes(), np.uint8)[1:].view(np.float32),
+    }[form]
+    odd.flags.writeable = False
+    seen = other.step(odd)
+    assert len(type(env.episodes.role).step_kernel.overloads) == compiled
+    env.reset(seed=0)
+    assert np.array_equal(env.step(action)[0], seen[0])
