@@ -11,6 +11,7 @@ from gymnasium.spaces import Space
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
+from agents import fused_networks
 from agents.checkpoints import (
     capture,
     latest_checkpoint,
@@ -20,6 +21,7 @@ from agents.checkpoints import (
 )
 from agents.linear_critic import LinearCriticPPO
 from agents.policies import Card, config_hash, save_policy
+from agents.rollouts import ContiguousRolloutBuffer
 from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
 from agents.settings import LearnerSettings, TrainConfig
 from agents.subnet_policy import SubnetPolicy
@@ -66,7 +68,10 @@ class TrainingEnv(MarketVecEnv):
     def step_wait(self):
         observation, reward, done, infos = super().step_wait()
         self.reward += float(reward.mean(dtype=np.float64))
-        self.cuts.append(np.array([info.get("TimeLimit.truncated", False) for info in infos]))
+        cut = np.zeros(self.num_envs, bool)
+        for world in np.flatnonzero(done):
+            cut[world] = infos[world]["TimeLimit.truncated"]
+        self.cuts.append(cut)
         return observation, reward * np.float32(self.reward_scale), done, infos
 
 
@@ -80,7 +85,7 @@ def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict
         "network": settings.network,
         "hidden": settings.hidden,
         "log_std_init": settings.log_std_init,
-        "optimizer_kwargs": {"eps": 1e-5},
+        "optimizer_kwargs": {"eps": 1e-5, "fused": True},
     }
     if role == "staker":
         left = (1.0 - settings.daily_share_init) ** config.days_per_step
@@ -103,6 +108,7 @@ def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) ->
         "ent_coef": settings.entropy_coef,
         "vf_coef": settings.value_coef,
         "max_grad_norm": settings.max_grad_norm,
+        "rollout_buffer_class": ContiguousRolloutBuffer,
         "device": "cpu",
     }
 
@@ -224,6 +230,16 @@ def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
     return model
 
 
+def compile_passes(model: PPO) -> None:
+    """Run the networks once forward and backward: compiling them is part of the setup, not of the training."""
+    policy = model.policy
+    spaces = (policy.observation_space, policy.action_space)
+    observation, action = (torch.zeros(1, *space.shape) for space in spaces)  # type: ignore[misc]
+    values, log_density, _ = policy.evaluate_actions(observation, action)
+    (values.sum() + log_density.sum()).backward()
+    policy.optimizer.zero_grad()
+
+
 def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
@@ -231,10 +247,12 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     learning_curve.png, checkpoints/ and tensorboard/.
     """
     torch.set_num_threads(settings.torch_threads)
+    fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
     started = time.perf_counter()
     env = TrainingEnv(settings)
     model = make_model(settings, env)
+    compile_passes(model)
     setup_seconds = time.perf_counter() - started  # compiling the kernels, on a fresh machine
     facts: dict[str, Any] = {"seconds": 0.0}
     if resume:

@@ -1,18 +1,22 @@
 """Networks of learners: observations to the mean action, and to the value of the state.
 
 Plain torch modules, shared by training and by policies that are loaded from a file. Built from an
-`Architecture` alone, so that a file of a policy needs no code.
+`Architecture` alone, so that a file of a policy needs no code. Shared networks are defined by `reference`, in
+operations of torch; `forward` runs the compiled passes of `agents.fused_networks` where these apply.
 
 A "shared" network is a set function (Zaheer et al. 2017, "Deep Sets", section 3): one encoder for every subnet, a
 context pooled over them, and one head for every subnet. No weight's shape depends on the number of subnets, which is
 read off each observation: the same module runs on any number of them, and relabelling subnets relabels its actions.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from agents import fused_networks
 from agents.linear_critic import LinearCritic
 from dtao_gym.envs.builder import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
 from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
@@ -120,6 +124,11 @@ def mlp(n_in: int, hidden: int, n_out: int) -> nn.Sequential:
     )
 
 
+def weights_of(layers: Iterable[nn.Linear]) -> list[Tensor]:
+    """Weight and bias of each layer, without those that a layer has none of."""
+    return [w for layer in layers for w in (layer.weight, layer.bias) if w is not None]
+
+
 class Actor(nn.Module):
     """Mean actions `(batch, action_size)` from observations.
 
@@ -166,6 +175,10 @@ class SubnetEncoder(nn.Module):
         local = self.local(rows).view(batch, n_seen, self.local.out_features)
         return torch.relu(local + self.common(common)[:, None, :]), common
 
+    def weights(self) -> list[Tensor]:
+        """Local weight and bias, and common weight, as `agents.fused_networks` takes them."""
+        return weights_of((self.local, self.common))
+
 
 class SharedActor(Actor):
     """Logit of a subnet from its own encoding and the mean encoding; root and speed from the mean over subnets."""
@@ -181,6 +194,17 @@ class SharedActor(Actor):
         self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
+        weights, sizes = self._weights(), (self.encoder.n_local, self.encoder.n_common)
+        if fused_networks.applies(observation, *sizes, weights):
+            return fused_networks.shared_actor(observation, *sizes, weights)
+        return self.reference(observation)
+
+    def _weights(self) -> list[Tensor]:
+        layers = (self.second, self.context, self.logit, self.overall)
+        return [*self.encoder.weights(), *weights_of(layers)]
+
+    def reference(self, observation: Tensor) -> Tensor:
+        """Definition of `forward`, which differs from it by rounding alone."""
         first, common = self.encoder(observation)
         own = self.second(first.flatten(0, 1)).view(first.shape)
         second = torch.relu(own + self.context(first.mean(1))[:, None, :])
@@ -198,6 +222,17 @@ class PooledNetwork(nn.Module):
         self.top = mlp(shape.hidden + self.encoder.n_common, shape.hidden, n_out)
 
     def forward(self, observation: Tensor) -> Tensor:
+        weights, sizes = self._weights(), (self.encoder.n_local, self.encoder.n_common)
+        if fused_networks.applies(observation, *sizes, weights):
+            return fused_networks.pooled_network(observation, *sizes, weights)
+        return self.reference(observation)
+
+    def _weights(self) -> list[Tensor]:
+        layers = cast(list[nn.Linear], list(self.top)[::2])
+        return [*self.encoder.weights(), *weights_of(layers)]
+
+    def reference(self, observation: Tensor) -> Tensor:
+        """Definition of `forward`, which differs from it by rounding alone."""
         first, common = self.encoder(observation)
         pooled = first.sum(1) / max(first.shape[1], 1)
         return self.top(torch.cat([pooled, common], 1))

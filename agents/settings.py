@@ -78,7 +78,9 @@ class TrainConfig(LearnerSettings):
         2_000_000, ge=1, description="Steps of training, all worlds together."
     )
     num_envs: int = Field(256, ge=1, le=65_536, description="Worlds that run together.")
-    threads: int = Field(2, ge=1, le=256, description="Threads that share the worlds.")
+    threads: int = Field(
+        2, ge=1, le=256, description="Threads that share the worlds, and the samples of an update."
+    )
     torch_threads: int = Field(
         1,
         ge=1,

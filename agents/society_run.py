@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from agents import fused_networks
 from agents.best_response import exploitability
 from agents.checkpoints import latest_checkpoint, read_checkpoint, write_checkpoint
 from agents.files import write_atomically
@@ -34,6 +35,7 @@ def train_together(settings: SocietyConfig, run: Path, resume: bool = False) -> 
     checkpoints/, tensorboard/, and a folder for the policy of each role.
     """
     torch.set_num_threads(settings.torch_threads)
+    fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
     together, facts = Together(settings), {"seconds": 0.0}
     if resume:

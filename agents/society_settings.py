@@ -50,7 +50,9 @@ class SocietyConfig(BaseModel):
     total_timesteps: int = Field(2_000_000, ge=1, description="Steps of all learners together.")
     num_envs: int = Field(64, ge=1, le=65_536, description="Worlds that run together.")
     rollout_steps: int = Field(32, ge=1, description="Steps of each world between two updates.")
-    threads: int = Field(2, ge=1, le=256, description="Threads that share the worlds.")
+    threads: int = Field(
+        2, ge=1, le=256, description="Threads that share the worlds, and the samples of an update."
+    )
     torch_threads: int = Field(1, ge=1, le=256, description="Threads of torch.")
     checkpoint_every: int = Field(10, ge=1, description="Rollouts between two checkpoints.")
     turn: int = Field(

@@ -7,6 +7,7 @@
 Networks: `agents.networks`. Nothing of the training settings of this repository is needed.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,15 +24,31 @@ from agents.networks import BUILDER_ACTIONS, NETWORKS, Actor, Architecture
 from agents.policies import other_subnets
 from dtao_gym.envs.builder import TWIN_FEATURES
 
+HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
+ALIGNMENT = 64
+"""Bytes: torch allocates memory at multiples of it."""
 
-class Copy(FlattenExtractor):
-    """Observations in torch's own memory.
+
+class AlignedExtractor(FlattenExtractor):
+    """Observations at an aligned address: a copy of those that are elsewhere.
 
     Where an array of numpy begins varies between processes, and a product may round differently with it.
     """
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return super().forward(observations).clone()
+        flat = super().forward(observations)
+        return flat.clone() if flat.data_ptr() % ALIGNMENT else flat
+
+
+def log_density(actions: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
+    """Log density `(batch,)` of Gaussian actions `(batch, size)` with independent entries.
+
+    Args:
+        actions, mean: `(batch, size)`.
+        log_std: `(size,)`, log of the standard deviations.
+    """
+    deviations = (actions - mean) * torch.exp(-log_std)
+    return -0.5 * deviations.square().sum(1) - (log_std + HALF_LOG_2_PI).sum()
 
 
 class _Networks(nn.Module):
@@ -169,7 +186,7 @@ class SubnetPolicy(ActorCriticPolicy):
             action_space,
             lr_schedule,
             log_std_init=log_std_init,
-            features_extractor_class=Copy,
+            features_extractor_class=AlignedExtractor,
             optimizer_class=optimizer_class,
             optimizer_kwargs=optimizer_kwargs,
         )
@@ -196,12 +213,39 @@ class SubnetPolicy(ActorCriticPolicy):
             elif self.options["action_init"] is not None:
                 last.bias[:] = torch.tensor(self.options["action_init"])
 
+    def _log_stds(self) -> torch.Tensor:
+        """Log of the standard deviation of each action, `(action_size,)`."""
+        log_std, sizes = self.log_std, self.architecture.exploration()
+        if max(sizes) == 1:
+            return log_std
+        return torch.cat([one.expand(n) for one, n in zip(log_std, sizes, strict=True)])
+
+    def forward(
+        self, obs: torch.Tensor, deterministic: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Actions `(batch, action_size)`, values `(batch, 1)` and log densities `(batch,)`.
+
+        The draws and, but for rounding, the numbers of Stable-Baselines3, without its distribution objects.
+        """
+        mean, values = self.mlp_extractor(self.extract_features(obs))
+        log_stds = self._log_stds()
+        actions = mean
+        if not deterministic:
+            actions = mean + torch.exp(log_stds) * torch.randn_like(mean)
+        return actions, values, log_density(actions, mean, log_stds)
+
+    def evaluate_actions(
+        self, obs: torch.Tensor, actions: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Values `(batch, 1)`, and log densities and entropies `(batch,)`, of actions under the present policy."""
+        mean, values = self.mlp_extractor(self.extract_features(obs))
+        log_stds = self._log_stds()
+        entropy = (log_stds + (0.5 + HALF_LOG_2_PI)).sum()
+        return values, log_density(actions, mean, log_stds), entropy.expand(len(mean))
+
     def _get_action_dist_from_latent(self, latent_pi: torch.Tensor) -> Distribution:
         assert isinstance(self.action_dist, DiagGaussianDistribution)
-        log_std, sizes = self.log_std, self.architecture.exploration()
-        if max(sizes) > 1:
-            log_std = torch.cat([one.expand(n) for one, n in zip(log_std, sizes, strict=True)])
-        return self.action_dist.proba_distribution(latent_pi, log_std)
+        return self.action_dist.proba_distribution(latent_pi, self._log_stds())
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         """What `save` stores, for `load` to build the same policy."""
