@@ -11,7 +11,7 @@ from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.world.parameters import PAYMENTS
-from dtao_gym.world.shocks import ECONOMY, ENTRY, PRUNE
+from dtao_gym.world.shocks import ECONOMY, ENTRY, NEWS, PRUNE
 from dtao_gym.world.state import Subnets
 
 POPULATIONS = ("informed", "uninformed")
@@ -74,6 +74,7 @@ def produce(m):
     today = m.everyone, g.day % m.signal_history.shape[1]
     m.signal_history[today] = shown * np.exp(p.signal_noise_sd * for_signal)
     appraise(m)
+    _hear_news(m)
 
     spent = {"research": research.sum(1), "influence": influence.sum(1)}
     spent["work"] = spent["research"] + work.sum(1)
@@ -84,6 +85,34 @@ def produce(m):
         setattr(g, f"{name}_sum", getattr(g, f"{name}_sum") + discount * amount)
     g.informed_value_sum += s.informed_value.sum(1)
     g.plain_value_sum += (s.short_stock + s.knowledge).sum(1)
+
+
+def _hear_news(m):
+    """Levels of news move by factors of mean one: clustered normal steps, jumps, and a part common to all."""
+    p, s, g = m.p, m.s, m.g
+    if p.news_sd == 0:
+        return
+    key, episode, day = (a[:, None] for a in (g.world_key, g.episode, g.day))
+    words = philox(key, episode, 0, day, s.stream_id.astype(np.uint64), NEWS)
+    for_volatility, for_news = normals(words[:2])
+    which, size = uniforms(words[2]), uniforms(words[3])
+    everybody = philox(key, episode, 1, day, np.zeros_like(key), NEWS)
+    (for_market,) = normals(everybody[:1])
+    market_sd = p.market_sd * g.news_factor[:, None]
+    kept = p.news_volatility_kept
+    s.news_volatility = kept * s.news_volatility
+    s.news_volatility += np.sqrt(1 - kept**2) * p.news_volatility_sd * for_volatility
+    lively = np.exp(s.news_volatility - p.news_volatility_sd**2 / 2)
+    scale = s.news_character * (np.maximum(s.tao_reserve, 50) / 20_000) ** -p.news_size_exponent
+    sd = np.minimum(p.news_sd * g.news_factor[:, None] * scale * lively, 0.5)
+    chance = np.minimum(p.jump_chance * scale, 0.3)
+    length = -np.log1p(-size)
+    jumped = np.where(which < chance * p.jump_up_share, p.jump_up * length, -p.jump_down * length)
+    jumped = np.where(which < chance, jumped, 0)
+    gain = p.jump_up_share / (1 - p.jump_up) + (1 - p.jump_up_share) / (1 + p.jump_down) - 1
+    s.news = p.news_kept * s.news + market_sd * for_market - market_sd**2 / 2
+    s.news += sd * for_news - sd**2 / 2 + jumped - np.log1p(chance * gain)
+    s.news = np.clip(s.news, -8, 8)
 
 
 def _made(p, what, spending):
@@ -247,6 +276,10 @@ def _register(m, w, i, cost, talent, found):
     for name in SECTIONS:
         getattr(m, name)[w, :, i] = 0.0
     m.user_flow[w, i] = 0.0
+    words = philox(
+        g.world_key[w], g.episode[w], 2 + int(s.owner_number[w, i]), 0, int(s.stream_id[w, i]), NEWS
+    )
+    character, liveliness = normals(words[:2])
     tao, alpha = cost, 0.0
     if m.injection != "direct" and p.seeding == SEEDINGS["minimum"]:
         tao = alpha = min(p.min_lock_tao, cost)
@@ -272,6 +305,10 @@ def _register(m, w, i, cost, talent, found):
         "treasury": p.initial_treasury_tao,
         "ability": np.exp(p.type_sd * talent - p.type_sd**2 / 2),
         "knowledge": found,
+        "belief": found,
+        "prior": -1.0 if p.prior_kept > 0 else 0.0,
+        "news_character": np.exp(p.news_spread * character),
+        "news_volatility": p.news_volatility_sd * liveliness,
     }
     decisions = ("spend_rate", "research_share", "influence_share", "owner_sale_fraction")
     for name, content in (rows | {name: getattr(p, name) for name in decisions}).items():

@@ -165,25 +165,37 @@ class NumpyMarket:
         p, s, g, all_ = self.p, self.s, self.g, self.everyone
         price = self.pools().price
         oldest = all_, g.day % self.price_history.shape[1]
-        signal = self.signal_history[all_, g.day % self.signal_history.shape[1]]
+        age = g.day + bool(p.readers_ahead)
+        signal = self.signal_history[all_, age % self.signal_history.shape[1]]
+        s.belief = s.belief + p.signal_gain * (signal - s.belief)
         before = self.price_history[oldest]
         known = (price > 0) & (before > 0)
         trend = np.log(np.where(known, price, 1) / np.where(known, before, 1))
         apy = 365 * s.stake_yield
         taste = p.yield_sensitivity * (apy - apy.mean(1, keepdims=True))
-        belief = signal * np.exp(s.opinion + p.momentum * np.clip(trend, -1, 1) + taste)
+        heard = s.opinion + s.news - p.opinion_bias
+        tilt = np.exp(heard + p.momentum * np.clip(trend, -1, 1) + taste)
         informed = g.informed_weight
         if p.wealth_weights:
             mine, theirs = self._population_wealth()
             informed = np.where(mine + theirs > 0, divide(mine, mine + theirs), informed)
         f = informed[:, None]
-        capital = f * s.informed_value + (1 - f) * p.pooled_capitalisation * belief
         issuance = s.alpha_reserve + s.alpha_outstanding
-        s.target_price = p.price_of_capital * capital * s.started * (issuance > 0)
+        dilution = np.ones_like(issuance)
         if p.dilution:
-            s.target_price *= divide(s.dilution_alpha, issuance)
+            reference = np.maximum(s.dilution_alpha, p.settled_alpha)
+            dilution = np.where(issuance > 0, np.maximum(issuance, p.settled_alpha) / reference, 1)
+        # a newcomer's seed price is taken for fair on its first day, less and less afterwards
+        worth = p.pooled_capitalisation * tilt
+        fair = price * dilution / p.price_of_capital - f * s.informed_value
+        fair = np.maximum(fair / np.maximum(1 - f, 1e-9) / worth - s.belief, 0)
+        trusted = np.where(s.prior < 0, fair, s.prior * p.prior_kept)
+        s.prior = np.where(s.started > 0, trusted, s.prior)
+        credited = s.belief + np.maximum(s.prior, 0)
+        capital = f * s.informed_value + (1 - f) * worth * credited
+        s.target_price = p.price_of_capital * capital / dilution * s.started * (issuance > 0)
         if self.layout.n_validators:
-            s.vote_share = vote_shares(p, s, g, signal, self.validators)
+            s.vote_share = vote_shares(p, s, g, s.belief * np.exp(heard), self.validators)
         # the moving price's speed is reckoned for the middle of the day
         middle = g.block + (BLOCKS_PER_DAY - 1) / 2
         s.moving_rate = self._moving_rate(middle)

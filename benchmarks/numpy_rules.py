@@ -250,13 +250,13 @@ def favoured(p, s, g, ballot, stake):
     return ballot
 
 
-def vote_shares(p, s, g, signal, validators):
+def vote_shares(p, s, g, read, validators):
     """Share of every subnet `(W, N)` after one epoch of the root network."""
     registered = s.registered_block >= 0
     voters = p.informed_share_voters
     contributed = s.short_stock + (1 + p.voter_spillover_weight * p.spillover) * s.knowledge
     vote = voters * grades(contributed, registered, p)
-    vote += (1 - voters) * grades(signal * np.exp(s.opinion) * registered, registered, p)
+    vote += (1 - voters) * grades(read * registered, registered, p)
     for_root = validators["root_share"][:, :, None]  # column 0 of a ballot (W, V, 1 + N)
     for_subnets = (1 - for_root) * vote[:, None]
     if p.favourite_share > 0:

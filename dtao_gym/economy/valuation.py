@@ -40,6 +40,22 @@ def uninformed_tilt(opinion, price, past_price, momentum, excess_yield, yield_se
 
 
 @inlined_rule
+def next_belief(belief, gain, signal):
+    """What readers think the signal is after one more reading, of weight `gain`; with a gain of 1 what they read."""
+    return signal if gain == 1.0 else belief + gain * (signal - belief)
+
+
+@inlined_rule
+def fair_prior(capital_value, informed_share, informed_value, worth_of_signal, belief):
+    """What to add to the belief so that the pooled value is `capital_value`; 0 or more.
+
+    `worth_of_signal` is what the uninformed pay for a unit of what they believe.
+    """
+    needed = (capital_value - informed_share * informed_value) / max(1.0 - informed_share, 1e-9)
+    return max(needed / worth_of_signal - belief, 0.0)
+
+
+@inlined_rule
 def market_target(price_of_capital, informed_share, informed_value, uninformed_value, dilution):
     """Price that stakers together think right (TAO per alpha), for two opinions of the capital value in TAO.
 

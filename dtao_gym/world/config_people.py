@@ -163,6 +163,58 @@ class People(BaseModel, frozen=True):
     opinion_noise_half_life_days: float = Field(
         20.0, ge=1.0, le=365.0, description="Half-life of that error."
     )
+    mean_one_opinions: bool = Field(
+        False, description="Errors of opinion multiply what is seen by a factor of mean one."
+    )
+
+    # news, which readers have and learners do not see (`dtao_gym.economy.news`)
+    news_sd: float = Field(
+        0.0, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
+    )
+    news_half_life_days: float = Field(
+        720.0, ge=30.0, le=LONG, description="Half-life of the level of news."
+    )
+    news_spread: float = Field(
+        0.0, ge=0.0, le=2.0, description="Spread over owners of the size of their news, sd of log."
+    )
+    news_size_exponent: float = rate(
+        0.0, "News and jumps shrink with the pool's TAO to this power."
+    )
+    news_volatility_sd: float = Field(
+        0.0, ge=0.0, le=2.0, description="Clusters of volatility: sd of the log of its fast part."
+    )
+    news_volatility_half_life_days: float = Field(
+        3.0, ge=0.1, le=365.0, description="Half-life of those clusters."
+    )
+    jump_chance: float = rate(0.0, "Jumps a day, at a pool of 20,000 TAO.", le=0.3)
+    jump_up: float = Field(0.2, ge=0.0, le=0.8, description="Mean of upward jumps, logs.")
+    jump_down: float = Field(0.1, ge=0.0, le=2.0, description="Mean of downward jumps, logs.")
+    jump_up_share: float = rate(0.6, "Part of jumps that goes upward.")
+    market_sd: float = Field(
+        0.0, ge=0.0, le=0.2, description="Daily sd of news common to all subnets."
+    )
+    news_factor_low: float = Field(
+        1.0,
+        ge=0.1,
+        le=10.0,
+        description="`news_sd` and `market_sd` are multiplied, for an episode,",
+    )
+    news_factor_high: float = Field(
+        1.0, ge=0.1, le=10.0, description="by a factor between these, uniform in logs."
+    )
+    signal_gain: float = rate(
+        1.0, "Weight of a day's reading of the signal in what readers believe.", ge=0.001
+    )
+    readers_ahead: bool = Field(
+        False, description="Readers read the signal a day before learners see it."
+    )
+    prior_half_life_days: float = Field(
+        0.0, ge=0.0, le=365.0, description="Half-life of trust in a newcomer's seed price; 0: none."
+    )
+    settled_alpha: float = Field(
+        0.0, ge=0.0, le=21e6, description="Dilution counts from this issuance of alpha on."
+    )
+
     momentum: float = rate(0.1, "Exponent of past price change in the uninformed target.")
     momentum_lag_days: int = Field(
         20, ge=1, le=60, description="Days over which that change is taken."

@@ -17,13 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from dtao_gym.compiling import inlined_rule, kernel, rule, stage
-from dtao_gym.economy.valuation import market_target, uninformed_tilt
 from dtao_gym.numerics import log, row_sum
 from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
-from dtao_gym.world import production, registrations, spans, trades, voting
-from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
+from dtao_gym.world import demand, production, registrations, spans, trades, voting
+from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.shocks import ORDER, permutation_of_four, philox
 from dtao_gym.world.state import (
     alpha_row,
@@ -36,25 +35,6 @@ from dtao_gym.world.state import (
 from dtao_gym.world.table import arrays_of
 
 LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
-
-
-@stage
-def _target_stage(s, past_price, signal, p, informed, mean_yield):
-    for i in range(s.tao_reserve.size):
-        excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
-        tilt = uninformed_tilt(
-            s.opinion[i],
-            s.spot_price[i],
-            past_price[i],
-            p.momentum,
-            excess_yield,
-            p.yield_sensitivity,
-        )
-        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        dilution = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
-        seen = p.pooled_capitalisation * signal[i] * tilt
-        target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
-        s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
 
 
 @stage
@@ -87,18 +67,17 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     s = subnet_rows(block)
     registrations.start_subnets(block, world, parameters)
     n = s.tao_reserve.size
-    mean_yield = 0.0
-    if p.yield_sensitivity > 0.0:
-        mean_yield = DAYS_PER_YEAR / n * row_sum(s.stake_yield)
     informed = world.informed_weight
     if p.wealth_weights:
         mine, theirs = population_wealth(block, world)
         informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
     past_price = price_row(block, at.price_history + world.day % at.price_days)
-    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
+    # the oldest signal is as learners see it; readers may have the next
+    age = world.day + (1 if p.readers_ahead else 0)
+    demand.read_signal(s, signal_row(block, at.signal_history + age % at.signal_days), p)
     if at.n_validators > 0:
-        voting.vote(block, scratch, ballot, world, validators, signal, parameters)
-    _target_stage(s, past_price, signal, p, informed, mean_yield)
+        voting.vote(block, scratch, ballot, world, validators, parameters)
+    demand.set_targets(s, past_price, p, informed)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
@@ -243,6 +222,7 @@ def day(
     world.root_yield = (world.root_yield + accrued) * spans_per_day
     production.pay_grants(block, world)
     production.produce(block, scratch, at, world, parameters)
+    demand.bring_news(block, scratch, world, parameters)
     production.users_pay(block, scratch, world, parameters, weights)
     production.settle(block, scratch, world, parameters)
     note_prices(block)

@@ -11,6 +11,7 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.demand import start_news
 from dtao_gym.world.ledger import tao_total
 from dtao_gym.world.parameters import entry_lock, root_gate
 from dtao_gym.world.prehistory import (
@@ -23,7 +24,7 @@ from dtao_gym.world.prehistory import (
 )
 from dtao_gym.world.production import note_values
 from dtao_gym.world.registrations import EMPTY, NEVER
-from dtao_gym.world.shocks import END, GENESIS, generator
+from dtao_gym.world.shocks import END, GENESIS, NEWS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.spans import all_root, share_out
 from dtao_gym.world.state import Layout, State
@@ -61,6 +62,14 @@ def _values_kernel(table):
     """The worth of the stocks of each subnet at genesis."""
     a = arrays_of(table)
     note_values(a.block[0], a.at, a.parameters[0])
+
+
+@kernel
+def _news_kernel(table):
+    """The character of owners' news at genesis."""
+    a = arrays_of(table)
+    for slot in range(a.block.shape[2]):
+        start_news(a.block[0], a.worlds[0], a.parameters[0], slot)
 
 
 def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +129,7 @@ def genesis(config: Config, seed: int, episode: int) -> State:
     world["world_key"] = key
     world["episode"] = episode
     world["last_day"] = _last_day(config, key, episode)
+    world["news_factor"] = _news_factor(config, key, episode)
     _place_builders(state, chosen, config)
     _place_rates(state, config)
     if config.outside_initial_tao is None:
@@ -132,6 +142,13 @@ def _last_day(config: Config, key: int, episode: int) -> int:
     if config.horizon == "fixed":
         return NEVER_ENDS
     return end_of_life(config, generator(key, episode, END).random())
+
+
+def _news_factor(config: Config, key: int, episode: int) -> float:
+    low, high = np.log([config.news_factor_low, config.news_factor_high])
+    if low == high:
+        return config.news_factor_low
+    return float(np.exp(low + (high - low) * generator(key, episode, NEWS).random()))
 
 
 def end_of_life(config: Config, quantile: float) -> int:
@@ -225,10 +242,12 @@ def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
     state.section("pipeline")[0, :, :n] = stocks[:, 2:].T
     table = Table(state, record)
     _values_kernel(table.address)
+    _news_kernel(table.address)
     for name in ("spend_rate", "research_share", "influence_share", "owner_sale_fraction"):
         state.row(name)[0, :n] = record[name]
     shown = (1.0 + config.hype) * state.row("short_stock")[0] + state.row("knowledge")[0]
     state.section("signal_history")[0] = shown
+    state.row("belief")[0] = shown
     if config.disclosure == "knowledge":
         state.row("knowledge_disclosed")[0] = state.row("knowledge")[0]
     if config.genesis_values == "drawn":

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dtao_gym.economy.news import mean_of_jumps
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
@@ -49,6 +50,7 @@ class Parameters(NamedTuple):
     pipeline_visible: int
     knowledge_disclosed: int
     short_sales: int
+    readers_ahead: int
     spans_per_day: int
     moving_price_base: float
     moving_price_cap: float
@@ -131,6 +133,22 @@ class Parameters(NamedTuple):
     signal_noise_sd: float
     opinion_persistence: float
     opinion_innovation_sd: float
+    opinion_bias: float
+    news_sd: float
+    news_kept: float
+    news_spread: float
+    news_size_exponent: float
+    news_volatility_sd: float
+    news_volatility_kept: float
+    jump_chance: float
+    jump_up: float
+    jump_down: float
+    jump_up_share: float
+    jump_mean: float
+    market_sd: float
+    signal_gain: float
+    prior_kept: float
+    settled_alpha: float
     momentum: float
     yield_sensitivity: float
     trade_speed_per_span: float
@@ -245,8 +263,13 @@ def _stage_rate(config: Config) -> float:
     return config.delay_stages / config.delay_days if config.delay_days > 0.0 else 1.0
 
 
+def _kept(half_life_days: float) -> float:
+    """What a day leaves of something with this half-life; nothing where that is 0."""
+    return 2.0 ** (-1.0 / half_life_days) if half_life_days > 0.0 else 0.0
+
+
 def _stakers(config: Config) -> dict[str, float]:
-    opinion = 2.0 ** (-1.0 / config.opinion_noise_half_life_days)
+    opinion = _kept(config.opinion_noise_half_life_days)
     discount = discount_per_day(config.valuer_discount_per_year)
     multiple = config.genesis_multiple
     return {
@@ -260,4 +283,9 @@ def _stakers(config: Config) -> dict[str, float]:
         "price_of_capital": price_of_capital(config, multiple) if multiple else 0.0,
         "opinion_persistence": opinion,
         "opinion_innovation_sd": config.opinion_noise_sd * (1.0 - opinion**2) ** 0.5,
+        "opinion_bias": 0.5 * config.opinion_noise_sd**2 if config.mean_one_opinions else 0.0,
+        "news_kept": _kept(config.news_half_life_days),
+        "news_volatility_kept": _kept(config.news_volatility_half_life_days),
+        "jump_mean": mean_of_jumps(config.jump_up_share, config.jump_up, config.jump_down),
+        "prior_kept": _kept(config.prior_half_life_days),
     }

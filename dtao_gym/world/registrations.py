@@ -24,6 +24,7 @@ from dtao_gym.protocol.lifecycle import (
     subnet_to_prune,
 )
 from dtao_gym.protocol.pool import spot_price
+from dtao_gym.world.demand import UNKNOWN, start_news
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.production import note_values
 from dtao_gym.world.shocks import ENTRY, PRUNE, normal, philox, uniform
@@ -217,6 +218,9 @@ def found(block, at, world, parameters, slot, cost, kind, salvaged):
         block[at.price_history + k, slot] = s.spot_price[slot]
     for k in range(at.signal_days):
         block[at.signal_history + k, slot] = salvaged
+    s.belief[slot] = salvaged
+    s.prior[slot] = UNKNOWN if p.prior_kept > 0.0 else 0.0
+    start_news(block, world, parameters, slot)
     world.last_lock = cost
     world.last_lock_block = world.block
     world.registrations += 1

@@ -123,6 +123,16 @@ class Subnets(NamedTuple):
     """What users get from the subnet, TAO a day."""
     opinion: Row
     """Error of opinion of uninformed stakers, in logs."""
+    news: Row
+    """Level of news, in logs: what readers know and the signal does not show."""
+    news_volatility: Row
+    """Log of how lively news is now."""
+    news_character: Row
+    """Factor on the size of the owner's news."""
+    belief: Row
+    """What readers of the signal think it is, TAO a day."""
+    prior: Row
+    """What readers credit a newcomer with beside their belief, TAO a day; negative before its price is seen."""
     target_price: Row
     """Price that stakers trade towards today, TAO per alpha."""
     stake_yield: Row
@@ -209,6 +219,7 @@ WORLD_DTYPE = np.dtype(
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
         # what is known at the end of a day
         ("informed_weight", np.float64),
+        ("news_factor", np.float64),  # on the size of news, drawn for the episode
         ("granted", np.float64),  # TAO of the day
         ("gate_bar", np.float64),  # demand share at which the gate lets half through
         ("moving_price_sum", np.float64),

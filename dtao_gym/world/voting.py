@@ -70,11 +70,11 @@ def _favour(row, scratch, s, world, validator, n_subnets, parameters):
 
 
 @rule
-def vote(block, scratch, ballot, world, validators, signal, parameters):
+def vote(block, scratch, ballot, world, validators, parameters):
     """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
 
-    The informed part of a vote reads what a subnet contributes, spillovers included, the rest the public signal
-    with the day's error of opinion: the same readers as among stakers. The five largest validators may give
+    The informed part of a vote reads what a subnet contributes, spillovers included, the rest what it believes of the
+    public signal, with the day's news and error of opinion: the same readers as among stakers. The five largest validators may give
     a part of their vote to favourites instead. `ballot`: (4 + validators, 1 + subnets), working space.
     """
     p = parameters_of(parameters)
@@ -88,7 +88,8 @@ def vote(block, scratch, ballot, world, validators, signal, parameters):
         count += 1.0 if taken else 0.0
         spillover = p.voter_spillover_weight * p.spillover
         scratch[0, i] = contributed_value(s.short_stock[i], s.knowledge[i], spillover)
-        scratch[1, i] = signal[i] * exp(s.opinion[i]) if taken else 0.0
+        read = s.belief[i] * exp(s.opinion[i] + s.news[i] - p.opinion_bias)
+        scratch[1, i] = read if taken else 0.0
     informed = p.informed_share_voters
     _add_vote(shared, scratch[0], count, p.vote_power, p.vote_cut, informed)
     _add_vote(shared, scratch[1], count, p.vote_power, p.vote_cut, 1.0 - informed)

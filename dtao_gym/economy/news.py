@@ -1,0 +1,54 @@
+"""News about a subnet: what its readers learn day by day and the public signal does not show.
+
+The level of news is a factor on what readers think a subnet is worth. Its steps have mean one, so that nobody can earn
+by knowing the level: normal ones whose size clusters and is larger for small pools, jumps, and a part common to all
+subnets (Kyle 1985; Chiarella 1992; Lux and Marchesi 2000; Franke and Westerhoff 2012). Levels are logs.
+"""
+
+import math
+
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import exp, log
+
+REFERENCE_POOL_TAO = 20_000.0
+"""TAO in the pool of a subnet whose news has the configured size."""
+SMALLEST_POOL_TAO = 50.0
+"""Below this, news grows no further."""
+WIDEST = 8.0
+"""Largest absolute level of news, in logs."""
+LARGEST_SD, LARGEST_CHANCE = 0.5, 0.3
+"""Most that the daily standard deviation and the daily chance of a jump may become for a small pool."""
+
+
+def mean_of_jumps(up_share: float, up: float, down: float) -> float:
+    """Mean of exp(J) - 1 for a jump J: up with chance `up_share` and mean `up` < 1, else down with mean `down`, in logs."""
+    return up_share / (1.0 - up) + (1.0 - up_share) / (1.0 + down) - 1.0
+
+
+@inlined_rule
+def next_log_volatility(level, persistence, sd, normal):
+    """Log of how lively news is, after a day: a stationary AR(1) with standard deviation `sd`."""
+    return persistence * level + math.sqrt(1.0 - persistence * persistence) * sd * normal
+
+
+@inlined_rule
+def scale_of_news(character, tao_reserve, size_exponent):
+    """Size of a subnet's news over the configured one: its own character, and less for a large pool."""
+    pool = max(tao_reserve, SMALLEST_POOL_TAO) / REFERENCE_POOL_TAO
+    return character * exp(-size_exponent * log(pool))
+
+
+@inlined_rule
+def jump(which, size, chance, up_share, up, down):
+    """A jump in logs, mostly none; `which` and `size` are uniform in [0, 1)."""
+    drawn = -log(1.0 - size)
+    moved = up * drawn if which < chance * up_share else -down * drawn
+    return moved if which < chance else 0.0
+
+
+@inlined_rule
+def next_news(level, persistence, common, sd, normal, jumped, chance, mean_jump):
+    """Level of news after a day whose factor has mean one; `mean_jump` is that of `mean_of_jumps`."""
+    level = persistence * level + common + sd * normal - 0.5 * sd * sd
+    level += jumped - log(1.0 + chance * mean_jump)
+    return min(max(level, -WIDEST), WIDEST)

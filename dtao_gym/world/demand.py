@@ -1,0 +1,116 @@
+"""What stakers and voters believe, and the price that stakers trade towards.
+
+Everybody who does not know the stocks reads the public signal, averages it over time, and adds news and an error of
+opinion. A newcomer is credited with what its seed price stands for until the signal has shown more.
+"""
+
+import numpy as np
+
+from dtao_gym.compiling import rule, stage
+from dtao_gym.economy.news import (
+    LARGEST_CHANCE,
+    LARGEST_SD,
+    jump,
+    next_log_volatility,
+    next_news,
+    scale_of_news,
+)
+from dtao_gym.economy.valuation import fair_prior, market_target, next_belief, uninformed_tilt
+from dtao_gym.numerics import exp, row_sum
+from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
+from dtao_gym.world.shocks import NEWS, normal, open_uniform, philox, to_normals, uniform
+from dtao_gym.world.state import scratch_rows, subnet_rows
+
+UNKNOWN = -1.0
+"""Prior of a newcomer whose seed price nobody has seen yet."""
+_COMMON, _FIRST_OWNER = 1, 2  # counters of keys: 0 is a subnet's own day
+
+
+@stage
+def read_signal(s, signal, p):
+    """Move beliefs towards the signal that is read today."""
+    for i in range(s.belief.size):
+        s.belief[i] = next_belief(s.belief[i], p.signal_gain, signal[i])
+
+
+@stage
+def set_targets(s, past_price, p, informed):
+    """Target price of each subnet, TAO per alpha; `informed` is the weight of those who know the stocks."""
+    mean_yield = 0.0
+    if p.yield_sensitivity > 0.0:
+        mean_yield = DAYS_PER_YEAR / s.stake_yield.size * row_sum(s.stake_yield)
+    for i in range(s.tao_reserve.size):
+        excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
+        tilt = uninformed_tilt(
+            s.opinion[i] + s.news[i] - p.opinion_bias,
+            s.spot_price[i],
+            past_price[i],
+            p.momentum,
+            excess_yield,
+            p.yield_sensitivity,
+        )
+        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+        diluted = max(issuance, p.settled_alpha) / max(s.dilution_alpha[i], p.settled_alpha)
+        dilution = diluted if p.dilution and issuance > 0.0 else 1.0
+        first = fair_prior(
+            s.spot_price[i] * dilution / p.price_of_capital,
+            informed,
+            s.informed_value[i],
+            p.pooled_capitalisation * tilt,
+            s.belief[i],
+        )
+        known = first if s.prior[i] < 0.0 else s.prior[i] * p.prior_kept
+        s.prior[i] = known if s.started[i] > 0.0 else s.prior[i]
+        seen = p.pooled_capitalisation * (s.belief[i] + max(s.prior[i], 0.0)) * tilt
+        target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
+        s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
+
+
+@rule
+def start_news(block, world, parameters, slot):
+    """The character of a slot's owner, drawn by key; no news yet, at a liveliness drawn from its long run."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    counter = _FIRST_OWNER + np.int64(s.owner_number[slot])
+    stream = np.uint64(s.stream_id[slot])
+    a, b, _, _ = philox(world.world_key, world.episode, counter, 0, stream, NEWS)
+    s.news_character[slot] = exp(p.news_spread * normal(a))
+    s.news_volatility[slot] = p.news_volatility_sd * normal(b)
+    s.news[slot] = 0.0
+
+
+@rule
+def bring_news(block, scratch, world, parameters):
+    """News of the day; nothing where `news_sd` is 0."""
+    p = parameters_of(parameters)
+    if p.news_sd == 0.0:
+        return
+    s, t = subnet_rows(block), scratch_rows(scratch)
+    key, episode, day = world.world_key, world.episode, world.day
+    common_sd = p.market_sd * world.news_factor
+    shared = philox(key, episode, _COMMON, day, 0, NEWS)
+    common = common_sd * normal(shared[0]) - 0.5 * common_sd * common_sd
+    for i in range(s.news.size):
+        a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), NEWS)
+        t.gain[i], t.take[i], t.sold[i] = open_uniform(a), open_uniform(b), uniform(c)
+        t.spent[i] = uniform(d)
+    to_normals(t.gain)
+    to_normals(t.take)
+    _news_stage(s, t, p, common, world.news_factor)
+
+
+@stage
+def _news_stage(s, t, p, common, factor):
+    steady = 0.5 * p.news_volatility_sd * p.news_volatility_sd
+    for i in range(s.news.size):
+        lively = next_log_volatility(
+            s.news_volatility[i], p.news_volatility_kept, p.news_volatility_sd, t.gain[i]
+        )
+        scale = scale_of_news(s.news_character[i], s.tao_reserve[i], p.news_size_exponent)
+        sd = min(p.news_sd * factor * scale * exp(lively - steady), LARGEST_SD)
+        chance = min(p.jump_chance * scale, LARGEST_CHANCE)
+        jumped = jump(t.sold[i], t.spent[i], chance, p.jump_up_share, p.jump_up, p.jump_down)
+        s.news_volatility[i] = lively
+        s.news[i] = next_news(
+            s.news[i], p.news_kept, common, sd, t.take[i], jumped, chance, p.jump_mean
+        )
