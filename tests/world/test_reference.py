@@ -20,6 +20,11 @@ TOLERANCE = 1e-9
 INTERNAL = {"moving_rate", "moving_decay"}
 """Rows that the engine prepares once a day, and that mean nothing after it."""
 
+NEWS = {
+    "news_sd": 0.03, "news_spread": 0.8, "news_size_exponent": 0.25, "news_volatility_sd": 1.0,
+    "jump_chance": 0.05, "jump_up": 0.3, "jump_down": 0.4, "market_sd": 0.012, "trade_speed": 1.0,
+}  # fmt: skip
+"""News far livelier than by default."""
 SETTINGS = {
     "whole chain": {"n_subnets": None},
     "defaults": {},
@@ -32,6 +37,15 @@ SETTINGS = {
     "claims kept": {"root_swap_share": 0.0},
     "claims divided, all at once": {"root_swap_share": 0.6, "root_claim_hazard": 1.0},
     "opinions by wealth, yield": {"opinion_weights": "wealth", "yield_sensitivity": 0.5},
+    "news": NEWS,
+    "news, all subnets, regimes": NEWS
+    | {"n_subnets": None, "news_factor_low": 0.7, "news_factor_high": 2.5},
+    "slow beliefs ahead of learners": {
+        "signal_gain": 0.05,
+        "readers_ahead": True,
+        "signal_lag_days": 3,
+    },
+    "mean-one opinions, settled alpha": {"mean_one_opinions": True, "settled_alpha": 2e6},
     "fast traders": {"trade_speed": 1.0, "max_trade_of_pool": 1.0, "max_purse_use": 0.5},
     "no dilution, no momentum, no lag": {"dilution": False, "momentum": 0.0, "signal_lag_days": 0},
     "slow moving price": {"moving_price_variant": "slow", "moving_price_halving_blocks": 0.0},
@@ -65,11 +79,24 @@ RULES = {
     "net_flow, all": {"n_subnets": None, "flow_cutoff": -1.0},
     "root_vote": {"consensus_slope": 30.0},
     "root_vote, votes for root": VOTES,
+    "root_vote, news": {
+        "news_sd": 0.03,
+        "signal_gain": 0.2,
+        "market_sd": 0.01,
+        "readers_ahead": True,
+    },
     "root_vote, spillovers": {"spillover": 2.0, "voter_spillover_weight": 0.5},
 }
 """Rules of allocation, each with other numbers than the chain's."""
 LIFECYCLE = {
     "the era's rules": {},
+    "newcomers with news and a trusted price": NEWS
+    | {
+        "prior_half_life_days": 10.0,
+        "settled_alpha": 2e6,
+        "start_delay_days": 1,
+        "signal_gain": 0.1,
+    },
     "no pruning, empty slots": {"pruning": False, "empty_slots": 3, "start_delay_days": 3},
     "from empty slots to pruning": {"empty_slots": 2, "pruning": True, "immunity_days": 5.0},
     "by share, lottery": {"pruning": True, "prune_key": "share", "prune_lottery_sd": 1.0},

@@ -102,6 +102,7 @@ def test_whatever_else_a_state_holds_is_no_money(state):
         *("gate_bar", "last_lock", "last_lock_block", "registrations", "dissolutions"),
         *("rest_price_sum", "rest_root_weighted", "rest_enabled_root_weighted", "rest_share"),
         *("true_value", "informed_value", "opinion", "target_price", "stake_yield", "stream_id"),
+        *("news", "news_volatility", "news_character", "news_factor", "belief", "prior"),
         *("ability", "short_stock", "knowledge", "influence_stock", "owner_number"),
         *("spend_rate", "research_share", "influence_share", "owner_sale_fraction"),
         # what has gone into treasuries or out of them, or will
