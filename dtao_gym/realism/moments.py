@@ -60,7 +60,7 @@ MOMENTS = {
     "market_sd": Moment("sd of the market's daily return", ".4f", DAYS),
     "pair_correlation": Moment("mean correlation of two subnets", "+.3f", DAYS),
     "size_slope": Moment("slope of ln sd on ln pool", "+.3f", SUBNETS),
-    "dispersion_20": Moment("dispersion of 20-day returns", ".3f", DAYS, 20),
+    "dispersion_20": Moment("dispersion of 20-day returns", ".3f", BOTH, 20),
     "newcomers_60": Moment("60-day return of new subnets, median", "+.2f", SUBNETS, fitted=False),
 }
 """All moments by name, in the order of the tables."""
@@ -190,7 +190,7 @@ class _Statistics:
         for past in (1, 7):
             for ahead in (1, 7):
                 found[f"ic_{past}_{ahead}"] = self._information(past, ahead)
-        found["dispersion_20"] = self._dispersion(20)
+        found["dispersion_20"] = self._dispersion(20, np.arange(self.subnets))
         return found
 
     def _lagged(self, values: np.ndarray, lag: int, base: np.ndarray) -> _Ratio:
@@ -218,12 +218,12 @@ class _Statistics:
         each = [_rank_correlation(p[t] - p[t - past], p[t + ahead] - p[t]) for t in rows]
         return _mean_of_days(np.array(each), self.days)
 
-    def _dispersion(self, days: int) -> _Ratio:
+    def _dispersion(self, days: int, columns: np.ndarray) -> _Ratio:
+        """Quartile range of returns over `days`, as a standard deviation, in the mean over days."""
         if len(self.log_price) <= days:
             return _mean_of_days(np.empty(0), self.days)
-        change = self.log_price[days:] - self.log_price[:-days]
-        high = _masked(change, lambda v, axis: np.nanquantile(v, 0.75, axis=axis), 1)
-        low = _masked(change, lambda v, axis: np.nanquantile(v, 0.25, axis=axis), 1)
+        log_price = self.log_price[:, columns]
+        low, high = _quartiles(log_price[days:] - log_price[:-days])
         return _mean_of_days((high - low) / 1.349, self.days)
 
     def over_days(self, rows: dict[int, np.ndarray]) -> dict[str, float]:
@@ -249,6 +249,7 @@ class _Statistics:
             "sd_spread": float(np.log(sd[moved]).std()) if moved.any() else np.nan,
             "kurtosis": _median(self.kurtosis[columns]),
             "skew": _median(self.skew[columns]),
+            "dispersion_20": float(self._dispersion(20, columns).of(np.arange(self.days))),
             "size_slope": _slope(size[moved], np.log(sd[moved])),
             "newcomers_60": _median(newcomers),
         }
@@ -256,6 +257,21 @@ class _Statistics:
     @property
     def week_sd(self) -> np.ndarray:
         return _sd(self.week)
+
+
+def _quartiles(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper quartile of each row, linear between neighbours; NaN where nothing is known."""
+    ascending = np.sort(values, axis=1)  # NaN last
+    last = np.isfinite(values).sum(1) - 1
+    found = []
+    for part in (0.25, 0.75):
+        place = part * np.maximum(last, 0)
+        below = place.astype(int)
+        low = np.take_along_axis(ascending, below[:, None], 1)[:, 0]
+        above = np.minimum(below + 1, np.maximum(last, 0))
+        high = np.take_along_axis(ascending, above[:, None], 1)[:, 0]
+        found.append(low + (place - below) * (high - low))
+    return found[0], found[1]
 
 
 def _median(values: np.ndarray) -> float:
