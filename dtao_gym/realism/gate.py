@@ -119,9 +119,24 @@ def read_config(source: "Config | dict | str | Path | None") -> Config:
     return Config.make(source)
 
 
-def simulated_moments(panels: Sequence[Panel]) -> np.ndarray:
-    """Moments of each world, `(worlds, k)` in the order of `MOMENTS`."""
-    return np.array([list(moments(panel).values()) for panel in panels])
+def simulated_moments(panels: Sequence[Panel], period_name: str) -> np.ndarray:
+    """Moments of each world, `(worlds, k)` in the order of `MOMENTS`.
+
+    Of a world with more subnets than the chain's panel an evenly spaced choice of as many is taken: the fewer they are, the
+    more their mean moves.
+    """
+    most = observed_panel(period_name).price.shape[1]
+    return np.array([list(moments(thinned(panel, most)).values()) for panel in panels])
+
+
+def thinned(panel: Panel, subnets: int) -> Panel:
+    """At most so many columns of a panel, evenly spaced."""
+    n = panel.price.shape[1]
+    if n <= subnets:
+        return panel
+    columns = np.linspace(0, n - 1, subnets).round().astype(int)
+    tao = None if panel.tao is None else panel.tao[:, columns]
+    return Panel(panel.price[:, columns], tao, panel.newcomers)
 
 
 def weighting(real: Estimate, simulation: np.ndarray | None = None) -> np.ndarray:
@@ -186,7 +201,7 @@ def realism_gate(
 def compare(panels: Sequence[Panel], period_name: str, burn_in: int) -> Realism:
     """The comparison of simulated panels with a period of the chain."""
     real = observed_estimate(period_name)
-    each = simulated_moments(panels)
+    each = simulated_moments(panels, period_name)
     newcomers = np.concatenate([p.newcomers for p in panels if p.newcomers is not None])
     mean, covariance = _over_worlds(each)
     k = list(MOMENTS).index("newcomers_60")

@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.realism.panel import Panel
+from dtao_gym.realism.panel import MIN_RETURNS, Panel
 
-MIN_RETURNS = 20
-"""Daily returns that a subnet needs."""
 WINSOR = 4.0
 """Standardised returns are cut there."""
 WINSOR_VOLATILITY = 8.0

@@ -6,7 +6,7 @@ after it appears are not part of a panel: the price of a pool of a few TAO says 
 
 import csv
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -19,8 +19,8 @@ from dtao_gym.world.cross_section import PRICE_LIMIT, YOUNG_DAYS
 
 NEWCOMER_DAYS = 60
 """Days over which the return of a new subnet is taken."""
-ADVANCE_DAYS = 10
-"""Days between two reports of progress."""
+MIN_RETURNS = 20
+"""Daily returns that a subnet needs."""
 
 
 class Period(NamedTuple):
@@ -114,8 +114,10 @@ def observed_panel(name: str = "spring-2026") -> Panel:
     aligned[:, [netuids.index(netuid) for netuid in pools]] = tao
     window = slice(days.index(chosen.first), days.index(chosen.last) + 1)
     newcomers = newcomer_returns(settled(_packaged("closes_2025")[1]))
+    price, aligned = price[window], aligned[window]
+    kept = np.isfinite(np.diff(np.log(price), axis=0)).sum(0) >= MIN_RETURNS
     aligned[np.isnan(price)] = np.nan
-    return Panel(price[window], aligned[window], newcomers)
+    return Panel(price[:, kept], aligned[:, kept], newcomers)
 
 
 def simulated_panels(
@@ -184,8 +186,3 @@ def _panel_of_world(
     whole = settled(np.array(columns).T)
     held = np.where(np.isfinite(whole), np.array(pools).T, np.nan)
     return Panel(whole[burn_in:], held[burn_in:], newcomer_returns(whole))
-
-
-def day_of(chosen: Period, row: int) -> date:
-    """Date of a row of a period's panel."""
-    return chosen.first + timedelta(days=row)

@@ -1,0 +1,227 @@
+"""Fit the population of the model to the daily prices of a period, by simulated moments.
+
+    python scripts/fit_moments.py [--period spring-2026] [--generations 60] [--output configs/spring_2026.yaml]
+
+Minimises the J statistic of `dtao_gym.realism`: the squared distance of the mean moments of some worlds from the chain's,
+weighted by the inverse of the joint bootstrap covariance. All candidates share the worlds' random numbers. The search is a
+differential evolution (Storn and Price 1997) that begins in a cloud around published values; each generation is kept beside
+the output, and a search that was interrupted goes on from there. What is reported comes from other worlds.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import OptimizeResult, differential_evolution
+
+from dtao_gym.realism.gate import (
+    compare,
+    j_statistic,
+    observed_estimate,
+    simulated_moments,
+    weighting,
+)
+from dtao_gym.realism.panel import PERIODS, simulated_panels
+from dtao_gym.realism.report import HEADINGS, cells, level_cells, summary
+from dtao_gym.world.config import Config
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+TEST_SEED = 1_000_000
+"""Added to the seed: worlds of the report are not those of the fit."""
+CLOUD = 0.08
+"""Spread of the first candidates around the start, as part of each range."""
+
+
+class Range(NamedTuple):
+    """What a parameter may be, and on which scale it is searched."""
+
+    low: float
+    high: float
+    logarithmic: bool = True
+
+
+SPACE = {
+    "trade_speed": Range(0.5, 1.0, False),
+    "news_sd": Range(0.005, 0.12),
+    "news_spread": Range(0.0, 1.2, False),
+    "news_size_exponent": Range(0.0, 0.8, False),
+    "news_volatility_sd": Range(0.0, 1.6, False),
+    "news_volatility_half_life_days": Range(0.5, 30.0),
+    "jump_chance": Range(0.0005, 0.1),
+    "jump_up": Range(0.02, 0.7),
+    "jump_down": Range(0.02, 0.7),
+    "jump_up_share": Range(0.05, 0.95, False),
+    "market_sd": Range(0.003, 0.06),
+    "opinion_noise_sd": Range(0.001, 0.1),
+}
+"""What is fitted."""
+GIVEN = {
+    "momentum": 0.0,
+    "max_trade_of_pool": 0.9,
+    "max_purse_use": 0.5,
+    "opinion_noise_half_life_days": 1.0,
+    "mean_one_opinions": True,
+    "signal_gain": 0.05,
+    "readers_ahead": True,
+    "news_half_life_days": 720.0,
+    "prior_half_life_days": 30.0,
+    "settled_alpha": 2e6,
+}
+"""What is set beforehand."""
+_SPRING = (0.995, 0.0309, 0.81, 0.25, 0.97, 3.9, 0.0049, 0.068, 0.356, 0.84, 0.0114, 0.020)
+_SUMMER = (0.944, 0.0270, 0.43, 0.52, 0.73, 4.5, 0.0111, 0.386, 0.085, 0.70, 0.0119, 0.004)
+STARTS = {"spring-2026": _SPRING, "summer-2025": _SUMMER, "spring-2025": _SUMMER}
+"""Where the search begins, in the order of `SPACE`: fits of a prototype."""
+
+
+def point_of(values: dict[str, float]) -> np.ndarray:
+    """A point of the unit cube."""
+    found = []
+    for name, (low, high, logarithmic) in SPACE.items():
+        value = min(max(values[name], low), high)
+        part = (
+            np.log(value / low) / np.log(high / low)
+            if logarithmic
+            else (value - low) / (high - low)
+        )
+        found.append(part)
+    return np.array(found)
+
+
+def population(point: np.ndarray) -> dict[str, float]:
+    """Parameters from a point of the unit cube, to four digits."""
+    found = {}
+    for u, (name, (low, high, logarithmic)) in zip(
+        np.clip(point, 0, 1), SPACE.items(), strict=True
+    ):
+        value = low * (high / low) ** u if logarithmic else low + u * (high - low)
+        found[name] = float(f"{value:.4g}")
+    return found
+
+
+class Criterion:
+    """J as a function of a point of the unit cube."""
+
+    def __init__(self, options: argparse.Namespace):
+        self.options = options
+        self.real = observed_estimate(options.period)
+        self.weights = weighting(self.real)
+
+    def __call__(self, point: np.ndarray) -> float:
+        panels = simulated_panels(
+            Config.make(GIVEN | population(point)),
+            PERIODS[self.options.period].days,
+            n_worlds=self.options.worlds,
+            seed=self.options.seed,
+            burn_in=self.options.burn_in,
+        )
+        mean = simulated_moments(panels, self.options.period).mean(0)
+        return min(j_statistic(mean, self.real, self.weights), 1e6)
+
+
+def search(options: argparse.Namespace) -> np.ndarray:
+    """The best point."""
+    saved = options.output.with_suffix(".search.npz")
+    rng = np.random.default_rng(options.seed)
+    start = point_of(dict(zip(SPACE, STARTS[options.period], strict=True)))
+    cloud = start + CLOUD * rng.standard_normal((options.candidates, start.size))
+    cloud[0] = start
+    done = 0
+    if saved.exists():
+        with np.load(saved, allow_pickle=False) as kept:
+            cloud, done = kept["population"], int(kept["generation"])
+        print(f"goes on after generation {done}: {saved}")
+    began, criterion = time.monotonic(), Criterion(options)
+    generation = done
+
+    def keep(intermediate_result: OptimizeResult) -> None:
+        nonlocal generation
+        generation += 1
+        partial = saved.with_suffix(".part")
+        with partial.open("wb") as file:
+            np.savez(file, population=intermediate_result.population, generation=generation)
+        partial.replace(saved)
+        spent = time.monotonic() - began
+        print(
+            f"generation {generation}, {spent:.0f} s: J {intermediate_result.fun:.2f}", flush=True
+        )
+
+    if done >= options.generations:
+        values = [criterion(point) for point in cloud]
+        return cloud[int(np.argmin(values))]
+    found = differential_evolution(
+        criterion,
+        [(0.0, 1.0)] * start.size,
+        init=np.clip(cloud, 0.0, 1.0),
+        maxiter=options.generations - done,
+        mutation=(0.4, 0.9),
+        recombination=0.8,
+        tol=0.0,
+        atol=0.0,
+        polish=False,
+        rng=np.random.default_rng([options.seed, done]),
+        callback=keep,
+    )
+    return found.x
+
+
+def lines_of(rows: list[list[str]], widths: tuple[int, ...]) -> list[str]:
+    """Aligned text: the first column to the left, the others to the right."""
+    return [
+        row[0].ljust(widths[0])
+        + "".join(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--period", choices=list(PERIODS), default="spring-2026")
+    parser.add_argument("--seed", type=int, default=0, help="of the search and the worlds")
+    parser.add_argument("--worlds", type=int, default=4, help="for each candidate")
+    parser.add_argument("--burn-in", type=int, default=90, help="days before the window")
+    parser.add_argument("--candidates", type=int, default=48, help="of a generation")
+    parser.add_argument("--generations", type=int, default=60)
+    parser.add_argument("--test-worlds", type=int, default=16)
+    parser.add_argument("--output", type=Path, help="default: configs/PERIOD.yaml")
+    options = parser.parse_args()
+    if min(options.worlds, options.test_worlds) < 1 or options.candidates < 5 or options.seed < 0:
+        sys.exit("error: allowed are 1 world or more, 5 candidates or more, and a seed from 0")
+    options.output = options.output or CONFIGS / f"{options.period.replace('-', '_')}.yaml"
+
+    chosen = GIVEN | population(search(options))
+    panels = simulated_panels(
+        Config.make(chosen),
+        PERIODS[options.period].days,
+        n_worlds=options.test_worlds,
+        seed=options.seed + TEST_SEED,
+        burn_in=options.burn_in,
+    )
+    found = compare(panels, options.period, options.burn_in)
+    table = [list(HEADINGS), *(cells(name, row) for name, row in found.rows.items())]
+    levels = [["prices of the last day", "real", "simulated", "allowed"], *level_cells(found)]
+    header = [
+        f"A population of stakers fitted to daily prices: {PERIODS[options.period].label}.",
+        f"    python scripts/fit_moments.py --period {options.period} --seed {options.seed} "
+        f"--worlds {options.worlds} --candidates {options.candidates} --generations {options.generations}",
+        f"    python -m dtao_gym.realism --config configs/{options.output.name} --period {options.period}",
+        f"Means over {options.test_worlds} worlds that the fit did not see, after {options.burn_in} days.",
+        "",
+        *lines_of(table, (44, 9, 9, 11, 8, 16, 6)),
+        summary(found),
+        "",
+        *lines_of(levels, (44, 9, 11, 18)),
+    ]
+    comment = "\n".join(f"# {line}".rstrip() for line in header)
+    values = "\n".join(f"{name}: {str(value).lower()}" for name, value in chosen.items())
+    options.output.write_text(f"{comment}\n{values}\n", encoding="utf-8")
+    print(options.output.read_text(encoding="utf-8"))
+    options.output.with_suffix(".search.npz").unlink(missing_ok=True)
+    print(f"Saved: {options.output}")
+
+
+if __name__ == "__main__":
+    main()
