@@ -16,6 +16,8 @@ WINSOR = 4.0
 """Standardised returns are cut there."""
 WINSOR_VOLATILITY = 8.0
 """The same for absolute returns."""
+STILL_SD = 0.002
+"""Below this daily sd a subnet has no market; it does not count where logs of sd are taken."""
 MARKET_CUT = 0.5
 """Log returns are cut there in the mean over subnets."""
 MIN_SUBNETS = 8
@@ -46,7 +48,7 @@ MOMENTS = {
     "autocorrelation_1": Moment("autocorrelation of excess returns, lag 1", "+.3f", DAYS),
     "autocorrelation_2": Moment("the same, lag 2", "+.3f", DAYS),
     "variance_ratio_5": Moment("variance ratio, 5 days", ".2f", DAYS),
-    "variance_ratio_20": Moment("variance ratio, 20 days", ".2f", DAYS, 20),
+    "variance_ratio_20": Moment("variance ratio, 20 days", ".2f", BOTH, 20),
     "ic_1_1": Moment("rank IC, past 1 d on next 1 d", "+.3f", DAYS),
     "ic_1_7": Moment("rank IC, past 1 d on next 7 d", "+.3f", DAYS),
     "ic_7_1": Moment("rank IC, past 7 d on next 1 d", "+.3f", DAYS),
@@ -59,6 +61,7 @@ MOMENTS = {
     "pair_correlation": Moment("mean correlation of two subnets", "+.3f", DAYS),
     "size_slope": Moment("slope of ln sd on ln pool", "+.3f", SUBNETS),
     "dispersion_20": Moment("dispersion of 20-day returns", ".3f", BOTH, 20),
+    "still_share": Moment("share of subnets that hardly move", ".3f", SUBNETS, fitted=False),
     "newcomers_60": Moment("60-day return of new subnets, median", "+.2f", SUBNETS, fitted=False),
 }
 """All moments by name, in the order of the tables."""
@@ -83,13 +86,13 @@ class Estimate(NamedTuple):
 
 
 class _Ratio(NamedTuple):
-    """A moment as a function of a ratio of two sums over days."""
+    """A moment as a ratio of two sums, over days or subnets."""
 
     numerator: np.ndarray
     denominator: np.ndarray
 
     def of(self, rows: np.ndarray) -> np.ndarray:
-        """The ratio over drawn days `(..., days)`."""
+        """The ratio over drawn rows `(..., n)`."""
         top, bottom = self.numerator[rows].sum(-1), self.denominator[rows].sum(-1)
         return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0.0)
 
@@ -185,6 +188,9 @@ class _Statistics:
             found[f"abs_autocorrelation_{lag}"] = _Ratio(pairs, whole)
         for days in (5, 20):
             found[f"variance_ratio_{days}"] = self._variance_ratio(z, known, days)
+        self.long_variance = np.zeros((2, self.subnets))
+        if self.days > 21:
+            self.long_variance = np.array([v.sum(0) for v in self._variance_sums(z, known, 20)])
         for past in (1, 7):
             for ahead in (1, 7):
                 found[f"ic_{past}_{ahead}"] = self._information(past, ahead)
@@ -197,17 +203,23 @@ class _Statistics:
         denominator[lag:] = (base**2).sum(1)
         return _Ratio(numerator, denominator)
 
+    def _variance_sums(
+        self, z: np.ndarray, known: np.ndarray, days: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Squares of sums over `days`, and sums of squares, `(rows, subnets)`; 0 where a day is missing."""
+
+        def total(values: np.ndarray) -> np.ndarray:
+            summed = np.cumsum(values, axis=0)
+            return summed[days:] - summed[:-days]
+
+        full = total(known.astype(float)) == days
+        return np.where(full, total(z) ** 2, 0.0), np.where(full, total(z**2), 0.0)
+
     def _variance_ratio(self, z: np.ndarray, known: np.ndarray, days: int) -> _Ratio:
         numerator, denominator = np.zeros(self.days), np.zeros(self.days)
         if self.days > days + 1:
-
-            def total(values: np.ndarray) -> np.ndarray:
-                summed = np.cumsum(values, axis=0)
-                return summed[days:] - summed[:-days]
-
-            full = total(known.astype(float)) == days
-            numerator[days:] = np.where(full, total(z) ** 2, 0.0).sum(1)
-            denominator[days:] = np.where(full, total(z**2), 0.0).sum(1)
+            squares, sums = self._variance_sums(z, known, days)
+            numerator[days:], denominator[days:] = squares.sum(1), sums.sum(1)
         return _Ratio(numerator, denominator)
 
     def _information(self, past: int, ahead: int) -> _Ratio:
@@ -239,14 +251,16 @@ class _Statistics:
     def over_subnets(self, columns: np.ndarray, newcomers: np.ndarray) -> dict[str, float]:
         """The moments whose error comes from subnets, over the drawn ones."""
         sd = self.sd[columns]
-        moved = sd > 0.0
+        moved = sd > STILL_SD
         size = self.size[columns]
         return {
             "daily_sd": _median(sd),
             "weekly_sd": _median(self.week_sd[columns]),
             "sd_spread": float(np.log(sd[moved]).std()) if moved.any() else np.nan,
+            "still_share": float(np.mean(~moved)),
             "kurtosis": _median(self.kurtosis[columns]),
             "skew": _median(self.skew[columns]),
+            "variance_ratio_20": float(_Ratio(*self.long_variance).of(columns)),
             "dispersion_20": float(self._dispersion(20, columns).of(np.arange(self.days))),
             "size_slope": _slope(size[moved], np.log(sd[moved])),
             "newcomers_60": _median(newcomers),
