@@ -250,3 +250,18 @@ def _draw_sizes(axes: Any, real: Panel, world: Panel) -> None:
             x, y = np.array(points).T
             axes.loglog(x, np.maximum(y, 1e-4), ".", color=colour, markersize=3)
     axes.set_title("Daily sd by TAO in the pool", fontsize=9, loc="left")
+
+
+def page_tables(facts: dict[str, dict[str, Any]]) -> str:
+    """The tables of several populations, by file, for the page of the documentation."""
+    parts = []
+    for config, numbers in facts.items():
+        found = from_dict(numbers)
+        chosen = PERIODS[found.period]
+        parts.append(
+            f"\n### `{config}` and {chosen.label}\n\n"
+            f"`python -m dtao_gym.realism --config {config} --period {found.period}`: {chosen.days} closes, "
+            f"{found.worlds} worlds after {found.burn_in} days, {found.newcomers} new subnets.\n\n"
+            + markdown(found)
+        )
+    return "".join(parts) + "\n"
