@@ -29,8 +29,8 @@ from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
 from dtao_gym.envs.sb3 import SharedVecEnv
 from dtao_gym.envs.society import Society
 from dtao_gym.world.config import Config
-from dtao_gym.world.day import DAYS_PER_YEAR
 from dtao_gym.world.genesis import layout_of
+from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 Policy = Callable[[np.ndarray, Any, Any], np.ndarray]
 SEARCH_SEEDS, CHOICE_SEEDS = 1_000_000, 2_000_000

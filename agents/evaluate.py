@@ -20,7 +20,7 @@ from agents.statistics import COVERAGE, bootstrap, interquartile_mean
 from dtao_gym.envs.builder import LOGIT_SCALE
 from dtao_gym.envs.episodes import Episodes, checked_config
 from dtao_gym.world.config import Config
-from dtao_gym.world.day import DAYS_PER_YEAR
+from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 WORLDS_PER_BATCH = 256
 METRICS = {

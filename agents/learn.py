@@ -28,7 +28,7 @@ from agents.subnet_policy import SubnetPolicy
 from dtao_gym.envs.builder import builder_action
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.world.config import Config
-from dtao_gym.world.day import DAYS_PER_YEAR
+from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 POLICY_STATISTICS = {
     "policy_loss": "train/policy_gradient_loss",

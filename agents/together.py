@@ -26,7 +26,7 @@ from agents.networks import Actor
 from agents.society_settings import SocietyConfig
 from agents.subnet_policy import SubnetPolicy
 from dtao_gym.envs.society import Outcome, Society
-from dtao_gym.world.day import DAYS_PER_YEAR
+from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 STATISTICS = {
     "policy_loss": "train/policy_gradient_loss",

@@ -68,6 +68,7 @@ class NumpyMarket:
             "max_purse_use",
             "max_trade_of_pool",
             "trade_speed",
+            "insider_holding_days",
         ):
             setattr(self.p, name, config.era_part(name))
         self.injection, self.dividend = INJECTION[self.p.injection], DIVIDEND[self.p.root_dividend]
@@ -180,6 +181,7 @@ class NumpyMarket:
             mine, theirs = self._population_wealth()
             informed = np.where(mine + theirs > 0, divide(mine, mine + theirs), informed)
         f = informed[:, None]
+        self._follow_money(price)
         issuance = s.alpha_reserve + s.alpha_outstanding
         dilution = np.ones_like(issuance)
         if p.dilution:
@@ -193,7 +195,8 @@ class NumpyMarket:
         s.prior = np.where(s.started > 0, trusted, s.prior)
         credited = s.belief + np.maximum(s.prior, 0)
         capital = f * s.informed_value + (1 - f) * worth * credited
-        s.target_price = p.price_of_capital * capital / dilution * s.started * (issuance > 0)
+        target = p.price_of_capital * capital / dilution * g.demand_level[:, None]
+        s.target_price = self._scarce(target, price) * s.started * (issuance > 0)
         if self.layout.n_validators:
             s.vote_share = vote_shares(p, s, g, s.belief * np.exp(heard), self.validators)
         # the moving price's speed is reckoned for the middle of the day
@@ -202,6 +205,33 @@ class NumpyMarket:
         s.moving_decay = np.exp(BLOCKS_PER_DAY / p.spans_per_day * np.log1p(-s.moving_rate))
         self.price_history[oldest] = price
         builders.open_treasuries(self)
+
+    def _follow_money(self, price):
+        """Valuations move to where stakers hold what wealth and supply make them want."""
+        p, s, g = self.p, self.s, self.g
+        if not p.portfolio_rate:
+            return
+        held = (price * (s.informed_alpha + s.uninformed_alpha)).sum(1)
+        cash = g.purse_informed + g.root_informed + g.purse_uninformed + g.root_uninformed
+        wanted = g.alpha_part_of_wealth * (cash + held)
+        wanted *= p.staker_share_of_alpha_out * (price * s.alpha_outstanding).sum(1)
+        known = (held > 0) & (wanted > 0)
+        gap = np.log(np.where(known, np.sqrt(wanted), 1) / np.where(known, held, 1))
+        level = g.demand_level * np.exp(p.portfolio_rate * np.clip(gap, -1, 1))
+        g.demand_level = np.where(known, np.clip(level, 1e-4, 1e4), g.demand_level)
+
+    def _scarce(self, target, price):
+        """Targets by stakers' part of the alpha, after the trade that they lead to."""
+        p, s, e = self.p, self.s, self.p.scarcity_elasticity
+        if e == 0:
+            return target
+        outstanding = np.maximum(s.alpha_outstanding, 1)
+        held = np.maximum(s.informed_alpha + s.uninformed_alpha, 1e-3 * outstanding)
+        wanted = target * (p.staker_share_of_alpha_out * outstanding / held) ** e
+        known = (price > 0) & (wanted > 0)
+        start = np.where(known, price, 1)
+        damped = 1 / (1 + e * s.alpha_reserve * s.pool_tao_weight / held)
+        return np.where(known, start * (np.where(known, wanted, 1) / start) ** damped, wanted)
 
     def _moving_rate(self, block):
         """Weight of a block in the moving price: base b / (b + h) at age b."""
@@ -496,6 +526,11 @@ class NumpyMarket:
         owner = s.owner_sale_fraction[who] * p.owner_cut * out * (self.payment == "alpha")
         miners = p.miner_sale_fraction * (1 - p.owner_cut) / 2 * out
         validators = p.validator_sale_fraction * self.take[who]
+        later = part_of(1 / p.insider_holding_days, p.spans_per_day) * (
+            p.insider_holding_days < 1e9
+        )
+        miners = miners + later * (s.miner_alpha[who] - miners)
+        validators = validators + later * (s.validator_alpha[who] - validators)
         wanted = owner + miners + validators
         received, sold, fee = pools.sell(wanted, p.pool_fee, 0.0)
         self.keep(pools, who)

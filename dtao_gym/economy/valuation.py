@@ -64,3 +64,37 @@ def market_target(price_of_capital, informed_share, informed_value, uninformed_v
     """
     pooled = informed_share * informed_value + (1.0 - informed_share) * uninformed_value
     return price_of_capital * pooled / dilution
+
+
+SMALLEST_SHARE = 1e-3
+"""Scarcity counts no further below this part of a subnet's alpha."""
+
+
+@inlined_rule
+def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_share, elasticity):
+    """Target price where stakers hold another part of the alpha than the normal one, after their own trade.
+
+    Opinions differ: the fewer hold a token, the more its marginal holder thinks it is worth (Miller 1977). Wanted is
+    target (normal share / share)**elasticity at the share that stakers have once they have traded to it; `reserve`,
+    the pool's alpha times its weight of TAO, says how much alpha a change of the price takes (to first order).
+    """
+    least = SMALLEST_SHARE * max(outstanding, 1.0)
+    held = max(staker_alpha, least)
+    wanted = target * exp(elasticity * log(normal_share * max(outstanding, 1.0) / held))
+    if not (price > 0.0 and wanted > 0.0):
+        return wanted
+    return price * exp(log(wanted / price) / (1.0 + elasticity * reserve / held))
+
+
+@inlined_rule
+def next_demand(level, rate, held, wanted_by_wealth, wanted_by_supply):
+    """Factor on all valuations after a day: it moves to where stakers hold as much alpha as they want.
+
+    All amounts are TAO at spot: what they hold; what they would by a fixed part of wealth; and what they would by a
+    fixed part of all alpha. They want the geometric mean of the two, so that more money raises prices, and nobody
+    sells out of all subnets at once.
+    """
+    if rate == 0.0 or not (held > 0.0 and wanted_by_wealth > 0.0 and wanted_by_supply > 0.0):
+        return level
+    gap = 0.5 * (log(wanted_by_wealth / held) + log(wanted_by_supply / held))
+    return min(max(level * exp(rate * min(max(gap, -1.0), 1.0)), 1e-4), 1e4)

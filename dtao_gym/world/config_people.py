@@ -104,6 +104,12 @@ class People(BaseModel, frozen=True):
     )
     miner_sale_fraction: float = rate(0.57, "Part of the miners' daily alpha that is sold.")
     validator_sale_fraction: float = rate(0.3, "Part of the validators' daily take that is sold.")
+    insider_holding_days: float = Field(
+        LONG,
+        ge=1.0,
+        le=LONG,
+        description="Mean days for which miners and validators keep alpha that they do not sell at once.",
+    )
     root_claim_hazard: float = rate(
         0.14, "Part of claimable root dividends that is claimed in a day."
     )
@@ -223,4 +229,17 @@ class People(BaseModel, frozen=True):
         0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
     )
     trade_speed: float = rate(0.05, "Part of the way to the target that stakers trade.")
+    portfolio_days: float = Field(
+        LONG,
+        ge=1.0,
+        le=LONG,
+        description="Days in which stakers' valuations move to where alpha is the part of their wealth that it was at"
+        " genesis; the longest: never.",
+    )
+    scarcity_elasticity: float = Field(
+        0.0,
+        ge=0.0,
+        le=2.0,
+        description="Exponent of scarcity: targets rise as stakers' part of a subnet's alpha falls.",
+    )
     dilution: bool = Field(True, description="Targets fall as alpha issuance grows.")

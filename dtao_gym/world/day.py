@@ -49,18 +49,6 @@ def _moving_rate_stage(s, block, blocks, p):
 
 
 @rule
-def population_wealth(block, world):
-    """(informed, uninformed): purse, root and holdings at spot, TAO."""
-    s = subnet_rows(block)
-    informed = world.purse_informed + world.root_informed
-    uninformed = world.purse_uninformed + world.root_uninformed
-    for i in range(s.spot_price.size):
-        informed += s.spot_price[i] * s.informed_alpha[i]
-        uninformed += s.spot_price[i] * s.uninformed_alpha[i]
-    return informed, uninformed
-
-
-@rule
 def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     """Scripted decisions of the day, from the state at the end of the day before."""
     p = parameters_of(parameters)
@@ -69,7 +57,7 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     n = s.tao_reserve.size
     informed = world.informed_weight
     if p.wealth_weights:
-        mine, theirs = population_wealth(block, world)
+        mine, theirs = demand.population_wealth(block, world)
         informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
     past_price = price_row(block, at.price_history + world.day % at.price_days)
     # the oldest signal is as learners see it; readers may have the next
@@ -77,7 +65,9 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     demand.read_signal(s, signal_row(block, at.signal_history + age % at.signal_days), p)
     if at.n_validators > 0:
         voting.vote(block, scratch, ballot, world, validators, parameters)
-    demand.set_targets(s, past_price, p, informed)
+    if p.portfolio_rate > 0.0:
+        demand.follow_money(block, world, parameters)
+    demand.set_targets(s, past_price, p, informed, world.demand_level)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
@@ -134,7 +124,7 @@ def note_market(block, world):
 def return_money(block, world, parameters):
     """Part of `outside` returns to purses by wealth; each population restores its liquid share."""
     p = parameters_of(parameters)
-    informed, uninformed = population_wealth(block, world)
+    informed, uninformed = demand.population_wealth(block, world)
     total = informed + uninformed
     if total > 0.0:
         returned = p.outside_return * world.outside

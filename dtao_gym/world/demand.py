@@ -15,7 +15,14 @@ from dtao_gym.economy.news import (
     next_news,
     scale_of_news,
 )
-from dtao_gym.economy.valuation import fair_prior, market_target, next_belief, uninformed_tilt
+from dtao_gym.economy.valuation import (
+    fair_prior,
+    market_target,
+    next_belief,
+    next_demand,
+    scarce_target,
+    uninformed_tilt,
+)
 from dtao_gym.numerics import exp, row_sum
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.shocks import NEWS, normal, open_uniform, philox, to_normals, uniform
@@ -33,9 +40,42 @@ def read_signal(s, signal, p):
         s.belief[i] = next_belief(s.belief[i], p.signal_gain, signal[i])
 
 
+@rule
+def population_wealth(block, world):
+    """(informed, uninformed): purse, root and holdings at spot, TAO."""
+    s = subnet_rows(block)
+    informed = world.purse_informed + world.root_informed
+    uninformed = world.purse_uninformed + world.root_uninformed
+    for i in range(s.spot_price.size):
+        informed += s.spot_price[i] * s.informed_alpha[i]
+        uninformed += s.spot_price[i] * s.uninformed_alpha[i]
+    return informed, uninformed
+
+
+@rule
+def follow_money(block, world, parameters):
+    """Move the level of valuations by stakers' money and by the alpha that there is to hold."""
+    p = parameters_of(parameters)
+    s = subnet_rows(block)
+    held, everything = 0.0, 0.0
+    for i in range(s.spot_price.size):
+        held += s.spot_price[i] * (s.informed_alpha[i] + s.uninformed_alpha[i])
+        everything += s.spot_price[i] * s.alpha_outstanding[i]
+    liquid = world.purse_informed + world.root_informed
+    liquid += world.purse_uninformed + world.root_uninformed
+    wanted_by_wealth = world.alpha_part_of_wealth * (liquid + held)
+    wanted_by_supply = p.staker_share_of_alpha_out * everything
+    world.demand_level = next_demand(
+        world.demand_level, p.portfolio_rate, held, wanted_by_wealth, wanted_by_supply
+    )
+
+
 @stage
-def set_targets(s, past_price, p, informed):
-    """Target price of each subnet, TAO per alpha; `informed` is the weight of those who know the stocks."""
+def set_targets(s, past_price, p, informed, level):
+    """Target price of each subnet, TAO per alpha.
+
+    `informed` is the weight of those who know the stocks, `level` a factor on all valuations.
+    """
     mean_yield = 0.0
     if p.yield_sensitivity > 0.0:
         mean_yield = DAYS_PER_YEAR / s.stake_yield.size * row_sum(s.stake_yield)
@@ -63,6 +103,17 @@ def set_targets(s, past_price, p, informed):
         s.prior[i] = known if s.started[i] > 0.0 else s.prior[i]
         seen = p.pooled_capitalisation * (s.belief[i] + max(s.prior[i], 0.0)) * tilt
         target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
+        target *= level
+        if p.scarcity_elasticity > 0.0:
+            target = scarce_target(
+                target,
+                s.spot_price[i],
+                s.informed_alpha[i] + s.uninformed_alpha[i],
+                s.alpha_outstanding[i],
+                s.alpha_reserve[i] * s.pool_tao_weight[i],
+                p.staker_share_of_alpha_out,
+                p.scarcity_elasticity,
+            )
         s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
 
 

@@ -132,6 +132,7 @@ def genesis(config: Config, seed: int, episode: int) -> State:
     world["news_factor"] = _news_factor(config, key, episode)
     _place_builders(state, chosen, config)
     _place_rates(state, config)
+    world["demand_level"], world["alpha_part_of_wealth"] = 1.0, _alpha_part_of_wealth(state)
     if config.outside_initial_tao is None:
         world["outside"] = _stationary_outside(state, config)
     world["tao_genesis"] = tao_total(state)[0]
@@ -142,6 +143,16 @@ def _last_day(config: Config, key: int, episode: int) -> int:
     if config.horizon == "fixed":
         return NEVER_ENDS
     return end_of_life(config, generator(key, episode, END).random())
+
+
+def _alpha_part_of_wealth(state: State) -> float:
+    """Part of scripted stakers' wealth that is in alpha, at spot prices."""
+    world, price = state.worlds[0], state.row("spot_price")[0]
+    held = state.row("informed_alpha")[0] + state.row("uninformed_alpha")[0]
+    alpha = float((price * held).sum())
+    accounts = ("purse_informed", "root_informed", "purse_uninformed", "root_uninformed")
+    total = alpha + float(sum(world[name] for name in accounts))
+    return alpha / total if total > 0.0 else 0.0
 
 
 def _news_factor(config: Config, key: int, episode: int) -> float:

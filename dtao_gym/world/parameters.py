@@ -14,6 +14,7 @@ from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.plugins import allocation_id
 from dtao_gym.views import constants
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import LONG
 
 MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
 """Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
@@ -121,6 +122,7 @@ class Parameters(NamedTuple):
     stage_discount: float
     miner_sale_fraction: float
     validator_sale_fraction: float
+    insider_sale_per_span: float
     claimed_per_span: float
     root_swap_share: float
     outside_return: float
@@ -149,6 +151,9 @@ class Parameters(NamedTuple):
     signal_gain: float
     prior_kept: float
     settled_alpha: float
+    portfolio_rate: float
+    scarcity_elasticity: float
+    staker_share_of_alpha_out: float
     momentum: float
     yield_sensitivity: float
     trade_speed_per_span: float
@@ -212,6 +217,7 @@ def _per_span(config: Config) -> dict[str, float]:
     """Daily rates as rates of a span that compound to them; what a span leaves of the flow averages."""
     blocks = BLOCKS_PER_DAY / config.spans_per_day
     rates = {
+        "insider_sale_per_span": _per_day(config.insider_holding_days),
         "claimed_per_span": config.root_claim_hazard,
         "purse_use_per_span": config.max_purse_use,
         "trade_of_pool_per_span": config.max_trade_of_pool,
@@ -263,6 +269,11 @@ def _stage_rate(config: Config) -> float:
     return config.delay_stages / config.delay_days if config.delay_days > 0.0 else 1.0
 
 
+def _per_day(days: float) -> float:
+    """Daily rate of something that takes a mean of some days; 0 for `LONG`."""
+    return 1.0 / days if days < LONG else 0.0
+
+
 def _kept(half_life_days: float) -> float:
     """What a day leaves of something with this half-life; nothing where that is 0."""
     return 2.0 ** (-1.0 / half_life_days) if half_life_days > 0.0 else 0.0
@@ -288,4 +299,5 @@ def _stakers(config: Config) -> dict[str, float]:
         "news_volatility_kept": _kept(config.news_volatility_half_life_days),
         "jump_mean": mean_of_jumps(config.jump_up_share, config.jump_up, config.jump_down),
         "prior_kept": _kept(config.prior_half_life_days),
+        "portfolio_rate": _per_day(config.portfolio_days),
     }

@@ -219,6 +219,8 @@ WORLD_DTYPE = np.dtype(
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
         # what is known at the end of a day
         ("informed_weight", np.float64),
+        ("alpha_part_of_wealth", np.float64),  # of scripted stakers at genesis
+        ("demand_level", np.float64),  # factor on all target prices, by stakers' money
         ("news_factor", np.float64),  # on the size of news, drawn for the episode
         ("granted", np.float64),  # TAO of the day
         ("gate_bar", np.float64),  # demand share at which the gate lets half through

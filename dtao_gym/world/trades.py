@@ -62,15 +62,20 @@ def grow_scripted_root(world, rate):
 
 @inlined_rule
 def insiders_sell(block, scratch, world, blocks, parameters, weights):
-    """Owners, miners and validators sell fixed parts of what the span minted to them, in one order."""
+    """Owners, miners and validators sell fixed parts of what the span minted to them, in one order.
+
+    With them go what miners and validators have kept long enough.
+    """
     s, t = subnet_rows(block), scratch_rows(scratch)
     p = parameters_of(parameters)
     owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
     owner_part *= 1.0 if p.payment == ALPHA_PAY else 0.0
     miner_part *= p.miner_sale_fraction
     for i in range(t.sold.size):
-        t.sold[i] = s.alpha_emission[i] * (owner_part * s.owner_sale_fraction[i] + miner_part)
-        t.sold[i] += t.take[i] * p.validator_sale_fraction
+        at_once = s.alpha_emission[i] * miner_part + t.take[i] * p.validator_sale_fraction
+        kept = s.miner_alpha[i] + s.validator_alpha[i] - at_once
+        t.sold[i] = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] + at_once
+        t.sold[i] += p.insider_sale_per_span * kept
     sell_rows(s, t, weights, p.pool_fee, p.min_reserve)
     _insiders_ledger(s, t, p, owner_part, miner_part)
     world.outside += row_sum(t.proceeds)
@@ -84,8 +89,10 @@ def _insiders_ledger(s, t, p, owner_part, miner_part):
         done = 1.0 if t.sold[i] > 0.0 else 0.0
         owner = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] * done
         s.owner_alpha[i] -= owner
-        s.miner_alpha[i] -= s.alpha_emission[i] * miner_part * done
-        s.validator_alpha[i] -= t.take[i] * p.validator_sale_fraction * done
+        kept = 1.0 - p.insider_sale_per_span * done
+        miners = s.miner_alpha[i] - s.alpha_emission[i] * miner_part * done
+        validators = s.validator_alpha[i] - t.take[i] * p.validator_sale_fraction * done
+        s.miner_alpha[i], s.validator_alpha[i] = miners * kept, validators * kept
         s.alpha_outstanding[i] -= t.sold[i]
         earned = t.proceeds[i] * owner / max(t.sold[i], 1e-300)
         s.income[i] += earned

@@ -25,6 +25,7 @@ NEWS = {
     "jump_chance": 0.05, "jump_up": 0.3, "jump_down": 0.4, "market_sd": 0.012, "trade_speed": 1.0,
 }  # fmt: skip
 """News far livelier than by default."""
+ALIVE = {"portfolio_days": 5.0, "scarcity_elasticity": 1.0, "insider_holding_days": 30.0}
 SETTINGS = {
     "whole chain": {"n_subnets": None},
     "defaults": {},
@@ -45,6 +46,8 @@ SETTINGS = {
         "readers_ahead": True,
         "signal_lag_days": 3,
     },
+    "scarcity, money, insiders who sell later": ALIVE | {"trade_speed": 0.9},
+    "scarcity, all subnets": ALIVE | NEWS | {"n_subnets": None},
     "mean-one opinions, settled alpha": {"mean_one_opinions": True, "settled_alpha": 2e6},
     "fast traders": {"trade_speed": 1.0, "max_trade_of_pool": 1.0, "max_purse_use": 0.5},
     "no dilution, no momentum, no lag": {"dilution": False, "momentum": 0.0, "signal_lag_days": 0},

@@ -103,6 +103,7 @@ def test_whatever_else_a_state_holds_is_no_money(state):
         *("rest_price_sum", "rest_root_weighted", "rest_enabled_root_weighted", "rest_share"),
         *("true_value", "informed_value", "opinion", "target_price", "stake_yield", "stream_id"),
         *("news", "news_volatility", "news_character", "news_factor", "belief", "prior"),
+        *("demand_level", "alpha_part_of_wealth"),
         *("ability", "short_stock", "knowledge", "influence_stock", "owner_number"),
         *("spend_rate", "research_share", "influence_share", "owner_sale_fraction"),
         # what has gone into treasuries or out of them, or will
