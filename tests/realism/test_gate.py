@@ -28,6 +28,12 @@ OLD_MARKET = {
     "opinion_noise_half_life_days": 20.0,
     "max_trade_of_pool": 0.25,
     "max_purse_use": 0.2,
+    "mean_one_opinions": False,
+    "prior_half_life_days": 0.0,
+    "settled_alpha": 0.0,
+    "portfolio_days": 1e9,
+    "scarcity_elasticity": 0.0,
+    "insider_holding_days": 1e9,
 }
 """A market whose stakers close gaps slowly: prices are easy to predict."""
 
