@@ -196,6 +196,7 @@ class NumpyMarket:
         credited = s.belief + np.maximum(s.prior, 0)
         capital = f * s.informed_value + (1 - f) * worth * credited
         target = p.price_of_capital * capital / dilution * g.demand_level[:, None]
+        s.valuation = target
         s.target_price = self._scarce(target, price) * s.started * (issuance > 0)
         if self.layout.n_validators:
             s.vote_share = vote_shares(p, s, g, s.belief * np.exp(heard), self.validators)

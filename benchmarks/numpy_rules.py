@@ -166,10 +166,11 @@ def demand(name, p, s, root_share):
 
 def demand_share(p, s, g):
     """Share of burn-weighted prices among all subnets, also those switched off; of prices where all is burned."""
-    claim, rest = demand("price_burn", p, s, None), g.rest_burn_weighted
+    claim = demand("price_burn", p, s, None)
+    rest = g.rest_burn_weighted * (not p.frozen_share)
     nothing = ~(claim.sum(1) + rest > 0)
     claim = np.where(nothing[:, None], demand("price", p, s, None), claim)
-    rest = np.where(nothing, g.rest_moving_price, rest)
+    rest = np.where(nothing, g.rest_moving_price * (not p.frozen_share), rest)
     return divide(claim, (claim.sum(1) + rest)[:, None])
 
 
@@ -203,8 +204,12 @@ def emission_shares(p, s, g, root_share):
     if name in REST:
         claim = demand(name, p, s, root_share)
         rest, rest_enabled = (getattr(g, f"rest_{e}{REST[name]}") for e in ("", "enabled_"))
+        if p.frozen_share:
+            rest = rest_enabled = np.zeros_like(rest)
         nobody = ~(rest + claim.sum(1) > 0)
         claim = np.where(nobody[:, None], demand("price", p, s, None), claim) * enabled
+        if p.frozen_share:
+            return (1 - g.rest_share)[:, None] * divide(claim, claim.sum(1)[:, None]), g.rest_share
         rest_enabled = np.where(nobody, g.rest_enabled_moving_price, rest_enabled)
         total = rest_enabled + claim.sum(1)
         return divide(claim, total[:, None]), divide(rest_enabled, total)

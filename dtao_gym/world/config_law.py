@@ -94,6 +94,11 @@ class Law(BaseModel, frozen=True):
     flow_ema_base: float = Field(
         FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
     )
+    frozen_subnets: Literal["prices", "share"] = Field(
+        "prices",
+        description="Subnets that are not simulated keep their prices, votes or flows, or their share of emission"
+        " under every rule, so that all institutions divide one pot.",
+    )
     flow_cutoff: float = Field(
         0.0, description="Average flow below which a subnet gets nothing, TAO per block."
     )

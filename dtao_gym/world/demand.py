@@ -104,6 +104,7 @@ def set_targets(s, past_price, p, informed, level):
         seen = p.pooled_capitalisation * (s.belief[i] + max(s.prior[i], 0.0)) * tilt
         target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
         target *= level
+        s.valuation[i] = target
         if p.scarcity_elasticity > 0.0:
             target = scarce_target(
                 target,

@@ -41,6 +41,7 @@ class Parameters(NamedTuple):
     start_delay_days: int
     entrants_enabled: int
     gate_from_quantile: int
+    frozen_share: int
     halving: int
     twap: int
     dilution: int
@@ -202,6 +203,7 @@ def _law(config: Config) -> dict[str, float]:
         "payment": PAYMENTS[config.payment],
         "knowledge_disclosed": config.disclosure == "knowledge",
         "gate_from_quantile": config.gate_bar is None,
+        "frozen_share": config.frozen_subnets == "share",
         "gate_bar": config.gate_bar or 0.0,
         "immunity_blocks": BLOCKS_PER_DAY * config.immunity_days,
         "arrivals_per_day": config.arrivals_per_slot_year / DAYS_PER_YEAR,

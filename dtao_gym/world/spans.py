@@ -286,6 +286,8 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
             rate = emission_per_block(SUPPLY_CAP - issuance)
             s.alpha_emission[i] = rate * s.started[i] * pools
     rest = rest_of_market(world, p.allocation)
+    if p.frozen_share:  # the simulated subnets divide the same pot under every rule
+        rest = Rest(0.0, 0.0, 0.0, 0.0, world.rest_share)
     world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
     signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
@@ -300,7 +302,12 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
             demand_shares(market, settings, rest, s.emission_share)
             world.gate_bar = mass_quantile_bar(s.emission_share, p.gate_quantile, t.gain)
         settings = RuleSettings(p.share_exponent, world.gate_bar, p.flow_cutoff, p.norm_exponent)
-    return emission_shares(p.allocation, market, settings, rest, s.emission_share)
+    rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
+    if p.frozen_share and p.allocation <= PRICE_ROOTPROP:
+        for i in range(s.emission_share.size):
+            s.emission_share[i] *= 1.0 - world.rest_share
+        rest_share = world.rest_share
+    return rest_share
 
 
 @rule

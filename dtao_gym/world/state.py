@@ -133,6 +133,8 @@ class Subnets(NamedTuple):
     """What readers of the signal think it is, TAO a day."""
     prior: Row
     """What readers credit a newcomer with beside their belief, TAO a day; negative before its price is seen."""
+    valuation: Row
+    """What stakers think a token is worth before scarcity counts, TAO per alpha."""
     target_price: Row
     """Price that stakers trade towards today, TAO per alpha."""
     stake_yield: Row

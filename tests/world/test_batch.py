@@ -422,3 +422,36 @@ def test_with_the_gate_shut_roots_alpha_is_recycled(tmp_path, era):
     assert state.worlds["root_yield"][0] == 0.0
     assert state.worlds["root_validators"][0] == 0.0
     assert_sound(batch)
+
+
+# --- one pot for all institutions
+
+
+@pytest.mark.parametrize(
+    "rule", ["uniform", "price", "price_burn", "price_rootprop", "price_burn_gate"]
+)
+def test_institutions_divide_one_pot_for_ever(rule):
+    config = {
+        "n_subnets": 8,
+        "frozen_subnets": "share",
+        "n_learners": 0,
+        "arrivals_per_slot_year": 0.0,
+    }
+    laws = [Config.make(**config, allocation=name) for name in ("root_vote", rule)]
+    batch = Batch([Config.make(law, root_validators=9) for law in laws], seeds=[3, 3])
+    for days in (1, 200):
+        batch.step(days=days)
+        vote, other = batch.state.row("emission_share").sum(axis=1)
+        assert other == pytest.approx(vote, rel=1e-9)
+        assert other == pytest.approx(1.0 - batch.state.worlds["rest_share"][1], rel=1e-9)
+
+
+def test_without_it_pots_differ():
+    config = {"n_subnets": 8, "n_learners": 0, "arrivals_per_slot_year": 0.0}
+    laws = [
+        Config.make(**config, allocation=name, root_validators=9) for name in ("root_vote", "price")
+    ]
+    batch = Batch(laws, seeds=[3, 3])
+    batch.step(days=400)
+    vote, price = batch.state.row("emission_share").sum(axis=1)
+    assert abs(price / vote - 1.0) > 0.1

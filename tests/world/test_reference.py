@@ -25,6 +25,7 @@ NEWS = {
     "jump_chance": 0.05, "jump_up": 0.3, "jump_down": 0.4, "market_sd": 0.012, "trade_speed": 1.0,
 }  # fmt: skip
 """News far livelier than by default."""
+ONE_POT = {"frozen_subnets": "share", "n_subnets": 5}
 ALIVE = {"portfolio_days": 5.0, "scarcity_elasticity": 1.0, "insider_holding_days": 30.0}
 SETTINGS = {
     "whole chain": {"n_subnets": None},
@@ -82,6 +83,12 @@ RULES = {
     "net_flow, all": {"n_subnets": None, "flow_cutoff": -1.0},
     "root_vote": {"consensus_slope": 30.0},
     "root_vote, votes for root": VOTES,
+    "price, one pot": ONE_POT | {"share_exponent": 0.5},
+    "price_burn, one pot": ONE_POT,
+    "price_rootprop, one pot": ONE_POT,
+    "price_burn_gate, one pot": ONE_POT | {"gate_quantile": 0.6},
+    "tao_flow, one pot": ONE_POT,
+    "root_vote, one pot": ONE_POT,
     "root_vote, news": {
         "news_sd": 0.03,
         "signal_gain": 0.2,
