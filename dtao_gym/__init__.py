@@ -1,6 +1,6 @@
 """A Gymnasium environment of Bittensor's dTAO market: emissions, pools and root staking.
 
-Importing the package registers `dtao_gym/Staker-v0` and `dtao_gym/Builder-v0`; `parallel_env` makes an environment
+Importing the package registers `dtao_gym/Staker-v0`, `dtao_gym/Builder-v0` and `dtao_gym/Replay-v0`; `parallel_env` makes an environment
 of many agents. The engine itself is imported at first use.
 """
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Snapshot": "dtao_gym.world.snapshot",
 }
 
-for _name, _role in (("Staker", "staker"), ("Builder", "builder")):
+for _name, _role in (("Staker", "staker"), ("Builder", "builder"), ("Replay", "replay")):
     register(
         id=f"dtao_gym/{_name}-v0",
         entry_point="dtao_gym.envs.single:SingleEnv",
