@@ -1,7 +1,7 @@
 """A Gymnasium environment of Bittensor's dTAO market: emissions, pools and root staking.
 
 Importing the package registers `dtao_gym/Staker-v0`, `dtao_gym/Builder-v0` and `dtao_gym/Replay-v0`; `parallel_env` makes an environment
-of many agents. The engine itself is imported at first use.
+of many agents, `backtest` plays a policy on real prices. The engine itself is imported at first use.
 """
 
 from importlib import import_module
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dtao_gym.envs.parallel import parallel_env as parallel_env
     from dtao_gym.protocol.plugins import RuleError as RuleError
     from dtao_gym.protocol.plugins import allocation_rule as allocation_rule
+    from dtao_gym.replay.backtest import backtest as backtest
     from dtao_gym.world.snapshot import Snapshot as Snapshot
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "RuleError": "dtao_gym.protocol.plugins",
     "allocation_rule": "dtao_gym.protocol.plugins",
+    "backtest": "dtao_gym.replay.backtest",
     "compare_rules": "dtao_gym.comparison",
     "emission_shares": "dtao_gym.comparison",
     "parallel_env": "dtao_gym.envs.parallel",

@@ -25,12 +25,17 @@ def role_named(role: Any) -> type:
     return SINGLE_ROLES[role]
 
 
-def checked_config(
+def config_of_role(
     config: Any, overrides: dict[str, Any], role: str = "staker"
 ) -> Config | ReplayConfig:
-    """The configuration of an environment with one learner of a role per world."""
+    """The configuration of an environment with one learner of a role per world, of a replay if that is the role."""
     if role == ReplayStaker.name:
         return ReplayConfig.make(config, **overrides)
+    return checked_config(config, overrides, role)
+
+
+def checked_config(config: Any, overrides: dict[str, Any], role: str = "staker") -> Config:
+    """The configuration of simulated worlds with one learner of a role in each."""
     made, wanted = Config.make(config, **overrides), role_named(role).n_learners
     if "n_learners" not in made.model_fields_set:
         made = Config.make(made, n_learners=wanted)
@@ -86,9 +91,9 @@ class SeededWorlds:
         self.n_worlds = n_worlds
         made: Any = ReplayBatch if isinstance(config, ReplayConfig) else Batch
         self.batch = made(config, n_worlds * copies, threads=threads)
-        fixed = config.horizon == "fixed"
-        longest = config.horizon_days if fixed else config.horizon_cap_days
-        self.max_steps = -(-longest // config.days_per_step)
+        fixed = self.config.horizon == "fixed"
+        longest = self.config.horizon_days if fixed else self.config.horizon_cap_days
+        self.max_steps = -(-longest // self.config.days_per_step)
         if max_episode_steps is not None:
             if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
                 raise ConfigError(

@@ -1,9 +1,10 @@
 """The staker of a replay: spaces, actions and rewards of `Staker`, on real price paths."""
 
+from typing import Any
+
 import numpy as np
 
 from dtao_gym.envs.roles import Staker
-from dtao_gym.replay.worlds import ReplayBatch
 
 
 class ReplayStaker(Staker):
@@ -17,7 +18,7 @@ class ReplayStaker(Staker):
     market_numbers = ("day", "emission_hhi", "price_sum")
     market_rows = ("spot_price", "emission_share")
 
-    def info(self, batch: ReplayBatch) -> dict[str, np.ndarray]:
+    def info(self, batch: Any) -> dict[str, np.ndarray]:
         """What a researcher logs.
 
         wealth, root_tao, traded_tao as of `Staker`; date (of the close, as a number YYYYMMDD); netuid (of each slot).

@@ -7,6 +7,7 @@ the era of 2025 e is the block's emission times the subnet's share of all moving
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ def time_of_block(block: float) -> np.datetime64:
     return time0 + np.timedelta64(round(hours), "h")
 
 
-def block_of_time(time: np.datetime64) -> float:
+def block_of_time(time: Any) -> float:
     """Block of a moment, by the same two."""
     (block0, time0), (block1, time1) = BLOCK_TIMES
     return float(block0 + (block1 - block0) * float((time - time0) / (time1 - time0)))

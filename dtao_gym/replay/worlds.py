@@ -25,6 +25,8 @@ class ReplayBatch:
         config: of all of them.
         n_worlds: number of worlds.
         seeds: keys of their windows, by default `config.world_seed + k` for world k.
+        windows: (window, days) of each world instead, after which it stands still; the dates of the configuration do
+            not count then.
         threads: threads that share large batches; results do not depend on it.
 
     Attributes:
@@ -39,15 +41,16 @@ class ReplayBatch:
         n_worlds: int = 1,
         *,
         seeds: Sequence[int] | None = None,
+        windows: Sequence[tuple[Window, int]] | None = None,
         threads: int = 1,
     ):
+        n_worlds = n_worlds if windows is None else len(windows)
         if n_worlds < 1:
             raise ConfigError(f"n_worlds: got {n_worlds}, allowed is 1 or more")
         if not isinstance(threads, int) or threads < 1:
             raise ConfigError(f"threads: got {threads!r}, allowed are whole numbers from 1")
         self.config, self.configs, self.threads = config, [config] * n_worlds, threads
         self.markets = config.markets()
-        self.starts = Starts(config, self.markets)
         self.layout = Layout(
             config.n_subnets, 1, config.history_days, signal_days=1, pipeline_stages=1
         )
@@ -61,12 +64,22 @@ class ReplayBatch:
         self.firsts, self.lasts = np.zeros((2, n_worlds), np.int64)
         self.windows: list[Window] = []
         self._table: Table | None = None
+        if windows is not None:
+            self.windows = [window for window, _ in windows]
+            for world, (window, days) in enumerate(windows):
+                self.place(world, window, key_of(config, config.world_seed), world, days)
+            return
         seeds = [config.world_seed + k for k in range(n_worlds)] if seeds is None else seeds
         if len(seeds) != n_worlds:
             raise ConfigError(f"seeds: got {len(seeds)}, allowed are {n_worlds}, one per world")
         self.windows = [self.starts.draw(checked_seed(seed), 0) for seed in seeds]
         for world, seed in enumerate(seeds):
             self.reset(world, seed, 0)
+
+    @functools.cached_property
+    def starts(self) -> Starts:
+        """The windows that can be drawn. Raises `ConfigError` where there are none."""
+        return Starts(self.config, self.markets)
 
     @property
     def n_worlds(self) -> int:
@@ -117,6 +130,7 @@ class ReplayBatch:
         middle = float(np.median(price[~missing])) if not missing.all() else 1.0
         self.state.row("spot_price")[world] = np.where(missing, middle, price)
         self.state.row("registered_block")[world] = -1.0
+        self.state.row("stream_id")[world] = window.columns + 1
 
     def advance(self, orders: np.ndarray, days: int) -> None:
         """Execute orders `(n_worlds, 1, n_subnets)` at the present close and advance by some days."""
