@@ -1,8 +1,9 @@
 """Reserves of pools from prices alone.
 
-In a constant-product pool trades leave the liquidity L = sqrt(tao alpha) alone and injection at the pool's own price
-moves it: dL = e dt / sqrt(p), with e the TAO that the subnet is paid. So tao = L sqrt(p) and alpha = L / sqrt(p). In
-the era of 2025 e is the block's emission times the subnet's share of all moving prices. Where reserves were captured
+In a constant-product pool trades leave the liquidity L = sqrt(tao alpha) alone and injection moves it: e TAO a block with
+a alpha beside it add (e + p a) / (2 sqrt(p)), which is e / sqrt(p) where the injection is at the pool's own price. So
+tao = L sqrt(p) and alpha = L / sqrt(p). In the era of 2025 e is the block's emission times the subnet's share of all
+moving prices, and a is e / p, up to one alpha a block. Where reserves were captured
 (2026) L is that of the captures, growing geometrically between them.
 """
 
@@ -25,6 +26,8 @@ HALVING = np.datetime64("2025-12-15T12", "h")
 BLOCK_TIMES = ((4_919_910, LAUNCH), (8_404_076, np.datetime64("2026-06-14T09", "h")))
 """Blocks of which the hour is known."""
 MOVING_PRICE_HALVING_BLOCKS = 201_600.0
+LEAST_ISSUANCE = 0.05
+"""Smallest part of the captured alpha issuance that there was before."""
 LAUNCH_KNOWN_HOURS = 30 * 24
 """Prices that begin later than this after `LAUNCH` need captured reserves."""
 
@@ -51,6 +54,11 @@ def block_emission(time: np.datetime64) -> float:
     return 1.0 if time < HALVING else 0.5
 
 
+def added(tao: np.ndarray, alpha: np.ndarray, price: np.ndarray) -> np.ndarray:
+    """Liquidity that an injection adds to pools at a price."""
+    return (tao + price * alpha) / (2.0 * np.sqrt(price))
+
+
 def infer_from_launch(prices: Prices) -> Inferred:
     """Reserves of a market whose pools are known since their first block.
 
@@ -71,8 +79,8 @@ def infer_from_launch(prices: Prices) -> Inferred:
         if t == 0:
             share = p / p[new].sum()
             age[new], moving[new] = before, p[new]
-            liquidity[new] = (1.0 + before * emission * share / np.sqrt(p))[new]
             injected = np.minimum(emission * share / p, 1.0)
+            liquidity[new] = (1.0 + before * added(emission * share, injected, p))[new]
             issuance[new] = 1.0 + before * (1.0 + injected[new])
         else:
             age[new], moving[new], liquidity[new], issuance[new] = 0.0, 0.0, 1.0, 1.0
@@ -81,15 +89,13 @@ def infer_from_launch(prices: Prices) -> Inferred:
             MOVING_PRICE_BASE["fast"], np.where(known, age, 0.0), MOVING_PRICE_HALVING_BLOCKS
         )
         decay = np.exp(blocks * np.log1p(-rate))
-        step = live & (t > 0)
-        moving = np.where(step, p + (moving - p) * decay, moving)
+        moving = np.where(live & (t > 0), p + (moving - p) * decay, moving)
         share = np.where(live, moving, 0.0)
         share = share / max(share.sum(), 1e-12)
         if t > 0:
-            liquidity = np.where(
-                live, liquidity + blocks * emission * share / np.sqrt(p), liquidity
-            )
             injected = np.minimum(emission * share / p, 1.0)
+            grown = liquidity + blocks * added(emission * share, injected, p)
+            liquidity = np.where(live, grown, liquidity)
             issuance = np.where(live, issuance + blocks * (1.0 + injected), issuance)
             age = np.where(known, age + blocks, age)
         rows = (moving, liquidity, emission * share * BLOCKS_PER_DAY, issuance)
@@ -101,42 +107,52 @@ def infer_from_launch(prices: Prices) -> Inferred:
 def infer_from_captures(prices: Prices, captures: list[Snapshot]) -> Inferred:
     """Reserves of a market of which the reserves were captured once or twice.
 
-    Between two captures of a subnet (and beyond them) L grows geometrically, if it does not fall; else it grows from the
-    first capture by the rule of `infer_from_launch`, and is at least a twentieth of the captured one before. Alpha
-    issuance is the captured one and grows by the chain's emission. Only subnets of the first capture have a market.
+    Between two captures of a subnet (and beyond them) L grows geometrically, if it does not fall. Else it is that of the
+    first capture before, and grows by the rule of `infer_from_launch` after. Alpha issuance is the captured one and
+    grows by the chain's emission. Only subnets of the first capture have a market. What is said of a day depends on no
+    later price.
     """
-    price = np.where(captured_columns(captures[0]), prices.price, np.nan)
-    if not np.isfinite(price).any():
+    capture = captures[0]
+    live = np.isfinite(prices.price) & captured_columns(capture)
+    if not live.any():
         raise ConfigError(
             "reserves: got a capture without any subnet of the prices, allowed is one that has them"
         )
-    live = np.isfinite(price)
+    p = np.where(live, prices.price, 1.0)
     blocks = prices.step_hours * BLOCKS_PER_DAY / 24.0
-    decay = np.exp(blocks * np.log1p(-MOVING_PRICE_BASE["fast"]))
-    moving, now = np.full(price.shape, np.nan), np.full(price.shape[1], np.nan)
-    for t in range(len(price)):
-        now = np.where(live[t] & np.isfinite(now), price[t] + (now - price[t]) * decay, price[t])
-        moving[t] = now
-    emission = np.array([block_emission(time) for time in prices.times])[:, None]
-    paid = blocks * emission * np.nan_to_num(moving)
-    paid /= np.maximum(np.nansum(moving, axis=1, keepdims=True) * of_all(captures[0], live), 1e-12)
-    known = [_liquidity_of(capture) for capture in captures]
-    days = (prices.times - time_of_block(captures[0].block)) / np.timedelta64(1, "h") / 24.0
-    day = days[:, None]
-    grown = np.cumsum(np.where(live, paid / np.sqrt(np.where(live, price, 1.0)), 0.0), axis=0)
-    at = int(np.abs(days).argmin())
-    liquidity = np.maximum(known[0] + grown - grown[at], 0.05 * known[0])
+    moving = _moving_average(np.where(live, prices.price, np.nan), blocks)
+    known = np.nan_to_num(moving)
+    share = known / np.maximum(known.sum(axis=1, keepdims=True) * of_all(capture, live), 1e-12)
+    paid = share * np.array([block_emission(time) for time in prices.times])[:, None]
+    hours = (prices.times - time_of_block(capture.block)) / np.timedelta64(1, "h")
+    after = (hours > 0.0)[:, None]
+    captured = _liquidity_of(capture)
+    injected = np.where(live & after, np.minimum(paid / p, 1.0), 0.0)
+    grown = np.where(live & after, added(paid, injected, p), 0.0)
+    liquidity = captured + blocks * np.cumsum(grown, axis=0)
     if len(captures) > 1:
-        between = float(captures[1].block - captures[0].block) / BLOCKS_PER_DAY
-        same = _registered(captures[0]) == _registered(captures[1])
-        ratio = np.where(same & (known[1] >= known[0]), known[1] / known[0], np.nan)
-        liquidity = np.where(np.isfinite(ratio), known[0] * ratio ** (day / between), liquidity)
-    issuance = _by_column(captures[0], captures[0].alpha_reserve + captures[0].alpha_outstanding)
-    minted = paid / blocks / np.where(live, price, 1.0)
-    growth = np.cumsum(blocks * (1.0 + np.minimum(minted, 1.0)), axis=0)
-    issuance = np.maximum(issuance + growth - growth[at], 0.05 * issuance)
-    rows = (moving, liquidity, paid / blocks * BLOCKS_PER_DAY, issuance)
+        between = float(captures[1].block - capture.block) / BLOCKS_PER_DAY * 24.0
+        same = _registered(capture) == _registered(captures[1])
+        ratio = _liquidity_of(captures[1]) / captured
+        ratio = np.where(same & (ratio >= 1.0), ratio, np.nan)
+        between_them = captured * ratio ** (hours[:, None] / between)
+        liquidity = np.where(np.isfinite(ratio), between_them, liquidity)
+    issuance = _by_column(capture, capture.alpha_reserve + capture.alpha_outstanding)
+    minted = blocks * np.cumsum(injected, axis=0)
+    issued = issuance + hours[:, None] / 24.0 * BLOCKS_PER_DAY + minted
+    issued = np.maximum(issued, LEAST_ISSUANCE * issuance)
+    rows = (moving, liquidity, paid * BLOCKS_PER_DAY, issued)
     return Inferred(*(np.where(live, row, np.nan) for row in rows))
+
+
+def _moving_average(price: np.ndarray, blocks: float) -> np.ndarray:
+    """Moving prices of old subnets, which begin at the first price."""
+    decay = np.exp(blocks * np.log1p(-MOVING_PRICE_BASE["fast"]))
+    found, now = np.full(price.shape, np.nan), np.full(price.shape[1], np.nan)
+    for t, p in enumerate(price):
+        now = np.where(np.isfinite(p) & np.isfinite(now), p + (now - p) * decay, p)
+        found[t] = now
+    return found
 
 
 def captured_columns(capture: Snapshot) -> np.ndarray:
