@@ -27,8 +27,9 @@ WINDOW_DAYS = 91
 MOST_SUBNETS = 48
 """Subnets that every usable day of the packaged paths has."""
 LIMITS = (
-    "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate. November 2025 to",
-    "early March 2026 is missing. Intervals know only the days seen, and no number of policies tried before.",
+    "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
+    "November 2025 to early March 2026 is missing. Intervals know only the days seen, and no number",
+    "of policies tried before.",
 )
 
 
@@ -148,7 +149,7 @@ def verdict_of(found: Backtest, config: ReplayConfig) -> dict[str, Any]:
 def report(verdict: dict[str, Any], console: Console) -> None:
     """Print the table, 100 columns wide, the claim if it can be made, and the limits."""
     table = Table(
-        title=f"Log growth on real prices, {verdict['days']} days in {len(verdict['windows'])} windows, "
+        title=f"Log growth on real prices, {verdict['days']} days, windows: {len(verdict['windows'])}, "
         f"{verdict['n_subnets']} subnets, 95 % intervals",
         box=SIMPLE_HEAD,
         padding=0,
@@ -172,10 +173,10 @@ def report(verdict: dict[str, Any], console: Console) -> None:
     windows = ", ".join(f"{first} to {last}" for first, last in verdict["windows"])
     console.print(f"windows: {windows}", highlight=False)
     for market, counts in verdict["treated"].items():
-        console.print(f"treated in {market}: {told(counts)}", highlight=False, soft_wrap=True)
+        console.print(f"treated in {market}: {told(counts)}", highlight=False)
     console.print(_claim(verdict), highlight=False)
     for line in LIMITS:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False)
 
 
 def _claim(verdict: dict[str, Any]) -> str:
