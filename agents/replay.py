@@ -18,7 +18,7 @@ from agents.policies import PolicyError, load_policy
 from agents.reports import LEARNED
 from agents.scripted import STAKERS, Follower, in_proportion
 from agents.settings import TrainConfig, read
-from dtao_gym.replay.backtest import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
+from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.prices import told
 from dtao_gym.replay.windows import Starts

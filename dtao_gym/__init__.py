@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
+    from dtao_gym.backtesting import backtest as backtest
     from dtao_gym.comparison import compare_rules as compare_rules
     from dtao_gym.comparison import emission_shares as emission_shares
     from dtao_gym.envs.parallel import parallel_env as parallel_env
     from dtao_gym.protocol.plugins import RuleError as RuleError
     from dtao_gym.protocol.plugins import allocation_rule as allocation_rule
-    from dtao_gym.replay.backtest import backtest as backtest
     from dtao_gym.world.snapshot import Snapshot as Snapshot
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "RuleError": "dtao_gym.protocol.plugins",
     "allocation_rule": "dtao_gym.protocol.plugins",
-    "backtest": "dtao_gym.replay.backtest",
+    "backtest": "dtao_gym.backtesting",
     "compare_rules": "dtao_gym.comparison",
     "emission_shares": "dtao_gym.comparison",
     "parallel_env": "dtao_gym.envs.parallel",

@@ -98,7 +98,7 @@ class ReplayConfig(Model, frozen=True):
         for (early, one), (late, two) in itertools.pairwise(given):
             if one >= two:
                 raise ConfigError(f"{late}: got {two}, allowed are days after {early}, {one}")
-        for name in ("wealth_tao", "pool_fee", "min_order_tao", "min_pool_tao"):
+        for name in ("wealth_tao", "pool_fee", "min_order_tao", "min_pool_tao", "ruin_fraction"):
             if 0.0 < getattr(self, name) < np.finfo(float).tiny:
                 raise ConfigError(
                     f"{name}: got {getattr(self, name)!r}, allowed are 0 and normal numbers"

@@ -5,8 +5,7 @@ import pytest
 
 import dtao_gym
 from agents.replay import SCRIPTED
-from dtao_gym.envs.roles import target_action
-from dtao_gym.replay.backtest import (
+from dtao_gym.backtesting import (
     HOLD,
     IMPACTS,
     ROOT,
@@ -17,6 +16,7 @@ from dtao_gym.replay.backtest import (
     consecutive,
     stay_in_root,
 )
+from dtao_gym.envs.roles import target_action
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import ConfigError
 from tests.replay.paths import prices, write_wide
