@@ -28,8 +28,8 @@ MOST_SUBNETS = 48
 """Subnets that every usable day of the packaged paths has."""
 LIMITS = (
     "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
-    "November 2025 to early March 2026 is missing. Intervals know only the days seen, and no number",
-    "of policies tried before.",
+    "September and October 2025 are held out, November 2025 to early March 2026 is missing.",
+    "Intervals know only the days seen, and no number of policies tried before.",
 )
 
 

@@ -97,6 +97,15 @@ def test_the_table_fits_and_no_claim_is_made_without_ground(walk_forward):
     assert "no claim: training may have seen these days" in shown(seen)
 
 
+def test_twice_the_steps_is_once_and_resumed(tmp_path):
+    once = trained(tmp_path / "once", replay_settings().model_copy(update={"anneal": False}))
+    half = replay_settings().model_copy(update={"anneal": False, "total_timesteps": 512})
+    parts = trained(tmp_path / "parts", half)
+    train(replay_settings().model_copy(update={"anneal": False}), parts, resume=True)
+    one, two = ((run / "policy.safetensors").read_bytes() for run in (once, parts))
+    assert one == two
+
+
 def test_days_that_training_may_have_seen_are_told():
     after = replay_settings()
     assert training_saw_none(after, replay_config(after))
