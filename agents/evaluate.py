@@ -190,7 +190,7 @@ def check_policy(run: Path, policy: Policy, settings: TrainConfig) -> None:
 
 
 def seen_by(policy: Policy, settings: TrainConfig) -> Callable:
-    """The policy, on observations as it had them in training."""
+    """The policy with the observation that it was trained on: without signal features if they were off."""
     if settings.observe_signal:
         return policy
     return lambda observation, batch, rngs: policy.act(without_signal(observation))

@@ -1,4 +1,4 @@
-"""Judgement on real prices: a learned policy and the scripted stakers, beside root and buy-and-hold."""
+"""Evaluation on real prices: a learned policy, the scripted stakers, root and buy-and-hold."""
 
 import csv
 import io
@@ -20,12 +20,12 @@ from agents.scripted import STAKERS, Follower, in_proportion
 from agents.settings import TrainConfig, read
 from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
 from dtao_gym.replay.config import ReplayConfig
-from dtao_gym.replay.prices import told
+from dtao_gym.replay.prices import treatment_summary
 from dtao_gym.replay.windows import Starts
 
 WINDOW_DAYS = 91
 MOST_SUBNETS = 48
-"""Subnets that every usable day of the packaged paths has."""
+"""Upper limit of subnets by default: the packaged path of 2026 has 50."""
 LIMITS = (
     "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
     "September and October 2025 are held out, November 2025 to early March 2026 is missing.",
@@ -34,7 +34,7 @@ LIMITS = (
 
 
 def momentum_7d(observation: np.ndarray, batch: Any) -> np.ndarray:
-    """In proportion to the rise of price over the last week, where it rose."""
+    """Weights proportional to positive log returns of the last week."""
     days, history = batch.state.worlds["day"], batch.state.section("price_history")
     past = history[np.arange(len(history)), (days - 7) % history.shape[1]]
     known = (past > 0.0) & (batch.state.row("started") > 0.0)
@@ -50,7 +50,7 @@ SCRIPTED = {
 
 
 def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
-    """What a run is judged on: given, or the evaluation windows of its own replay, or both packaged paths."""
+    """Configuration of the back-test: the given one, else the evaluation split of the run's own replay, else both packaged paths."""
     if config is not None:
         return ReplayConfig.make(config)
     env = settings.env
@@ -68,10 +68,10 @@ def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
 
 
 def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
-    """Whether a run learned from no day of the windows that it is judged on.
+    """Whether the test days are disjoint from the days that training may have used.
 
-    A run in simulated worlds saw none. A run in a replay saw the days of all windows that it could draw, with the closes
-    before them that are observed.
+    Simulated training uses no price of the data (the simulator is fitted to moments of the same months). Training in a
+    replay uses the days of every window that it can draw, and the closes before them that are observed.
     """
     env = settings.env
     if not isinstance(env, ReplayConfig):
@@ -89,7 +89,7 @@ def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
 
 
 def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[str, Any], Backtest]:
-    """Judge the policy of a staker's run on real prices; write replay.json and replay.csv into its folder.
+    """Back-test the policy of a staker's run; write replay.json and replay.csv into its folder.
 
     Args:
         config: a `ReplayConfig`, a dict or a path; by default what `replay_config` says.
@@ -115,7 +115,7 @@ def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[s
 
 
 def verdict_of(found: Backtest, config: ReplayConfig) -> dict[str, Any]:
-    """Everything that is told of a back-test, as JSON holds it."""
+    """JSON content of a back-test."""
     policies: dict[str, Any] = {}
     for name in found.played[IMPACTS[0]]:
         of_impacts = {}
@@ -161,7 +161,7 @@ def report(verdict: dict[str, Any], console: Console) -> None:
     shown = verdict["policies"]
     for name in sorted(shown, key=lambda name: -shown[name][IMPACTS[0]]["log_growth"]["value"]):
         own, other = (shown[name][impact] for impact in IMPACTS)
-        cells = [_told(own[key]) for key in ("log_growth", "minus_root", "minus_hold")]
+        cells = [_formatted(own[key]) for key in ("log_growth", "minus_root", "minus_hold")]
         table.add_row(
             name,
             *cells,
@@ -173,7 +173,7 @@ def report(verdict: dict[str, Any], console: Console) -> None:
     windows = ", ".join(f"{first} to {last}" for first, last in verdict["windows"])
     console.print(f"windows: {windows}", highlight=False)
     for market, counts in verdict["treated"].items():
-        console.print(f"treated in {market}: {told(counts)}", highlight=False)
+        console.print(f"treated in {market}: {treatment_summary(counts)}", highlight=False)
     console.print(_claim(verdict), highlight=False)
     for line in LIMITS:
         console.print(line, highlight=False)
@@ -194,7 +194,7 @@ def _claim(verdict: dict[str, Any]) -> str:
     return f"no claim: the lower bound against {worst} is {lows[worst]:+.2f}, and it would have to be above 0"
 
 
-def _told(estimate: dict[str, float]) -> str:
+def _formatted(estimate: dict[str, float]) -> str:
     return f"{estimate['value']:+.2f} [{estimate['low']:+.2f}, {estimate['high']:+.2f}]"
 
 

@@ -27,7 +27,7 @@ Policy = Callable[[np.ndarray, Any, Any], np.ndarray]
 
 IMPACTS = ("recovering", "permanent")
 ROOT, HOLD = "root", "hold"
-"""What every policy is compared with: doing nothing, and buying in proportion to pools on the first day."""
+"""Benchmarks: no trades, and one purchase proportional to pool TAO on the first day of a window."""
 COVERAGE = 0.95
 RESAMPLES = 4000
 BLOCK_DAYS = 10
@@ -45,7 +45,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Played:
-    """What a policy did.
+    """Results of one policy.
 
     Attributes:
         growth: for each window `(days,)` daily log growth of liquidation wealth.
@@ -81,7 +81,7 @@ class Backtest:
 
     @property
     def days(self) -> int:
-        """Days of all windows together."""
+        """Total number of days."""
         return sum(growth.size for growth in self.played[IMPACTS[0]][ROOT].growth)
 
     def growth(self, name: str, impact: str = IMPACTS[0], less: str | None = None) -> Interval:
@@ -153,7 +153,7 @@ def consecutive(config: ReplayConfig) -> list[tuple[Window, int]]:
 
 
 def play(policy: Policy, config: ReplayConfig, windows: list[tuple[Window, int]]) -> Played:
-    """Daily growth of a policy on windows; decisions every `days_per_step` days."""
+    """Play a policy on windows, with a decision every `days_per_step` days."""
     longest = max(days for _, days in windows)
     batch: Any = ReplayBatch(config, windows=windows)
     role, rngs = ReplayStaker(batch), _generators(batch)
@@ -181,12 +181,12 @@ def _generators(batch: ReplayBatch) -> list[np.random.Generator]:
 
 
 def stay_in_root(observation: np.ndarray, batch: ReplayBatch, rngs: Any) -> np.ndarray:
-    """Actions of who does nothing."""
+    """No-trade policy: everything stays in root."""
     return np.full((len(observation), batch.layout.n_subnets + 2), -1.0, np.float32)
 
 
 def buy_and_hold(observation: np.ndarray, batch: ReplayBatch, rngs: Any) -> np.ndarray:
-    """Actions of who buys in proportion to the TAO in the pools on the first day, and then does nothing."""
+    """Buy-and-hold policy: one purchase proportional to the TAO in the pools on the first day."""
     tao = batch.state.row("tao_reserve")
     weights = np.concatenate([np.zeros((len(tao), 1)), tao], axis=1)
     weights[weights.sum(axis=1) <= 0.0, 0] = 1.0
@@ -210,7 +210,7 @@ def backtest(
         policies: one, called "policy", or several by name.
         config: a `ReplayConfig`, a dict or a path to a YAML file; by default both packaged paths in windows of 91 days.
         windows: (first, last) dates, closes; by default those of `consecutive`.
-        unseen: whether nothing that a policy learned from had these days in it: nobody but the caller knows.
+        unseen: whether no policy was trained on these days; only the caller can know. Needed for `credible`.
         block_days: days of a block of the bootstrap.
         **overrides: any parameter of `ReplayConfig`; `impact` is ignored.
 
@@ -234,12 +234,12 @@ def backtest(
         world = ReplayConfig.make(made, impact=impact)
         played[impact] = {name: play(player, world, chosen) for name, player in players.items()}
     markets = made.markets()
-    told = []
+    shown = []
     for window, days in chosen:
         dates = markets[window.market].dates
-        told.append((str(dates[window.first]), str(dates[window.first + days])))
+        shown.append((str(dates[window.first]), str(dates[window.first + days])))
     counts = {market.name: market.counts for market in markets}
-    return Backtest(told, played, unseen, block_days, counts)
+    return Backtest(shown, played, unseen, block_days, counts)
 
 
 def dated(config: ReplayConfig, first: Any, last: Any) -> tuple[Window, int]:

@@ -19,7 +19,7 @@ class ReplayStaker(Staker):
     market_rows = ("spot_price", "emission_share")
 
     def info(self, batch: Any) -> dict[str, np.ndarray]:
-        """What a researcher logs.
+        """Logged quantities.
 
         wealth, root_tao, traded_tao as of `Staker`; date (of the close, as a number YYYYMMDD); netuid (of each slot).
         """

@@ -136,7 +136,7 @@ class ReplayConfig(Model, frozen=True):
 
 
 def _version(path: str | None) -> tuple[int, ...]:
-    """What changes when a file is written anew."""
+    """Modification time and size of a file: part of the cache key."""
     try:
         found = Path(path or "").stat()
     except (OSError, ValueError):

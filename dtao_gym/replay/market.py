@@ -66,7 +66,7 @@ class Market:
 
 
 def daily(prices: Prices, captures: list[Snapshot]) -> dict[str, np.ndarray]:
-    """What a market is made of, `ARRAYS` at each close. Raises `ConfigError`."""
+    """Arrays of a market at each close, by the names of `ARRAYS`. Raises `ConfigError`."""
     found = infer(prices, captures)
     dates, at = closing_rows(prices.times, prices.step_hours)
     if dates.size < 3:

@@ -1,11 +1,11 @@
-"""Prices of subnets from a CSV file: reading, checking, and cleaning that is counted.
+"""Prices of subnets from a CSV file: reading, checking, cleaning with counts.
 
 Two layouts are read, plain or gzipped. Wide: a time column, then one column for each netuid. Long: the columns
 time, `netuid`, `price_tao_per_alpha` (or `price`) in any order; others are ignored. The time column is called `utc`,
 `time` or `timestamp_utc` (the moment of the sample), or `date` (the close of that day, 24:00 UTC). Times without an
 offset are UTC.
 
-Treated and counted in `Prices.counts`:
+Treatments, counted in `Prices.counts`:
 
 * `zeros`, `empty`: cells with the price 0, and without a price: there is no market;
 * `not_started`: prices above `HIGHEST_PRICE`: registered subnets that nobody trades yet;
@@ -78,7 +78,7 @@ def read_prices(path: str | Path) -> Prices:
 
 
 def _cells(path: Path, rows: Iterator[list[str]]) -> tuple[dict, dict[str, int]]:
-    """Checked prices by (time, column), and the counts."""
+    """Parse all cells: checked prices by (time, column), and the counts."""
     header = [name.strip() for name in next(rows, [])]
     counts = dict.fromkeys(TREATMENTS, 0)
     time_at = next((k for k, n in enumerate(header) if n in (*MOMENTS, *CLOSES)), None)
@@ -119,7 +119,7 @@ def _cells(path: Path, rows: Iterator[list[str]]) -> tuple[dict, dict[str, int]]
 
 
 def _wide(path: Path, header: list[str], time_at: int):
-    """A reader of rows that hold all netuids."""
+    """Cell reader of the wide layout."""
     names = [(k, _netuid(str(path), name) - 1) for k, name in enumerate(header) if k != time_at]
     if not names:
         raise ConfigError(
@@ -129,7 +129,7 @@ def _wide(path: Path, header: list[str], time_at: int):
 
 
 def _long(path: Path, header: list[str], time_at: int):
-    """A reader of rows that hold one netuid."""
+    """Cell reader of the long layout."""
     price_at = next((header.index(name) for name in PRICE_NAMES if name in header), None)
     if price_at is None:
         raise ConfigError(
@@ -153,7 +153,7 @@ def _netuid(where: str, text: str) -> int:
 
 
 def _moment(where: str, text: str, closes: bool, counts: dict[str, int]) -> np.datetime64:
-    """The full hour, in UTC, of a time of the file."""
+    """Full hour in UTC of a time in the file."""
     try:
         moment = datetime.fromisoformat(text.strip())
         if not 2020 <= moment.year < 2100:
@@ -181,7 +181,7 @@ def _moment(where: str, text: str, closes: bool, counts: dict[str, int]) -> np.d
 
 
 def _price(where: str, text: str, column: int, counts: dict[str, int]) -> float:
-    """A price, or NaN where there is no market."""
+    """Price of a cell; NaN where there is no market."""
     text = text.strip()
     try:
         value = float(text) if text else math.nan
@@ -213,7 +213,7 @@ def _same(where: str, before: float, now: float, column: int) -> None:
 
 
 def _gridded(path: Path, found: dict, counts: dict[str, int]) -> Prices:
-    """Cells on a regular grid, short gaps filled."""
+    """Place cells on a regular time grid and fill short gaps."""
     times = np.unique(np.array([moment for moment, _ in found], "datetime64[h]"))
     if times.size < 3 or all(map(math.isnan, found.values())):
         raise ConfigError(
@@ -246,7 +246,7 @@ def _gridded(path: Path, found: dict, counts: dict[str, int]) -> Prices:
 
 
 def _fill(price: np.ndarray, limit: int) -> tuple[int, int]:
-    """Let the last price stand in for up to `limit` missing ones, in place; (cells filled, gaps left)."""
+    """Forward-fill up to `limit` missing prices in place; returns (cells filled, gaps left)."""
     given = np.isfinite(price)
     last = np.where(given, np.arange(len(price))[:, None], -1)
     last = np.maximum.accumulate(last, axis=0)
@@ -272,7 +272,7 @@ def closing_rows(times: np.ndarray, step_hours: int) -> tuple[np.ndarray, np.nda
     return days.astype("datetime64[D]"), np.array(rows)
 
 
-def told(counts: dict[str, int]) -> str:
-    """The treatments that were needed, for a report."""
+def treatment_summary(counts: dict[str, int]) -> str:
+    """One line that lists the treatments with their counts; "nothing" if there were none."""
     needed = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
     return ", ".join(needed) or "nothing"

@@ -34,7 +34,7 @@ LAUNCH_KNOWN_HOURS = 30 * 24
 
 @dataclass(frozen=True)
 class Inferred:
-    """What follows from prices, `(T, SLOTS)` each; NaN without a market.
+    """Quantities inferred from prices, `(T, SLOTS)` each; NaN without a market.
 
     Attributes:
         moving_price: TAO per alpha.
@@ -109,8 +109,8 @@ def infer_from_captures(prices: Prices, captures: list[Snapshot]) -> Inferred:
 
     Between two captures of a subnet (and beyond them) L grows geometrically, if it does not fall. Else it is that of the
     first capture before, and grows by the rule of `infer_from_launch` after. Alpha issuance is the captured one and
-    grows by the chain's emission. Only subnets of the first capture have a market. What is said of a day depends on no
-    later price.
+    grows by the chain's emission. Only subnets of the first capture have a market. Results of a day depend on no later
+    price.
     """
     capture = captures[0]
     live = np.isfinite(prices.price) & captured_columns(capture)

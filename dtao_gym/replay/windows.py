@@ -1,4 +1,4 @@
-"""Windows of a replay: which days and subnets an episode has."""
+"""Windows of a replay: the days and subnets of an episode."""
 
 from datetime import date
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Window(NamedTuple):
 
 
 class Starts:
-    """The first days that windows may have; drawing one by key.
+    """Admissible first days of windows, and draws from them by key.
 
     Raises `ConfigError` where no window of `horizon_days` fits between the dates.
     """
@@ -47,7 +47,7 @@ class Starts:
             raise ConfigError(
                 f"horizon_days: got {config.horizon_days} with first_date {config.first_date}, last_date "
                 f"{config.last_date}, split {config.split!r} at {config.split_date} and {config.history_days} days of "
-                f"history, allowed are windows within {_told(markets)}"
+                f"history, allowed are windows within {_date_ranges(markets)}"
             )
 
     def draw(self, seed: int, episode: int) -> Window:
@@ -99,5 +99,5 @@ def choose(
     return np.sort(there[np.argsort(-tao[there], kind="stable")[:n]])
 
 
-def _told(markets: list[Market]) -> str:
+def _date_ranges(markets: list[Market]) -> str:
     return "; ".join(f"{m.dates[0]} to {m.dates[-1]} ({m.name})" for m in markets)

@@ -124,7 +124,7 @@ class ReplayBatch:
         )  # fmt: skip
 
     def _place_empty(self, world: int, window: Window) -> None:
-        """Slots without a market yet show the median price of those that have one."""
+        """Give slots without a market the median price of the others, for the observation."""
         price = self.markets[window.market].row("price")[window.first, window.columns]
         missing = price <= 0.0
         middle = float(np.median(price[~missing])) if not missing.all() else 1.0
@@ -171,7 +171,7 @@ class ReplayBatch:
 
 @functools.cache
 def _parameters(config: ReplayConfig) -> np.ndarray:
-    """What the rules of trade, valuation and observation read."""
+    """Parameter record for the rules of trading, valuation and observation."""
     made = Config.make(
         era="subsidy",
         n_subnets=1,

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from dtao_gym.replay.prices import TREATMENTS, closing_rows, read_prices, told
+from dtao_gym.replay.prices import TREATMENTS, closing_rows, read_prices, treatment_summary
 from dtao_gym.world.config import ConfigError
 from tests.replay.paths import prices, write_long, write_wide
 
@@ -65,7 +65,7 @@ def test_what_is_treated_is_counted(tmp_path, treatment):
     (tmp_path / "a.csv").write_text(TREATED[treatment])
     found = read_prices(tmp_path / "a.csv")
     assert found.counts[treatment] >= 1
-    assert treatment.replace("_", " ") in told(found.counts)
+    assert treatment.replace("_", " ") in treatment_summary(found.counts)
     steps = np.diff(found.times) / np.timedelta64(1, "h")
     assert (steps == 24).all()
     kept = found.price[np.isfinite(found.price)]

@@ -158,3 +158,18 @@ def test_a_market_without_prices_has_zeros_and_no_nan():
     market = market_of("empty", arrays, 1.0, {})
     assert not market.rows.any()
     assert not market.number("root_yield").any()
+
+
+def test_hourly_samples_and_their_daily_closes_tell_nearly_the_same(tmp_path):
+    """What a day's closes leave out of the liquidity is small, at a volatility beyond any real one."""
+    hourly = 0.3 * np.exp(
+        np.cumsum(0.03 * np.random.default_rng(0).standard_normal((24 * 30 + 1, 3)), axis=0)
+    ).clip(max=2.5)
+    first = LAUNCH + np.timedelta64(52, "h")
+    table = np.full((len(hourly), SLOTS), np.nan)
+    table[:, :3] = hourly
+    times = first + np.arange(len(hourly)) * np.timedelta64(1, "h")
+    every_hour = infer_from_launch(Prices(times, table, 1, {}))
+    every_day = infer_from_launch(daily(hourly[::24], first))
+    ratio = every_day.liquidity[-1, :3] / every_hour.liquidity[-1, :3]
+    np.testing.assert_allclose(ratio, 1.0, atol=0.05)
