@@ -18,6 +18,7 @@ from stable_baselines3 import PPO
 from agents.files import write_atomically
 from dtao_gym.envs.episodes import SeededWorlds
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.replay.worlds import ReplayBatch
 from dtao_gym.world.state import State
 
 FORMAT = 1
@@ -148,6 +149,10 @@ def worlds_arrays(worlds: SeededWorlds) -> tuple[dict[str, np.ndarray], dict[str
 
 def restore_worlds(worlds: Any, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """What `worlds_arrays` found, into new worlds. Raises `CheckpointError` if it does not fit."""
+    worlds.seeds[:], worlds.numbers[:] = facts["seeds"], facts["numbers"]
+    if isinstance(worlds.batch, ReplayBatch):  # the windows of its worlds follow from their seeds
+        for world, (seed, number) in enumerate(zip(worlds.seeds, worlds.numbers, strict=True)):
+            worlds.batch.reset(world, seed, max(number, 0))
     state = worlds.batch.state
     for name in State.ARRAYS:
         mine, saved = getattr(state, name), arrays[f"state/{name}"]
@@ -156,7 +161,6 @@ def restore_worlds(worlds: Any, arrays: dict[str, np.ndarray], facts: dict[str, 
                 f"state {name}: got {saved.nbytes} bytes, allowed are {mine.nbytes} of the configured worlds"
             )
         mine[...] = np.frombuffer(saved.tobytes(), mine.dtype).reshape(mine.shape)
-    worlds.seeds[:], worlds.numbers[:] = facts["seeds"], facts["numbers"]
     worlds.steps[:] = arrays["episode_steps"]
     worlds.reset_done()
     generator, *rest = facts["numpy_rng"]

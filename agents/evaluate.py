@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from agents.files import write_atomically
-from agents.policies import PolicyError, config_hash, load_policy
+from agents.policies import Policy, PolicyError, config_hash, load_policy
 from agents.reports import CAVEAT, LEARNED, draw
-from agents.scripted import SCRIPTED, action_generators, kernel_logit
-from agents.settings import read
+from agents.scripted import SCRIPTED, action_generators, kernel_logit, without_signal
+from agents.settings import TrainConfig, read
 from agents.statistics import COVERAGE, bootstrap, interquartile_mean
 from dtao_gym.envs.builder import LOGIT_SCALE
 from dtao_gym.envs.episodes import Episodes, checked_config
@@ -181,6 +181,21 @@ def research_of(outcome: Outcome, config: Config) -> dict[str, Any]:
     return found
 
 
+def check_policy(run: Path, policy: Policy, settings: TrainConfig) -> None:
+    """Raise PolicyError unless the policy of a run is of the world and the role of its settings."""
+    if policy.card.config_hash != config_hash(settings.env):
+        raise PolicyError(f"{run}: policy.json and config.yaml are of different worlds")
+    if policy.card.architecture.role != ("builder" if settings.role == "builder" else "staker"):
+        raise PolicyError(f"{run}: policy.json and config.yaml are of different roles")
+
+
+def seen_by(policy: Policy, settings: TrainConfig) -> Callable:
+    """The policy with the observation that it was trained on: without signal features if they were off."""
+    if settings.observe_signal:
+        return policy
+    return lambda observation, batch, rngs: policy.act(without_signal(observation))
+
+
 def evaluate(
     run: Path,
     episodes: int | None = None,
@@ -204,13 +219,11 @@ def evaluate(
     settings = read(run / "config.yaml", trusted)
     torch.set_num_threads(settings.torch_threads)
     policy, role = load_policy(run), settings.role
-    if policy.card.config_hash != config_hash(settings.env):
-        raise PolicyError(f"{run}: policy.json and config.yaml are of different worlds")
-    if policy.card.architecture.role != role:
-        raise PolicyError(f"{run}: policy.json and config.yaml are of different roles")
+    check_policy(run, policy, settings)
+    assert isinstance(settings.env, Config)
     config = evaluation_config(settings.env, role)
     n_seeds = episodes or settings.evaluation_episodes
-    players = {LEARNED: policy, **SCRIPTED[role]}
+    players = {LEARNED: seen_by(policy, settings), **SCRIPTED[role]}
     outcomes = {
         name: play_in_batches(player, config, n_seeds, threads or settings.threads, role)
         for name, player in players.items()

@@ -23,6 +23,7 @@ from agents.linear_critic import LinearCriticPPO
 from agents.policies import Card, config_hash, save_policy
 from agents.rollouts import ContiguousRolloutBuffer
 from agents.runs import METRICS, RunLog, draw_learning_curve, write_manifest
+from agents.scripted import without_signal
 from agents.settings import LearnerSettings, TrainConfig
 from agents.subnet_policy import SubnetPolicy
 from dtao_gym.envs.builder import builder_action
@@ -55,7 +56,7 @@ class TrainingEnv(MarketVecEnv):
         super().__init__(
             settings.num_envs, settings.role, config=settings.env, threads=settings.threads
         )
-        self.reward_scale = settings.reward_scale
+        self.reward_scale, self.observe_signal = settings.reward_scale, settings.observe_signal
         self.reward = 0.0  # sum over steps of the mean reward, since it was last read
         self.cuts: list[np.ndarray] = []  # of each step since a critic read them: truncations
         self.seed(settings.first_world_seed())
@@ -63,7 +64,10 @@ class TrainingEnv(MarketVecEnv):
     def reset(self) -> np.ndarray:
         observation = super().reset()
         self.episodes.stagger()
-        return observation
+        return self._seen(observation)
+
+    def _seen(self, observation: np.ndarray) -> np.ndarray:
+        return observation if self.observe_signal else without_signal(observation)
 
     def step_wait(self):
         observation, reward, done, infos = super().step_wait()
@@ -71,11 +75,13 @@ class TrainingEnv(MarketVecEnv):
         cut = np.zeros(self.num_envs, bool)
         for world in np.flatnonzero(done):
             cut[world] = infos[world]["TimeLimit.truncated"]
+            last = infos[world]["terminal_observation"]
+            infos[world]["terminal_observation"] = self._seen(last[None])[0]
         self.cuts.append(cut)
-        return observation, reward * np.float32(self.reward_scale), done, infos
+        return self._seen(observation), reward * np.float32(self.reward_scale), done, infos
 
 
-def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict[str, Any]:
+def policy_options(settings: LearnerSettings, role: str, config: Any) -> dict[str, Any]:
     """Arguments of `SubnetPolicy`, as the settings of a run want it.
 
     The first actions of a staker are nearly equal weights, approached slowly; those of a builder are near its
@@ -87,7 +93,7 @@ def policy_options(settings: LearnerSettings, role: str, config: Config) -> dict
         "log_std_init": settings.log_std_init,
         "optimizer_kwargs": {"eps": 1e-5, "fused": True},
     }
-    if role == "staker":
+    if role != "builder":
         left = (1.0 - settings.daily_share_init) ** config.days_per_step
         return options | {"speed_init": 1.0 - left}
     action = builder_action(config, settings.research_share_init)

@@ -119,8 +119,9 @@ def mean_action(actor: nn.Module, observation: np.ndarray) -> np.ndarray:
 
 
 def config_hash(config: Any) -> str:
-    """SHA-256 of all parameters of a world's `Config`, whatever their order."""
-    return hashlib.sha256(json.dumps(config.model_dump(), sort_keys=True).encode()).hexdigest()
+    """SHA-256 of all parameters of a world's `Config`, or of a replay's, whatever their order."""
+    content = json.dumps(config.model_dump(), sort_keys=True, default=str)  # dates are texts
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def save_policy(folder: Path, actor: nn.Module, card: Card) -> None:

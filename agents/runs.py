@@ -129,6 +129,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 REWARDS = {
     "staker": "growth of log wealth per year",
     "builder": "consumption over its scale, per year",
+    "replay": "growth of log wealth per year, on real prices",
 }
 """What rewards are, in words."""
 

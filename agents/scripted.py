@@ -29,6 +29,15 @@ def subnet_feature(observation: np.ndarray, name: str) -> np.ndarray:
     return subnets[:, SUBNET_FEATURES.index(name) :: width]
 
 
+def without_signal(observation: np.ndarray) -> np.ndarray:
+    """A copy of stakers' observations `(rows, size)` in which the signal features are 0, as in a replay."""
+    seen = observation.copy()
+    width, once = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
+    seen[:, SUBNET_FEATURES.index("signal_value") : seen.shape[1] - once : width] = 0.0
+    seen[:, seen.shape[1] - once + GLOBAL_FEATURES.index("mean_signal_value")] = 0.0
+    return seen
+
+
 def action_generators(batch: Batch) -> list[np.random.Generator]:
     """One generator per world, keyed by the world and its episode."""
     worlds = batch.state.worlds

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_gym.envs.episodes import checked_config, role_named
+from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import Config, ConfigError
 
 WORLDS_PER_SEED = 2**20
@@ -64,10 +65,17 @@ class LearnerSettings(BaseModel):
 class TrainConfig(LearnerSettings):
     """Everything that decides what a run learns. A step is one decision of one learner."""
 
-    role: Literal["staker", "builder"] = Field(
-        "staker", description="Who learns: one in each world; everybody else is scripted."
+    role: Literal["staker", "builder", "replay"] = Field(
+        "staker",
+        description="Who learns: one in each world, where everybody else is scripted; replay: a staker on real prices.",
     )
-    env: Config = Field(default_factory=Config.make, description="Parameters of the world.")
+    env: Config | ReplayConfig = Field(
+        default_factory=Config.make, description="Parameters of the world, or of the replay."
+    )
+    observe_signal: bool = Field(
+        True,
+        description="A staker sees the public signal. Off: signal features are 0, as they are in a replay.",
+    )
     seed: int = Field(
         0,
         ge=0,
@@ -105,11 +113,14 @@ class TrainConfig(LearnerSettings):
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
-        if not isinstance(env, dict | Config):
+        if not isinstance(env, dict | Config | ReplayConfig):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
-        if fields.get("role") == "builder":
-            env = checked_config(env, {}, "builder")
-        fields["env"] = Config.make(env)
+        if fields.get("role") == "replay":
+            fields["env"] = ReplayConfig.make(_only(env, ReplayConfig))
+        elif fields.get("role") == "builder":
+            fields["env"] = checked_config(_only(env, Config), {}, "builder")
+        else:
+            fields["env"] = Config.make(_only(env, Config))
         try:
             made = cls.model_validate(fields)
         except ValidationError as error:
@@ -120,6 +131,8 @@ class TrainConfig(LearnerSettings):
 
     def checked(self) -> "TrainConfig":
         """Itself. Raises `ConfigError` where two fields do not fit."""
+        if self.role == "builder" and not self.observe_signal:
+            raise ConfigError("observe_signal: got False, allowed is True for builders")
         rollout = self.num_envs * self.rollout_steps
         if rollout % self.batch_size and self.batch_size < rollout:
             raise ConfigError(
@@ -141,6 +154,13 @@ class TrainConfig(LearnerSettings):
     def to_yaml(self) -> str:
         """All fields, defaults too, as text that `read` takes."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def _only(env: Any, kind: type) -> Any:
+    """A mapping, or a configuration of one kind. Raises `ConfigError` for the other kind."""
+    if isinstance(env, dict | kind):
+        return env
+    raise ConfigError(f"env: got {type(env).__name__}, allowed is {kind.__name__} for this role")
 
 
 def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A Gymnasium environment of Bittensor's dTAO market: emissions, pools and root staking.
 
-Importing the package registers `dtao_gym/Staker-v0` and `dtao_gym/Builder-v0`; `parallel_env` makes an environment
-of many agents. The engine itself is imported at first use.
+Importing the package registers `dtao_gym/Staker-v0`, `dtao_gym/Builder-v0` and `dtao_gym/Replay-v0`; `parallel_env` makes an environment
+of many agents, `backtest` plays a policy on real prices. The engine itself is imported at first use.
 """
 
 from importlib import import_module
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register
 
 if TYPE_CHECKING:
+    from dtao_gym.backtesting import backtest as backtest
     from dtao_gym.comparison import compare_rules as compare_rules
     from dtao_gym.comparison import emission_shares as emission_shares
     from dtao_gym.envs.parallel import parallel_env as parallel_env
@@ -22,13 +23,14 @@ __version__ = "0.1.0"
 _HOMES = {
     "RuleError": "dtao_gym.protocol.plugins",
     "allocation_rule": "dtao_gym.protocol.plugins",
+    "backtest": "dtao_gym.backtesting",
     "compare_rules": "dtao_gym.comparison",
     "emission_shares": "dtao_gym.comparison",
     "parallel_env": "dtao_gym.envs.parallel",
     "Snapshot": "dtao_gym.world.snapshot",
 }
 
-for _name, _role in (("Staker", "staker"), ("Builder", "builder")):
+for _name, _role in (("Staker", "staker"), ("Builder", "builder"), ("Replay", "replay")):
     register(
         id=f"dtao_gym/{_name}-v0",
         entry_point="dtao_gym.envs.single:SingleEnv",

@@ -15,7 +15,7 @@ def _environments() -> None:
 
     import dtao_gym
 
-    for name in ("Staker", "Builder"):
+    for name in ("Staker", "Builder", "Replay"):
         env = gym.make(f"dtao_gym/{name}-v0", n_subnets=2)
         env.reset(seed=0)
         env.step(env.action_space.sample())

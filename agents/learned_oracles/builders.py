@@ -48,11 +48,12 @@ def learn_by_ppo(
     world: dict[str, Any], settings: dict[str, Any], start: float, seed: int, episodes: int
 ) -> dict[str, float]:
     """Train from the research share `start` and judge: see `judged`. `settings` are fields of a training run."""
+    config = market_config(world)
     made = TrainConfig.make(
         {
             **settings,
             "role": "builder",
-            "env": market_config(world),
+            "env": config,
             "seed": seed,
             "research_share_init": start,
         }
@@ -61,7 +62,7 @@ def learn_by_ppo(
         with contextlib.redirect_stdout(io.StringIO()):  # its progress
             train(made, Path(folder))
         policy = load_policy(folder)
-    return judged(policy, made.env, episodes)
+    return judged(policy, config, episodes)
 
 
 def judged(policy: Callable, config: Config, episodes: int) -> dict[str, float]:

@@ -65,11 +65,13 @@ def life(batch: Batch) -> Life:
         dear = own & (price[world] >= np.median(price[world, own]))
         empty += int((held[world, dear] < NOTHING).sum())
     gap = np.abs(np.log(price[known] / target[known]))
+    slope, on_valuation = np.mean(slopes, axis=0).tolist()
     return Life(
         int(state.worlds["day"][0]),
         float(np.median(held[known])),
         float(np.median(gap)),
-        *np.mean(slopes, axis=0).tolist(),
+        slope,
+        on_valuation,
         empty,
     )
 

@@ -125,7 +125,7 @@ def _home(plan: ResultsPlan, row: Row) -> Scenario:
     return Scenario(
         name=row.name,
         group="home",
-        role=settings.role,
+        role="builder" if settings.role == "builder" else "staker",
         world=yaml.safe_load(yaml.safe_dump(world)),
         population=None,  # is in the settings
         rivals=None,

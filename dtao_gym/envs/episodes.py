@@ -7,20 +7,35 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from dtao_gym.envs.features import MARKET_NUMBERS, MARKET_ROWS
+from dtao_gym.envs.replay import ReplayStaker
 from dtao_gym.envs.roles import ROLES
+from dtao_gym.replay.config import ReplayConfig
+from dtao_gym.replay.worlds import ReplayBatch
 from dtao_gym.world.batch import Batch, checked_seed
 from dtao_gym.world.config import Config, ConfigError
+
+SINGLE_ROLES = ROLES | {ReplayStaker.name: ReplayStaker}
+"""Roles of which one learns in each world."""
 
 
 def role_named(role: Any) -> type:
     """The class of a role, or a ConfigError."""
-    if role not in ROLES:
-        raise ConfigError(f"role: got {role!r}, allowed are {', '.join(ROLES)}")
-    return ROLES[role]
+    if role not in SINGLE_ROLES:
+        raise ConfigError(f"role: got {role!r}, allowed are {', '.join(SINGLE_ROLES)}")
+    return SINGLE_ROLES[role]
+
+
+def config_of_role(
+    config: Any, overrides: dict[str, Any], role: str = "staker"
+) -> Config | ReplayConfig:
+    """The configuration of an environment with one learner of a role per world, of a replay if that is the role."""
+    if role == ReplayStaker.name:
+        return ReplayConfig.make(config, **overrides)
+    return checked_config(config, overrides, role)
 
 
 def checked_config(config: Any, overrides: dict[str, Any], role: str = "staker") -> Config:
-    """The configuration of an environment with one learner of a role per world."""
+    """The configuration of simulated worlds with one learner of a role in each."""
     made, wanted = Config.make(config, **overrides), role_named(role).n_learners
     if "n_learners" not in made.model_fields_set:
         made = Config.make(made, n_learners=wanted)
@@ -61,20 +76,24 @@ class SeededWorlds:
         copies: times that the batch holds each world.
     """
 
+    market_numbers: tuple[str, ...] = MARKET_NUMBERS
+    market_rows: tuple[str, ...] = MARKET_ROWS
+
     def __init__(
         self,
-        config: Config,
+        config: Config | ReplayConfig,
         n_worlds: int,
         threads: int = 1,
         max_episode_steps: int | None = None,
         copies: int = 1,
     ):
-        self.config = config
+        self.config: Any = config
         self.n_worlds = n_worlds
-        self.batch = Batch(config, n_worlds * copies, threads=threads)
-        fixed = config.horizon == "fixed"
-        longest = config.horizon_days if fixed else config.horizon_cap_days
-        self.max_steps = -(-longest // config.days_per_step)
+        made: Any = ReplayBatch if isinstance(config, ReplayConfig) else Batch
+        self.batch = made(config, n_worlds * copies, threads=threads)
+        fixed = self.config.horizon == "fixed"
+        longest = self.config.horizon_days if fixed else self.config.horizon_cap_days
+        self.max_steps = -(-longest // self.config.days_per_step)
         if max_episode_steps is not None:
             if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
                 raise ConfigError(
@@ -118,9 +137,9 @@ class SeededWorlds:
         emission_share.
         """
         state, found = self.batch.state, {}
-        for name in MARKET_NUMBERS:
+        for name in self.market_numbers:
             found[name] = state.worlds[name][: self.n_worlds].copy()
-        for name in MARKET_ROWS:
+        for name in self.market_rows:
             found[name] = state.row(name)[: self.n_worlds].copy()
         return found
 
@@ -139,7 +158,7 @@ class Episodes(SeededWorlds):
 
     def __init__(
         self,
-        config: Config,
+        config: Config | ReplayConfig,
         n_worlds: int,
         role: str,
         threads: int = 1,
@@ -148,6 +167,8 @@ class Episodes(SeededWorlds):
         made = role_named(role)
         super().__init__(config, n_worlds, threads, max_episode_steps, 1 + config.twin_world)
         self.role = made(self.batch)
+        self.market_numbers = getattr(made, "market_numbers", MARKET_NUMBERS)
+        self.market_rows = getattr(made, "market_rows", MARKET_ROWS)
         self.rivals: Callable[[Batch, Any], None] | None = None
         self.standing = self.role.standing(self.batch)
 

@@ -21,13 +21,15 @@ from dtao_gym.envs.features import (
     WHOLE_NUMBERS,
     refuse,
 )
+from dtao_gym.world.batch import Batch
 from dtao_gym.world.day import advance_equal, advance_weighted
 
 
 def fusible(episodes: Episodes) -> bool:
     """Whether a step of these episodes is no more than what a `step_kernel` does."""
     config = episodes.config
-    return episodes.batch.n_worlds == 1 and not config.terminal_value
+    simulated = isinstance(episodes.batch, Batch)
+    return simulated and episodes.batch.n_worlds == 1 and not config.terminal_value
 
 
 class FusedStep:

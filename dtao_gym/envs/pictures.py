@@ -36,8 +36,9 @@ class StakerPicture(MarketPicture):
         tao_weight = state.row("pool_tao_weight")[world]
         price, day = state.row("spot_price")[world], state.worlds["day"][world]
         net = alpha * (1.0 - record["pool_fee"]) + owed
+        filled = np.where(pool_alpha > 0.0, pool_alpha, 1.0)  # in a replay pools may end
         # what `protocol.pool.tao_for_alpha` says of one pool
-        fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / pool_alpha))
+        fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / filled))
         fetched = np.maximum(fetched - record["flat_fee_tao"], 0.0)
         index = 1.0
         if before.size:  # at each day's yield
@@ -150,5 +151,5 @@ class BuilderPicture(MarketPicture):
         return f"SN {own}     treasury {treasury:,.2f} TAO     consumed {consumed:,.2f} TAO"
 
 
-PICTURES = {"staker": StakerPicture, "builder": BuilderPicture}
+PICTURES = {"staker": StakerPicture, "builder": BuilderPicture, "replay": StakerPicture}
 """The picture of each role."""

@@ -7,7 +7,7 @@ import numpy as np
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.episodes import Episodes, config_of_role
 from dtao_gym.envs.society import Outcome, Society, society_config
 from dtao_gym.world.config import ConfigError
 
@@ -69,7 +69,7 @@ class MarketVecEnv(_BatchVecEnv):
         **overrides: Any,
     ):
         self.episodes = Episodes(
-            checked_config(config, overrides, role), num_envs, role, threads, max_episode_steps
+            config_of_role(config, overrides, role), num_envs, role, threads, max_episode_steps
         )
         super().__init__(
             num_envs, self.episodes.role.observation_space, self.episodes.role.action_space

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from dtao_gym.envs.episodes import Episodes, checked_config
+from dtao_gym.envs.episodes import Episodes, config_of_role
 from dtao_gym.envs.features import plain
 from dtao_gym.envs.fused import FusedStep, fusible
 from dtao_gym.envs.pictures import PICTURES
@@ -15,9 +15,9 @@ class SingleEnv(gym.Env):
     """The market of a chain state with one learner; everybody else is scripted.
 
     Args:
-        role: `staker` or `builder`; see `Staker` in `dtao_gym.envs.roles` and `Builder` in
-            `dtao_gym.envs.builder` for spaces and rewards.
-        config: a `Config`, a dict or a path to a YAML file.
+        role: `staker`, `builder` or `replay`; see `Staker` in `dtao_gym.envs.roles`, `Builder` in
+            `dtao_gym.envs.builder` and `ReplayStaker` in `dtao_gym.envs.replay` for spaces and rewards.
+        config: a `Config` (a `ReplayConfig` for `replay`), a dict or a path to a YAML file.
         render_mode: "ansi" (a table), "rgb_array" (a picture, `(600, 800, 3)` uint8) or None.
         max_episode_steps: ends episodes before `horizon_days`.
         **overrides: any parameter of `Config`, such as `n_subnets=16`.
@@ -43,7 +43,7 @@ class SingleEnv(gym.Env):
                 f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None"
             )
         self.render_mode = render_mode
-        made = checked_config(config, overrides, role)
+        made = config_of_role(config, overrides, role)
         self.episodes = Episodes(made, 1, role, 1, max_episode_steps)
         self.observation_space = self.episodes.role.observation_space
         self.action_space = self.episodes.role.action_space

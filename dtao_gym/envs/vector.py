@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from dtao_gym.envs.episodes import Episodes, as_float32, checked_config
+from dtao_gym.envs.episodes import Episodes, as_float32, config_of_role
 from dtao_gym.world.batch import checked_seed
 
 MODES = tuple(mode.value for mode in AutoresetMode)
@@ -54,7 +54,7 @@ class MarketVectorEnv(VectorEnv):
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.episodes = Episodes(
-            checked_config(config, overrides, role),
+            config_of_role(config, overrides, role),
             num_envs,
             role,
             threads,

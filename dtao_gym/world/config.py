@@ -253,7 +253,7 @@ class Config(People, Law, frozen=True):
             return cls.model_validate(fields | overrides)
         except ValidationError as error:
             raise ConfigError(
-                "; ".join(_line(problem, cls) for problem in error.errors())
+                "; ".join(line_of_problem(problem, cls) for problem in error.errors())
             ) from None
 
     @property
@@ -278,7 +278,7 @@ def read_yaml(path: Path) -> Any:
         ) from None
 
 
-def _line(problem: Any, cls: type[BaseModel]) -> str:
+def line_of_problem(problem: Any, cls: type[BaseModel]) -> str:
     """One pydantic error as `field: got X, allowed ...`."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":

@@ -24,7 +24,7 @@ WAYS = ["sync", "async", "vector_entry_point"]
 
 
 def test_there_is_something_to_test():
-    assert IDS == ["dtao_gym/Builder-v0", "dtao_gym/Staker-v0"]
+    assert IDS == ["dtao_gym/Builder-v0", "dtao_gym/Replay-v0", "dtao_gym/Staker-v0"]
     assert VECTOR_IDS == IDS
 
 

@@ -1,0 +1,188 @@
+"""A batch of replays, with the interface of `dtao_gym.world.batch.Batch` as far as stakers need it."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dtao_gym.replay.config import ReplayConfig
+from dtao_gym.replay.kernel import advance_replay, begin_replay, contiguous
+from dtao_gym.replay.windows import Starts, Window, key_of
+from dtao_gym.world.batch import checked_seed
+from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.day import THREADED_FROM, run_over_worlds
+from dtao_gym.world.genesis import NEVER_ENDS
+from dtao_gym.world.parameters import parameters
+from dtao_gym.world.state import Layout, State
+from dtao_gym.world.table import Table
+
+
+class ReplayBatch:
+    """`n_worlds` replays that advance together; world k is bit-identical to a batch of its own.
+
+    Args:
+        config: of all of them.
+        n_worlds: number of worlds.
+        seeds: keys of their windows, by default `config.world_seed + k` for world k.
+        windows: (window, days) of each world instead, after which it stands still; the dates of the configuration do
+            not count then.
+        threads: threads that share large batches; results do not depend on it.
+
+    Attributes:
+        windows: days and subnets of the present episode of each world.
+    """
+
+    has_user_rules = False
+
+    def __init__(
+        self,
+        config: ReplayConfig,
+        n_worlds: int = 1,
+        *,
+        seeds: Sequence[int] | None = None,
+        windows: Sequence[tuple[Window, int]] | None = None,
+        threads: int = 1,
+    ):
+        n_worlds = n_worlds if windows is None else len(windows)
+        if n_worlds < 1:
+            raise ConfigError(f"n_worlds: got {n_worlds}, allowed is 1 or more")
+        if not isinstance(threads, int) or threads < 1:
+            raise ConfigError(f"threads: got {threads!r}, allowed are whole numbers from 1")
+        self.config, self.configs, self.threads = config, [config] * n_worlds, threads
+        self.markets = config.markets()
+        self.layout = Layout(
+            config.n_subnets, 1, config.history_days, signal_days=1, pipeline_stages=1
+        )
+        self.state = State(self.layout, n_worlds)
+        self.parameters = np.repeat(_parameters(config)[None], n_worlds)
+        self._rows = contiguous(np.concatenate([market.rows for market in self.markets]))
+        self._numbers = contiguous(np.concatenate([market.numbers for market in self.markets]))
+        sizes = [market.dates.size for market in self.markets]
+        self._origins = [0, *np.cumsum(sizes)[:-1].tolist()]
+        self.columns = np.zeros((n_worlds, config.n_subnets), np.int64)
+        self.firsts, self.lasts = np.zeros((2, n_worlds), np.int64)
+        self.windows: list[Window] = []
+        self._table: Table | None = None
+        if windows is not None:
+            self.windows = [window for window, _ in windows]
+            for world, (window, days) in enumerate(windows):
+                self.place(world, window, key_of(config, config.world_seed), world, days)
+            return
+        seeds = [config.world_seed + k for k in range(n_worlds)] if seeds is None else seeds
+        if len(seeds) != n_worlds:
+            raise ConfigError(f"seeds: got {len(seeds)}, allowed are {n_worlds}, one per world")
+        self.windows = [self.starts.draw(checked_seed(seed), 0) for seed in seeds]
+        for world, seed in enumerate(seeds):
+            self.reset(world, seed, 0)
+
+    @functools.cached_property
+    def starts(self) -> Starts:
+        """The windows that can be drawn. Raises `ConfigError` where there are none."""
+        return Starts(self.config, self.markets)
+
+    @property
+    def n_worlds(self) -> int:
+        return len(self.configs)
+
+    def reset(self, world: int, seed: int, episode: int) -> None:
+        """Put one world at the start of an episode; its window depends on (seed, episode) alone."""
+        window = self.starts.draw(checked_seed(seed), episode)
+        self.place(world, window, key_of(self.config, seed), episode)
+
+    def place(
+        self, world: int, window: Window, key: int = 0, episode: int = 0, days: int | None = None
+    ) -> None:
+        """Put one world at the start of a window.
+
+        Args:
+            key, episode: of scripted players' random numbers.
+            days: the world stands still after so many; None: at the end of its market.
+        """
+        market = self.markets[window.market]
+        if not self.config.history_days <= window.first < market.dates.size:
+            raise ConfigError(
+                f"first_date: got row {window.first} of {market.name}, allowed are rows "
+                f"{self.config.history_days} to {market.dates.size - 1}"
+            )
+        state = self.state
+        for name in state.ARRAYS:
+            getattr(state, name)[world] = 0
+        self.windows[world], self.columns[world] = window, window.columns
+        self.firsts[world] = self._origins[window.market] + window.first
+        left = market.dates.size - 1 - window.first
+        self.lasts[world] = self.firsts[world] + (left if days is None else min(days, left))
+        record = state.worlds[world]
+        record["world_key"], record["episode"] = key, episode
+        record["last_day"] = NEVER_ENDS
+        record["equal_weights"] = True
+        self._place_empty(world, window)
+        table = self.table.working()
+        begin_replay(
+            table.address, self._rows, self._numbers, self.columns, self.firsts,
+            self.config.wealth_tao, world,
+        )  # fmt: skip
+
+    def _place_empty(self, world: int, window: Window) -> None:
+        """Give slots without a market the median price of the others, for the observation."""
+        price = self.markets[window.market].row("price")[window.first, window.columns]
+        missing = price <= 0.0
+        middle = float(np.median(price[~missing])) if not missing.all() else 1.0
+        self.state.row("spot_price")[world] = np.where(missing, middle, price)
+        self.state.row("registered_block")[world] = -1.0
+        self.state.row("stream_id")[world] = window.columns + 1
+
+    def advance(self, orders: np.ndarray, days: int) -> None:
+        """Execute orders `(n_worlds, 1, n_subnets)` at the present close and advance by some days."""
+        call = functools.partial(self._call, orders, days)
+        run_over_worlds(self.n_worlds, self.threads if self.n_worlds >= THREADED_FROM else 1, call)
+
+    def _call(self, orders: np.ndarray, days: int, first: int, last: int) -> None:
+        table = self.table.working(orders=orders)
+        permanent = self.config.impact == "permanent"
+        advance_replay(
+            table.address, self._rows, self._numbers, self.columns, self.firsts, self.lasts,
+            permanent, days, first, last,
+        )  # fmt: skip
+
+    @property
+    def table(self) -> Table:
+        """The arrays of this batch, for kernels."""
+        if self._table is None or not self._table.current(self.state, self.parameters):
+            self._table = Table(self.state, self.parameters)
+        return self._table
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has arrays, and so addresses, of its own."""
+        return self.__dict__ | {"_table": None}
+
+    def dates(self) -> np.ndarray:
+        """`(n_worlds,)` datetime64[D] of the present closes."""
+        found = [
+            self.markets[window.market].dates[window.first + int(day)]
+            for window, day in zip(self.windows, self.state.worlds["day"], strict=True)
+        ]
+        return np.array(found, "datetime64[D]")
+
+    def netuids(self) -> np.ndarray:
+        """`(n_worlds, n_subnets)` netuids of the slots."""
+        return self.columns + 1
+
+
+@functools.cache
+def _parameters(config: ReplayConfig) -> np.ndarray:
+    """Parameter record for the rules of trading, valuation and observation."""
+    made = Config.make(
+        era="subsidy",
+        n_subnets=1,
+        spans_per_day=1,
+        pool_fee=config.pool_fee,
+        flat_fee_tao=0.0,
+        min_order_tao=config.min_order_tao,
+        ruin_fraction=config.ruin_fraction,
+        n_learners=1,
+    )
+    record = parameters(made)
+    record["price_of_capital"] = 0.0  # nothing is known of value: the signal features are 0
+    record["dilution"] = 0
+    return record
