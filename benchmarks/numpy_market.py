@@ -231,7 +231,8 @@ class NumpyMarket:
         wanted = target * (p.staker_share_of_alpha_out * outstanding / held) ** e
         known = (price > 0) & (wanted > 0)
         start = np.where(known, price, 1)
-        damped = 1 / (1 + e * s.alpha_reserve * s.pool_tao_weight / held)
+        moved = s.alpha_reserve * s.pool_tao_weight * np.maximum(1 / held - 1 / outstanding, 0)
+        damped = 1 / (1 + e * moved)
         return np.where(known, start * (np.where(known, wanted, 1) / start) ** damped, wanted)
 
     def _moving_rate(self, block):

@@ -16,8 +16,8 @@ PAGE = REPOSITORY / "docs" / "realism.md"
 NUMBERS = REPOSITORY / "docs" / "realism.json"
 WORLDS, SEED = 16, 2_000_000
 MARKETS = {
-    "configs/fitted_spring_2026.yaml": "spring-2026",
-    "configs/fitted_summer_2025.yaml": "summer-2025",
+    "configs/spring_2026.yaml": "spring-2026",
+    "configs/summer_2025.yaml": "summer-2025",
 }
 """Population, and the period that it is fitted to."""
 

@@ -1,6 +1,6 @@
 """Fit the population of the model to the daily prices of a period, by simulated moments.
 
-    python scripts/fit_moments.py [--period spring-2026] [--generations 60] [--output configs/fitted_spring_2026.yaml]
+    python scripts/fit_moments.py [--period spring-2026] [--generations 60] [--output configs/spring_2026.yaml]
 
 Minimises the J statistic of `dtao_gym.realism`: the squared distance of the mean moments of some worlds from the chain's,
 weighted by the inverse of the joint bootstrap covariance. A penalty keeps the moments that have a gate inside of it, in worlds of
@@ -78,8 +78,8 @@ GIVEN = {
     "prior_half_life_days": 30.0,
     "settled_alpha": 2e6,
     "portfolio_days": 60.0,
-    "scarcity_elasticity": 1.0,
-    "insider_holding_days": 180.0,
+    "scarcity_elasticity": 2.0,
+    "insider_holding_days": 90.0,
 }
 """What is set beforehand."""
 _SPRING = (0.995, 0.0550, 0.80, 0.30, 0.85, 3.0, 0.0070, 0.150, 0.300, 0.90, 0.0180, 0.030)

@@ -26,14 +26,14 @@ OFF: dict[str, Any] = {
 }
 ON: dict[str, Any] = {
     "portfolio_days": 60.0,
-    "scarcity_elasticity": 1.0,
-    "insider_holding_days": 180.0,
+    "scarcity_elasticity": 2.0,
+    "insider_holding_days": 90.0,
 }
 CANDIDATES: dict[str, dict[str, Any]] = {
     "none": {},
-    "insiders sell later": {"insider_holding_days": 180.0},
+    "insiders sell later": {"insider_holding_days": 90.0},
     "money and supply": {"portfolio_days": 60.0},
-    "scarcity": {"scarcity_elasticity": 1.0},
+    "scarcity": {"scarcity_elasticity": 2.0},
     "all but insiders": ON | {"insider_holding_days": NEVER},
     "all but money and supply": ON | {"portfolio_days": NEVER},
     "all but scarcity": ON | {"scarcity_elasticity": 0.0},

@@ -76,14 +76,18 @@ def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_shar
 
     Opinions differ: the fewer hold a token, the more its marginal holder thinks it is worth (Miller 1977). Wanted is
     target (normal share / share)**elasticity at the share that stakers have once they have traded to it; `reserve`,
-    the pool's alpha times its weight of TAO, says how much alpha a change of the price takes (to first order).
+    the pool's alpha times its weight of TAO, says how much alpha a change of the price takes (to first order). What is
+    taken from a pool adds to their holding and to what is outstanding.
     """
     least = SMALLEST_SHARE * max(outstanding, 1.0)
     held = max(staker_alpha, least)
     wanted = target * exp(elasticity * log(normal_share * max(outstanding, 1.0) / held))
     if not (price > 0.0 and wanted > 0.0):
         return wanted
-    return price * exp(log(wanted / price) / (1.0 + elasticity * reserve / held))
+    moved = reserve * max(
+        1.0 / held - 1.0 / max(outstanding, 1.0), 0.0
+    )  # alpha bought leaves the pool: both grow
+    return price * exp(log(wanted / price) / (1.0 + elasticity * moved))
 
 
 @inlined_rule

@@ -239,7 +239,7 @@ class People(BaseModel, frozen=True):
     scarcity_elasticity: float = Field(
         0.0,
         ge=0.0,
-        le=2.0,
+        le=5.0,
         description="Exponent of scarcity: targets rise as stakers' part of a subnet's alpha falls.",
     )
     dilution: bool = Field(True, description="Targets fall as alpha issuance grows.")
