@@ -103,7 +103,7 @@ def _hear_news(m):
     s.news_volatility = kept * s.news_volatility
     s.news_volatility += np.sqrt(1 - kept**2) * p.news_volatility_sd * for_volatility
     lively = np.exp(s.news_volatility - p.news_volatility_sd**2 / 2)
-    scale = s.news_character * (np.maximum(s.tao_reserve, 50) / 20_000) ** -p.news_size_exponent
+    scale = s.news_character * (np.maximum(s.tao_reserve, 1_000) / 20_000) ** -p.news_size_exponent
     sd = np.minimum(p.news_sd * g.news_factor[:, None] * scale * lively, 0.5)
     chance = np.minimum(p.jump_chance * scale, 0.3)
     length = -np.log1p(-size)

@@ -12,7 +12,7 @@ from dtao_gym.numerics import exp, log
 
 REFERENCE_POOL_TAO = 20_000.0
 """TAO in the pool of a subnet whose news has the configured size."""
-SMALLEST_POOL_TAO = 50.0
+SMALLEST_POOL_TAO = 1_000.0
 """Below this, news grows no further."""
 WIDEST = 8.0
 """Largest absolute level of news, in logs."""

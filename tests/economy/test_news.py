@@ -53,7 +53,7 @@ def test_large_pools_have_less_news():
     )
     assert middle == pytest.approx(1.0)
     assert large == pytest.approx(0.5)
-    assert small == pytest.approx((50 / 20_000) ** -0.25)
+    assert small == pytest.approx((1_000 / 20_000) ** -0.25)
     assert news.scale_of_news(2.0, 7.0, 0.0) == 2.0
 
 
