@@ -1,4 +1,4 @@
-"""Build the packaged daily closes of real subnets: `dtao_gym/data/closes_*.csv`.
+"""Build the packaged daily closes of real subnets: `dtao_gym/data/closes/*.csv`.
 
     python scripts/build_closes.py SOURCE_DIR [--output FOLDER]
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from dtao_gym.world.cross_section import PRICE_LIMIT
 
-DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
+DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data" / "closes"
 HOURLY = "hourly_alpha_price_2025-02-16_2025-08-31.csv.gz"
 DAILY = "daily_alpha_price_2026-03-09_2026-05-03.csv"
 SNAPSHOT = "subnet_snapshot_2026-04-11.csv"

@@ -89,7 +89,7 @@ def newcomer_returns(price: np.ndarray) -> np.ndarray:
 
 @cache
 def _packaged(name: str) -> tuple[tuple[date, ...], np.ndarray, tuple[str, ...]]:
-    path = resources.files("dtao_gym") / "data" / f"{name}.csv"
+    path = resources.files("dtao_gym") / "data" / "closes" / f"{name}.csv"
     header, *rows = csv.reader(path.read_text("utf-8").splitlines())
     values = np.array([[float(text or "nan") for text in row[1:]] for row in rows])
     return tuple(date.fromisoformat(row[0]) for row in rows), values, tuple(header[1:])

@@ -13,7 +13,7 @@ from dtao_gym.realism import PERIODS, observed_panel
 from dtao_gym.realism.panel import NEWCOMER_DAYS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DATA = REPOSITORY / "dtao_gym" / "data"
+DATA = REPOSITORY / "dtao_gym" / "data" / "closes"
 SUBNETS = {"spring-2026": 48, "summer-2025": 117, "spring-2025": 92}
 
 
