@@ -1,13 +1,13 @@
-"""Compiled kernels on disk, and what a user is told while one is compiled.
+"""Compiled kernels on disk, and messages while one is compiled.
 
 Files lie in a folder of the user's own cache (or under `NUMBA_CACHE_DIR`), by versions, sources and processor:
 
     dtao_gym/VERSION-SOURCES-PYTHON-NUMBA/PROCESSOR/KERNEL-SIGNATURE.kernel
 
-so that a second checkout of the same sources compiles nothing, and an edit of any rule compiles anew. A wheel may hold
+so that a second checkout of the same sources compiles nothing, and an edit of any rule compiles again. A wheel may hold
 files compiled ahead for families of processors in `dtao_gym/compiled`, with the same names.
 
-A file starts with the SHA-256 of what follows. One that is truncated, foreign or unreadable is compiled anew and
+A file starts with the SHA-256 of what follows. One that is truncated, foreign or unreadable is compiled again and
 replaced. Files appear whole, by renaming; where processes want the same kernel at once, one compiles and the others
 wait for its file.
 """
@@ -251,7 +251,7 @@ def _make(folder: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-# ---------------------------------------------------------------- what a user is told
+# ---------------------------------------------------------------- messages
 
 
 class Progress:

@@ -98,7 +98,7 @@ def next_demand(level, rate, held, wanted_by_wealth, wanted_by_supply):
     fixed part of all alpha. They want the geometric mean of the two, so that more money raises prices, and nobody
     sells out of all subnets at once.
     """
-    if rate == 0.0 or not (held > 0.0 and wanted_by_wealth > 0.0 and wanted_by_supply > 0.0):
+    if not (held > 0.0 and wanted_by_wealth > 0.0 and wanted_by_supply > 0.0):
         return level
     gap = 0.5 * (log(wanted_by_wealth / held) + log(wanted_by_supply / held))
     return min(max(level * exp(rate * min(max(gap, -1.0), 1.0)), 1e-4), 1e4)

@@ -18,9 +18,9 @@ from dtao_gym.envs.builder_features import (
     observe_kernel,
 )
 from dtao_gym.envs.features import (
-    OTHER_KERNEL,
+    FIRST_OWN_NUMBER,
     end_of_step,
-    first_bad,
+    refusal,
     refuse,
     write_market,
 )
@@ -128,11 +128,9 @@ def _step_kernel(
     a = arrays_of(table)
     world, slot, zero = a.worlds[0], slots[0], np.int64(0)
     advance = kernels[0] if world.equal_weights else kernels[1]
-    if advance == 0:
-        return OTHER_KERNEL
-    bad = first_bad(action)
-    if bad >= 0:
-        return OTHER_KERNEL - 1 - bad
+    refused = refusal(action, advance)
+    if refused != 0:
+        return refused
     block, parameters = a.block[0], a.parameters[0]
     _decide(block, slot, action, composition, parameters.influence > 0)
     call_address(advance, (table, days, zero, zero + 1))
@@ -141,12 +139,13 @@ def _step_kernel(
     s = subnet_rows(block)
     write_market(s, world, reward, numbers.size + 2, facts)
     for k in range(numbers.size):
-        facts[7 + k] = block[numbers[k], slot]
+        facts[FIRST_OWN_NUMBER + k] = block[numbers[k], slot]
     pruned = s.owner_number[slot] > 0.0
     under_way = 0.0
     for k in range(a.at.pipeline_stages):
         under_way += block[a.at.pipeline + k, slot]
-    facts[7 + numbers.size], facts[8 + numbers.size] = under_way, pruned
+    last = FIRST_OWN_NUMBER + numbers.size
+    facts[last], facts[last + 1] = under_way, pruned
     standing[0, 0], standing[0, 1] = s.consumed[slot], s.first_owner_payoff[slot]
     standing[0, 2], standing[0, 3] = s.owner_number[slot], world.day
     return end_of_step(world, pruned, steps, max_steps)

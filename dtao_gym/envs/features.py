@@ -44,13 +44,17 @@ MARKET_ROWS = ("true_value", "spot_price", "emission_share")
 """Rows of the subnets that infos report."""
 
 
+FIRST_OWN_NUMBER = 1 + len(MARKET_NUMBERS)
+"""Where a role's own numbers begin in `facts`: after the reward and those of the market."""
+
+
 @inlined_rule
 def write_market(s, world, reward, own_numbers, facts):
     """The reward, `MARKET_NUMBERS`, and after the role's own numbers `MARKET_ROWS`, into `facts`."""
     facts[0] = reward
     facts[1], facts[2], facts[3] = world.day, world.welfare, world.emission_hhi
     facts[4], facts[5], facts[6] = world.price_sum, world.registrations, world.dissolutions
-    first, n = 7 + own_numbers, s.true_value.size
+    first, n = FIRST_OWN_NUMBER + own_numbers, s.true_value.size
     for i in range(n):
         facts[first + i] = s.true_value[i]
     for i in range(n):
@@ -62,6 +66,18 @@ def write_market(s, world, reward, own_numbers, facts):
 TERMINATED, TRUNCATED, OTHER_KERNEL = 1, 2, -1
 """What a step kernel returns: flags of how the episode stands; or -1 where the world needs the day's other kernel; or
 -2 - k for a bad entry k of the action. With the last two nothing has changed."""
+
+
+@inlined_rule
+def refusal(action, advance):
+    """What a step kernel returns before it does anything: 0, or `OTHER_KERNEL`, or what stands for a bad entry.
+
+    `advance` is the address of the world's day, 0 if it is the other one.
+    """
+    if advance == 0:
+        return OTHER_KERNEL
+    bad = first_bad(action)
+    return OTHER_KERNEL - 1 - bad if bad >= 0 else 0
 
 
 @inlined_rule

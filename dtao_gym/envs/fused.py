@@ -13,6 +13,7 @@ import numpy as np
 from dtao_gym.compiling import address_of
 from dtao_gym.envs.episodes import Episodes, as_float32
 from dtao_gym.envs.features import (
+    FIRST_OWN_NUMBER,
     MARKET_NUMBERS,
     MARKET_ROWS,
     OTHER_KERNEL,
@@ -50,7 +51,7 @@ class FusedStep:
         self._after = (episodes.steps, episodes.max_steps, episodes.standing)
         self._after += role.step_arguments(batch)
         self._shape, self._size = role.action_space.shape, role.observation_space.shape[0]
-        self._n_numbers = 1 + len(MARKET_NUMBERS) + len(role.info_numbers)
+        self._n_numbers = FIRST_OWN_NUMBER + len(role.info_numbers)
         ends = [self._n_numbers + k * n for k in range(len(MARKET_ROWS) + 1)]
         self._rows = [(r, slice(*ends[k : k + 2])) for k, r in enumerate(MARKET_ROWS)]
         self._n_facts = ends[-1]

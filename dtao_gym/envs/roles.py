@@ -15,11 +15,12 @@ from gymnasium import spaces
 from dtao_gym.compiling import inlined_rule, kernel, rule
 from dtao_gym.envs.builder import Builder
 from dtao_gym.envs.features import (
-    OTHER_KERNEL,
+    FIRST_OWN_NUMBER,
     end_of_step,
     first_bad,
     immunity_left,
     log_ratio,
+    refusal,
     refuse,
     squash,
     write_market,
@@ -136,7 +137,7 @@ def _observe_stakers(block, world, learners, parameters, at, raw, obs):
     s = subnet_rows(block)
     p = parameters_of(parameters)
     n = s.spot_price.size
-    # what scripted stakers will read at the next decision, no younger
+    # as scripted stakers will read it at the next decision; with `readers_ahead` they have read it already
     past_price = price_row(block, at.price_history + world.day % at.price_days)
     signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     root = world.root_informed + world.root_uninformed + world.root_validators
@@ -221,16 +222,15 @@ def _step_kernel(table, kernels, days, action, raw, obs, facts, steps, max_steps
     a = arrays_of(table)
     world, me, zero = a.worlds[0], a.learners[0, 0], np.int64(0)
     advance = kernels[0] if world.equal_weights else kernels[1]
-    if advance == 0:
-        return OTHER_KERNEL
-    bad = first_bad(action)
-    if bad >= 0:
-        return OTHER_KERNEL - 1 - bad
+    refused = refusal(action, advance)
+    if refused != 0:
+        return refused
     _decode_staker(a.block[0], me, 0, a.at, action, a.orders[0, 0])
     call_address(advance, (table, days, zero, zero + 1))
     _observe_stakers(a.block[0], world, a.learners[0], a.parameters[0], a.at, raw, obs)
     write_market(subnet_rows(a.block[0]), world, me.log_wealth - standing[0], 3, facts)
-    facts[7], facts[8], facts[9] = me.wealth, me.root, me.traded
+    facts[FIRST_OWN_NUMBER] = me.wealth
+    facts[FIRST_OWN_NUMBER + 1], facts[FIRST_OWN_NUMBER + 2] = me.root, me.traded
     standing[0] = me.log_wealth
     return end_of_step(world, me.ruined, steps, max_steps)
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel as Model
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from dtao_gym.protocol.institutions import FEE_OF_WEIGHTED_POOL
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.replay import market
 from dtao_gym.replay.market import PACKAGED, Market
-from dtao_gym.world.config import ConfigError, line_of_problem, read_yaml
+from dtao_gym.world.config import ConfigError, made_from
 from dtao_gym.world.snapshot import Snapshot, SnapshotError
 
 Day = date
@@ -113,22 +113,7 @@ class ReplayConfig(Model, frozen=True):
 
         Raises `ConfigError` naming the field, what was got and what is allowed.
         """
-        if isinstance(config, ReplayConfig):
-            fields: Any = config.model_dump(exclude_unset=True)
-        elif isinstance(config, str | Path):
-            fields = read_yaml(Path(config))
-        else:
-            fields = {} if config is None else config
-        if not isinstance(fields, dict):
-            raise ConfigError(
-                f"config: got {type(fields).__name__}, allowed are ReplayConfig, dict, a path to a YAML file, None"
-            )
-        try:
-            return cls.model_validate(fields | overrides)
-        except ValidationError as error:
-            raise ConfigError(
-                "; ".join(line_of_problem(problem, cls) for problem in error.errors())
-            ) from None
+        return made_from(cls, config, overrides)
 
     def markets(self) -> list[Market]:
         """The price paths. Raises `ConfigError`."""

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,10 +14,10 @@ from dtao_gym.world.day import THREADED_FROM, run_over_worlds
 from dtao_gym.world.genesis import NEVER_ENDS
 from dtao_gym.world.parameters import parameters
 from dtao_gym.world.state import Layout, State
-from dtao_gym.world.table import Table
+from dtao_gym.world.table import TableOwner
 
 
-class ReplayBatch:
+class ReplayBatch(TableOwner):
     """`n_worlds` replays that advance together; world k is bit-identical to a batch of its own.
 
     Args:
@@ -63,7 +62,6 @@ class ReplayBatch:
         self.columns = np.zeros((n_worlds, config.n_subnets), np.int64)
         self.firsts, self.lasts = np.zeros((2, n_worlds), np.int64)
         self.windows: list[Window] = []
-        self._table: Table | None = None
         if windows is not None:
             self.windows = [window for window, _ in windows]
             for world, (window, days) in enumerate(windows):
@@ -144,17 +142,6 @@ class ReplayBatch:
             table.address, self._rows, self._numbers, self.columns, self.firsts, self.lasts,
             permanent, days, first, last,
         )  # fmt: skip
-
-    @property
-    def table(self) -> Table:
-        """The arrays of this batch, for kernels."""
-        if self._table is None or not self._table.current(self.state, self.parameters):
-            self._table = Table(self.state, self.parameters)
-        return self._table
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has arrays, and so addresses, of its own."""
-        return self.__dict__ | {"_table": None}
 
     def dates(self) -> np.ndarray:
         """`(n_worlds,)` datetime64[D] of the present closes."""

@@ -20,7 +20,7 @@ from dtao_gym.world.ledger import Audit, audit
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.state import State
-from dtao_gym.world.table import Table
+from dtao_gym.world.table import TableOwner
 
 NO_TRACE = np.zeros((0, 0, 0))
 
@@ -32,7 +32,7 @@ def checked_seed(seed: Any) -> int:
     return int(seed)
 
 
-class Batch:
+class Batch(TableOwner):
     """`n_worlds` worlds that advance together; world k is bit-identical to a batch of its own.
 
     Args:
@@ -66,7 +66,6 @@ class Batch:
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
-        self._table: Table | None = None
         self._no_orders = np.zeros(
             (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
         )
@@ -156,17 +155,6 @@ class Batch:
     def _call(self, kernel, orders, days, trace, first: int, last: int) -> None:
         table = self.table.working(orders=orders, trace=trace)
         kernel(table.address, days, first, last)
-
-    @property
-    def table(self) -> Table:
-        """The arrays of this batch, for kernels."""
-        if self._table is None or not self._table.current(self.state, self.parameters):
-            self._table = Table(self.state, self.parameters)
-        return self._table
-
-    def __getstate__(self) -> dict[str, Any]:
-        """A copy has arrays, and so addresses, of its own."""
-        return self.__dict__ | {"_table": None}
 
     def _compile(self) -> None:
         """Make sure that the kernels of these worlds are compiled, by calling them for no world."""

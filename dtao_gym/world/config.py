@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -16,12 +16,41 @@ from dtao_gym.protocol.plugins import RuleError, resolve
 from dtao_gym.world.config_law import Law, rate
 from dtao_gym.world.config_people import People
 
+Model = TypeVar("Model", bound=BaseModel)
+
 DRAWN = ("drawn", "symmetric")
 """Markets at genesis that are no snapshots: drawn by the statistics of mainnet, or all subnets alike."""
 
 
 class ConfigError(ValueError):
     """A parameter is unknown, of the wrong type or out of range; the message names it, what was got and what is allowed."""
+
+
+def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model:
+    """A configuration of a class from another one, a mapping, a YAML file or defaults (None), with fields overridden.
+
+    Raises `ConfigError` naming the field, what was got and what is allowed.
+    """
+    if isinstance(config, cls):
+        fields = config.model_dump(exclude_unset=True)
+    elif isinstance(config, str | Path):
+        fields = read_yaml(Path(config))
+        if not isinstance(fields, dict):
+            raise ConfigError(
+                f"{config}: got {type(fields).__name__}, allowed is a mapping of parameters"
+            )
+    elif config is None or isinstance(config, dict):
+        fields = dict(config or {})
+    else:
+        raise ConfigError(
+            f"config: got {type(config).__name__}, allowed are {cls.__name__}, dict, a path to a YAML file, None"
+        )
+    try:
+        return cls.model_validate(fields | overrides)
+    except ValidationError as error:
+        raise ConfigError(
+            "; ".join(line_of_problem(problem, cls) for problem in error.errors())
+        ) from None
 
 
 class Config(People, Law, frozen=True):
@@ -235,26 +264,7 @@ class Config(People, Law, frozen=True):
 
         Raises `ConfigError` naming the field, what was got and what is allowed.
         """
-        if isinstance(config, Config):
-            fields = config.model_dump(exclude_unset=True)
-        elif isinstance(config, str | Path):
-            fields = read_yaml(Path(config))
-            if not isinstance(fields, dict):
-                raise ConfigError(
-                    f"{config}: got {type(fields).__name__}, allowed is a mapping of parameters"
-                )
-        elif config is None or isinstance(config, dict):
-            fields = dict(config or {})
-        else:
-            raise ConfigError(
-                f"config: got {type(config).__name__}, allowed are Config, dict, a path to a YAML file, None"
-            )
-        try:
-            return cls.model_validate(fields | overrides)
-        except ValidationError as error:
-            raise ConfigError(
-                "; ".join(line_of_problem(problem, cls) for problem in error.errors())
-            ) from None
+        return made_from(cls, config, overrides)
 
     @property
     def is_drawn(self) -> bool:

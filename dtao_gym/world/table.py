@@ -127,5 +127,24 @@ class Table:
         return made
 
 
+class TableOwner:
+    """A state with `(n_worlds,)` parameters, and the table of both for kernels."""
+
+    state: State
+    parameters: np.ndarray
+    _table: Table | None = None
+
+    @property
+    def table(self) -> Table:
+        """The present arrays for kernels; a new table where one of them has been replaced."""
+        if self._table is None or not self._table.current(self.state, self.parameters):
+            self._table = Table(self.state, self.parameters)
+        return self._table
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has arrays, and so addresses, of its own."""
+        return self.__dict__ | {"_table": None}
+
+
 def _arrays(state: State) -> tuple[np.ndarray, ...]:
     return tuple(getattr(state, name) for name in State.ARRAYS)
