@@ -20,9 +20,10 @@ from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.state import State
 
-FRICTIONLESS: dict[str, Any] = {
+FRICTIONLESS: dict[str, Any] = PREDICTABLE | {
     "genesis": "symmetric",
     "n_subnets": 8,
     "type_sd": 0.0,

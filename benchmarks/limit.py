@@ -30,6 +30,7 @@ sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
 from benchmarks.workloads import EQUAL, SNAPSHOT, set_weights  # noqa: E402
 from dtao_gym.world.batch import Batch  # noqa: E402
 from dtao_gym.world.config import Config  # noqa: E402
+from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
 from dtao_gym.world.state import State  # noqa: E402
 
 SOURCE, NAMES = HERE / "limit.c", HERE / "limit.h"
@@ -130,7 +131,7 @@ def content_of(batch: Batch, state: State, decided: State | None = None) -> Cont
 
 def first_day(weights: str, n_worlds: int, n_subnets: int, spans: int) -> tuple[Batch, Content]:
     """A batch at its first day, and its content."""
-    batch = Batch(Config.make(n_subnets=n_subnets, spans_per_day=spans), n_worlds)
+    batch = Batch(Config.make(PREDICTABLE, n_subnets=n_subnets, spans_per_day=spans), n_worlds)
     set_weights(batch, weights)
     saved = batch.state.copy()
     batch.step()
@@ -181,7 +182,7 @@ CASES = {
 
 def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[Content, Content]:
     """States of the engine before and after the spans of a day."""
-    batch = Batch(Config.make(n_subnets=n_subnets, spans_per_day=SPANS), 1)
+    batch = Batch(Config.make(PREDICTABLE, n_subnets=n_subnets, spans_per_day=SPANS), 1)
     set_weights(batch, case.weights)
     orders = np.zeros((1, 1, n_subnets))
     orders[..., ::3] = 50.0

@@ -19,6 +19,7 @@ from benchmarks.limit import (
 from benchmarks.workloads import EQUAL, SNAPSHOT
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.state import Subnets
 
 TOLERANCE = 1e-9
@@ -52,7 +53,7 @@ def test_c_and_the_engine_agree_after_a_day_of_spans(case, programs):
 
 
 def test_every_row_that_a_span_changes_is_compared():
-    batch = Batch(Config.make(n_subnets=8))
+    batch = Batch(Config.make(PREDICTABLE, n_subnets=8))
     trace = np.zeros((4, batch.layout.n_rows, 8))
     batch.step(np.full((1, 1, 8), 10.0), days=2)
     batch.advance(np.zeros((1, 1, 8)), 1, trace)

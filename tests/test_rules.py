@@ -119,5 +119,6 @@ def test_command_refuses_in_one_line(folder, arguments, message):
     pytest.importorskip("tyro")
     done = command(folder, *arguments)
     assert done.returncode == 1
-    assert done.stderr.startswith(message)
-    assert done.stderr.count("\n") == 1
+    said = [line for line in done.stderr.splitlines() if "compiling the engine" not in line]
+    assert len(said) == 1
+    assert said[0].startswith(message)

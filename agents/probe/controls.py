@@ -276,6 +276,7 @@ def _income_in_tenths(size: Size, technology: Changes, allocation: str, days: in
             finance=False,
             pruning=False,
             moving_price_clipped=False,
+            news_size_exponent=0.0,  # the size of a pool has a unit
             revenue_share=0.0,
             emission_per_subnet_tao=28.0 * unit,
             genesis_price_median=0.0058 * unit,
@@ -287,7 +288,9 @@ def _income_in_tenths(size: Size, technology: Changes, allocation: str, days: in
         batch = Batch(config, min(size.seeds, 8))
         batch.step(days=days)
         incomes.append(batch.state.row("consumed") / unit)
-    return float((incomes[1] / incomes[0]).flat[np.abs(incomes[1] / incomes[0] - 1.0).argmax()])
+    paid = (incomes[0] != 0.0) | (incomes[1] != 0.0)  # flows may pay some subnets nothing at all
+    ratio = incomes[1][paid] / incomes[0][paid]
+    return float(ratio[np.abs(ratio - 1.0).argmax()])
 
 
 def pay_for_nothing(size: Size, technology: Changes) -> list[Check]:

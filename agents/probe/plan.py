@@ -9,18 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.nash import QUICK, NashSettings
 from agents.settings import line_of
+from dtao_gym.realism.gate import PRESETS
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 
-BASE_WORLD: dict[str, Any] = {
-    "genesis": "mainnet-2026-06-14",
-    "n_subnets": 8,
-    "selection": "sample",
-    "era": "price_burn",
-    "halving": False,
+BASE_WORLD: dict[str, Any] = PRESETS["probe"] | {
     "horizon": "geometric",
     "horizon_cap_days": 8000,
 }
-"""The world of every cell: eight subnets of mainnet, drawn anew for each seed, under the rules of June 2026."""
+"""The world of every cell: eight subnets of mainnet, drawn anew for each seed, under the rules of June 2026. The other subnets
+keep their part of the emission under every institution, so that all divide one pot.
+"""
 REFERENCE = "fee"
 """Name of the reference: builders whom users pay for exactly their own value."""
 SPEEDS: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")

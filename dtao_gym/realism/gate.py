@@ -32,8 +32,18 @@ GATES: dict[str, tuple[float, float]] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "quickstart": {"genesis": "mainnet-2026-06-14", "era": "price_burn", "n_subnets": 16},
+    "probe": {
+        "genesis": "mainnet-2026-06-14",
+        "era": "price_burn",
+        "n_subnets": 8,
+        "selection": "sample",
+        "frozen_subnets": "share",
+        "halving": False,
+    },
 }
-"""Configurations by name: all subnets of the default snapshot, and the market of `configs/staker_quickstart.yaml`."""
+"""Configurations by name: all subnets of the default snapshot, the market of `configs/staker_quickstart.yaml`, and that of a
+cell of the probe, eight subnets drawn anew for each seed.
+"""
 
 DRAWS = 1000
 """Bootstrap draws of the real moments."""
@@ -129,6 +139,11 @@ def simulated_moments(panels: Sequence[Panel], period_name: str) -> np.ndarray:
     return np.array([list(moments(thinned(panel, most)).values()) for panel in panels])
 
 
+def newcomers_of(panels: Sequence[Panel]) -> np.ndarray:
+    """Returns of the new subnets of all worlds together, `(n,)`: a world has too few for a median of its own."""
+    return np.concatenate([p.newcomers for p in panels if p.newcomers is not None])
+
+
 def thinned(panel: Panel, subnets: int) -> Panel:
     """At most so many columns of a panel, evenly spaced."""
     n = panel.price.shape[1]
@@ -201,9 +216,8 @@ def realism_gate(
 def compare(panels: Sequence[Panel], period_name: str, burn_in: int) -> Realism:
     """The comparison of simulated panels with a period of the chain."""
     real = observed_estimate(period_name)
-    each = simulated_moments(panels, period_name)
-    newcomers = np.concatenate([p.newcomers for p in panels if p.newcomers is not None])
-    mean, covariance = _over_worlds(each)
+    mean, covariance = over_worlds(simulated_moments(panels, period_name))
+    newcomers = newcomers_of(panels)
     k = list(MOMENTS).index("newcomers_60")
     enough = newcomers.size >= FEWEST_NEWCOMERS
     mean[k] = np.median(newcomers) if enough else np.nan
@@ -226,13 +240,18 @@ def compare(panels: Sequence[Panel], period_name: str, burn_in: int) -> Realism:
     )
 
 
-def _over_worlds(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over worlds of each moment, and the covariance of those means; NaN where a world lacks the moment."""
+def over_worlds(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over worlds of each moment, and the covariance of those means; NaN where most worlds lack the moment."""
     n, k = each.shape
-    mean = each.mean(0)
+    known = np.isfinite(each)
+    count = known.sum(0)
+    mean = np.where(
+        2 * count >= n, np.where(known, each, 0.0).sum(0) / np.maximum(count, 1), np.nan
+    )
     if n == 1:
         return mean, np.full((k, k), np.nan)
-    return mean, (each - mean).T @ (each - mean) / (n - 1) / n
+    gap = np.where(known, each - mean, 0.0)
+    return mean, gap.T @ gap * n / (n - 1) / np.maximum(np.outer(count, count), 1)
 
 
 def _row(

@@ -1,6 +1,6 @@
 """Parameters of people: what builders can make, what they do, money, and what stakers think."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -8,6 +8,26 @@ from dtao_gym.world.config_law import rate
 
 LONG = 1e9
 """Days of a half-life that stands for no decay at all."""
+PREDICTABLE: dict[str, Any] = {
+    "news_sd": 0.0,
+    "signal_gain": 1.0,
+    "readers_ahead": False,
+    "mean_one_opinions": False,
+    "prior_half_life_days": 0.0,
+    "settled_alpha": 0.0,
+    "portfolio_days": LONG,
+    "scarcity_elasticity": 0.0,
+    "insider_holding_days": LONG,
+    "opinion_noise_sd": 0.3,
+    "opinion_noise_half_life_days": 20.0,
+    "momentum": 0.1,
+    "trade_speed": 0.05,
+    "max_trade_of_pool": 0.25,
+    "max_purse_use": 0.2,
+}
+"""A population without news, whose demand dies: every channel of demand and beliefs is off, and gaps close by a twentieth
+a day. Oracles and negative controls start from it; nothing learned or measured in it is about the real market.
+"""
 
 
 class People(BaseModel, frozen=True):
@@ -105,7 +125,7 @@ class People(BaseModel, frozen=True):
     miner_sale_fraction: float = rate(0.57, "Part of the miners' daily alpha that is sold.")
     validator_sale_fraction: float = rate(0.3, "Part of the validators' daily take that is sold.")
     insider_holding_days: float = Field(
-        LONG,
+        90.0,
         ge=1.0,
         le=LONG,
         description="Mean days for which miners and validators keep alpha that they do not sell at once.",
@@ -126,9 +146,9 @@ class People(BaseModel, frozen=True):
     purse_rebalance: float = rate(
         1 / 30, "Part of the gap to that share that is closed, purse against root."
     )
-    max_purse_use: float = rate(0.2, "Largest part of purses spent in a day.")
+    max_purse_use: float = rate(0.5, "Largest part of purses spent in a day.")
     max_trade_of_pool: float = rate(
-        0.25, "Largest trade of scripted stakers in a day, as part of the reserve."
+        0.9, "Largest trade of scripted stakers in a day, as part of the reserve."
     )
     short_sales: bool = Field(
         False,
@@ -165,39 +185,45 @@ class People(BaseModel, frozen=True):
     signal_lag_days: int = Field(
         7, ge=0, le=90, description="Age of the public signal when it is read."
     )
-    opinion_noise_sd: float = rate(0.3, "Error of opinion of the uninformed, sd of log.")
+    opinion_noise_sd: float = rate(0.01944, "Error of opinion of the uninformed, sd of log.")
     opinion_noise_half_life_days: float = Field(
-        20.0, ge=1.0, le=365.0, description="Half-life of that error."
+        1.0, ge=1.0, le=365.0, description="Half-life of that error."
     )
     mean_one_opinions: bool = Field(
-        False, description="Errors of opinion multiply what is seen by a factor of mean one."
+        True, description="Errors of opinion multiply what is seen by a factor of mean one."
     )
 
     # news, which readers have and learners do not see (`dtao_gym.economy.news`)
     news_sd: float = Field(
-        0.0, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
+        0.04978, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
     )
     news_half_life_days: float = Field(
         720.0, ge=30.0, le=LONG, description="Half-life of the level of news."
     )
     news_spread: float = Field(
-        0.0, ge=0.0, le=2.0, description="Spread over owners of the size of their news, sd of log."
+        0.02495,
+        ge=0.0,
+        le=2.0,
+        description="Spread over owners of the size of their news, sd of log.",
     )
     news_size_exponent: float = rate(
-        0.0, "News and jumps shrink with the pool's TAO to this power."
+        0.177, "News and jumps shrink with the pool's TAO to this power."
     )
     news_volatility_sd: float = Field(
-        0.0, ge=0.0, le=2.0, description="Clusters of volatility: sd of the log of its fast part."
+        0.6992,
+        ge=0.0,
+        le=2.0,
+        description="Clusters of volatility: sd of the log of its fast part.",
     )
     news_volatility_half_life_days: float = Field(
-        3.0, ge=0.1, le=365.0, description="Half-life of those clusters."
+        3.031, ge=0.1, le=365.0, description="Half-life of those clusters."
     )
-    jump_chance: float = rate(0.0, "Jumps a day, at a pool of 20,000 TAO.", le=0.3)
-    jump_up: float = Field(0.2, ge=0.0, le=0.8, description="Mean of upward jumps, logs.")
-    jump_down: float = Field(0.1, ge=0.0, le=2.0, description="Mean of downward jumps, logs.")
-    jump_up_share: float = rate(0.6, "Part of jumps that goes upward.")
+    jump_chance: float = rate(0.0139, "Jumps a day, at a pool of 20,000 TAO.", le=0.3)
+    jump_up: float = Field(0.1683, ge=0.0, le=0.8, description="Mean of upward jumps, logs.")
+    jump_down: float = Field(0.063, ge=0.0, le=2.0, description="Mean of downward jumps, logs.")
+    jump_up_share: float = rate(0.6422, "Part of jumps that goes upward.")
     market_sd: float = Field(
-        0.0, ge=0.0, le=0.2, description="Daily sd of news common to all subnets."
+        0.01489, ge=0.0, le=0.2, description="Daily sd of news common to all subnets."
     )
     news_factor_low: float = Field(
         1.0,
@@ -209,35 +235,38 @@ class People(BaseModel, frozen=True):
         1.0, ge=0.1, le=10.0, description="by a factor between these, uniform in logs."
     )
     signal_gain: float = rate(
-        1.0, "Weight of a day's reading of the signal in what readers believe.", ge=0.001
+        0.05, "Weight of a day's reading of the signal in what readers believe.", ge=0.001
     )
     readers_ahead: bool = Field(
-        False, description="Readers read the signal a day before learners see it."
+        True, description="Readers read the signal a day before learners see it."
     )
     prior_half_life_days: float = Field(
-        0.0, ge=0.0, le=365.0, description="Half-life of trust in a newcomer's seed price; 0: none."
+        197.3,
+        ge=0.0,
+        le=365.0,
+        description="Half-life of trust in a newcomer's seed price; 0: none.",
     )
     settled_alpha: float = Field(
-        0.0, ge=0.0, le=21e6, description="Dilution counts from this issuance of alpha on."
+        2000000.0, ge=0.0, le=21e6, description="Dilution counts from this issuance of alpha on."
     )
 
-    momentum: float = rate(0.1, "Exponent of past price change in the uninformed target.")
+    momentum: float = rate(0.0, "Exponent of past price change in the uninformed target.")
     momentum_lag_days: int = Field(
         20, ge=1, le=60, description="Days over which that change is taken."
     )
     yield_sensitivity: float = rate(
         0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
     )
-    trade_speed: float = rate(0.05, "Part of the way to the target that stakers trade.")
+    trade_speed: float = rate(0.9996, "Part of the way to the target that stakers trade.")
     portfolio_days: float = Field(
-        LONG,
+        60.0,
         ge=1.0,
         le=LONG,
         description="Days in which stakers' valuations move to where alpha is the part of their wealth that it was at"
         " genesis; the longest: never.",
     )
     scarcity_elasticity: float = Field(
-        0.0,
+        2.0,
         ge=0.0,
         le=5.0,
         description="Exponent of scarcity: targets rise as stakers' part of a subnet's alpha falls.",

@@ -53,7 +53,7 @@ def test_a_population_that_neglects_research_is_found_out():
     gains = {each["method"]: each["gain"] for each in found["responses"]}
     config = judged(made.env, "builder")
     paid = [
-        play(config, {"builder": constant(share)}, "builder", range(12)).paid
+        play(config, {"builder": constant(share)}, "builder", range(96)).paid
         for share in (0.1, 0.5)
     ]
     assert gains["scripted: kernel"]["value"] == pytest.approx(

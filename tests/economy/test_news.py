@@ -77,14 +77,15 @@ def test_news_multiplies_by_a_factor_of_mean_one(days):
 
 
 def test_common_news_is_common_and_of_mean_one():
-    found = levels(1, news_sd=1e-9, market_sd=0.1)
+    found = levels(1, news_sd=1e-9, jump_chance=0.0, market_sd=0.1)
     assert np.ptp(found, axis=1).max() < 1e-7
     assert np.ptp(found[:, 0]) > 0.1
 
 
 def test_without_news_nothing_is_drawn():
-    assert not levels(5).any()
-    assert not levels(5, jump_chance=0.3, market_sd=0.2, news_volatility_sd=1.0).any()
+    assert levels(5).any()
+    assert not levels(5, news_sd=0.0).any()
+    assert not levels(5, news_sd=0.0, jump_chance=0.3, market_sd=0.2, news_volatility_sd=1.0).any()
 
 
 def test_regimes_scale_the_news_of_an_episode():
@@ -125,7 +126,8 @@ def test_a_newcomer_is_trusted_less_and_less():
     config = Config.make(
         genesis="drawn", n_subnets=4, empty_slots=1, arrivals_per_slot_year=12.0, entry_value_tao=1e6,
         prior_half_life_days=10.0, start_delay_days=0, trade_speed=0.0, momentum=0.0, news_sd=0.0,
-        opinion_noise_sd=0.0, n_learners=0, pruning=False, revenue_share=0.0,
+        opinion_noise_sd=0.0, n_learners=0, pruning=False, revenue_share=0.0, scarcity_elasticity=0.0,
+        portfolio_days=1e9,
     )  # fmt: skip
     batch = Batch(config)
     while not batch.state.worlds["registrations"][0]:

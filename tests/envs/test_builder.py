@@ -339,8 +339,9 @@ def test_terminal_value_is_what_the_stocks_will_pay():
 
 
 def test_reward_noise_has_mean_one_and_does_not_touch_the_world():
+    errors = {"opinion_noise_sd": 0.3, "opinion_noise_half_life_days": 20.0}
     plain, noisy = (
-        MarketVectorEnv(400, "builder", **FEE_ARM, days_per_step=7, reward_noise=noise)
+        MarketVectorEnv(400, "builder", **FEE_ARM, **errors, days_per_step=7, reward_noise=noise)
         for noise in (False, True)
     )
     plain.reset(seed=0), noisy.reset(seed=0)

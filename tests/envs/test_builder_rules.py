@@ -321,6 +321,7 @@ def test_reward_noise_has_mean_one_and_the_spread_of_opinions():
     """Noisy over plain rewards of 1,000 worlds, on young and old days."""
     n, sd = 1000, 0.3
     settings = FEES | {"n_subnets": 2, "spans_per_day": 1, "opinion_noise_sd": sd, "pruning": False}
+    settings["opinion_noise_half_life_days"] = 20.0
     noisy, plain = (
         MarketVectorEnv(n, "builder", reward_noise=on, **settings) for on in (True, False)
     )

@@ -14,6 +14,7 @@ from dtao_gym.world.parameters import PARAMETERS_DTYPE
 WIDTH = len(SUBNET_FEATURES)
 NOTHING_ELSE_MOVES = {
     "trade_speed": 0.0,
+    "insider_holding_days": 1e9,
     "owner_sale_fraction": 0.0,
     "miner_sale_fraction": 0.0,
     "validator_sale_fraction": 0.0,

@@ -42,7 +42,7 @@ def test_a_fit_writes_a_population_with_every_z(tmp_path):
 def test_an_interrupted_fit_goes_on(tmp_path):
     output = tmp_path / "fitted.yaml"
     with (tmp_path / "fitted.search.npz").open("wb") as file:
-        population = np.random.default_rng(0).uniform(0.3, 0.7, (5, 12))
+        population = np.random.default_rng(0).uniform(0.3, 0.7, (5, 13))
         np.savez(file, population=population, generation=2)
     assert "goes on after generation 2" in fit(output, "--generations", "2")
     assert read_config(output).news_sd > 0.0

@@ -1,27 +1,30 @@
-"""The fitted populations pass the gates of realism; what they miss is named here."""
+"""The default population, fitted to the spring of 2026, passes the gates of realism in each market that is built on it."""
 
 from pathlib import Path
 
 import pytest
 
 from dtao_gym.realism import realism_gate
+from dtao_gym.realism.gate import PRESETS
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-MISSED = {"newcomers_60"}
-"""Newcomers lose more than real ones did."""
 
 
-@pytest.mark.parametrize("n_subnets", [None, 16])
-def test_the_population_of_spring_2026_passes_its_gates(n_subnets):
-    config = Config.make(CONFIGS / "spring_2026.yaml", n_subnets=n_subnets)
-    found = realism_gate(config, period_name="spring-2026", worlds=16)
-    assert set(found.failed) <= MISSED
+def test_the_default_population_is_the_fitted_one():
+    assert Config.make(CONFIGS / "spring_2026.yaml").model_dump() == Config().model_dump()
+
+
+@pytest.mark.parametrize("market", ["default", "quickstart", "probe"])
+def test_the_default_population_passes_every_gate(market):
+    found = realism_gate(market, worlds=16 if market == "default" else 32)
+    assert found.failed == ()
     assert found.j < 45.0
 
 
-def test_the_old_market_passes_hardly_any():
-    found = realism_gate("quickstart", period_name="spring-2026", worlds=4)
-    assert not found.passed
+def test_a_predictable_market_passes_hardly_any():
+    config = Config.make(PRESETS["quickstart"] | PREDICTABLE)
+    found = realism_gate(config, worlds=4)
     assert len(found.failed) >= 11
     assert found.j > 1_000.0

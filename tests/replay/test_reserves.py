@@ -14,6 +14,7 @@ from dtao_gym.replay.reserves import (
 )
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.snapshot import Snapshot
 
 
@@ -27,7 +28,7 @@ def daily(price: np.ndarray, first: np.datetime64) -> Prices:
 def test_liquidity_of_a_simulated_market_comes_out():
     """Prices of the launch era alone give its pools: to 5 % from the second day, to 1 % after two months."""
     launch = {"genesis": "mainnet-2025-02-13", "era": "launch", "n_subnets": 64}
-    batch = Batch(Config.make(**launch, arrivals_per_slot_year=0.0))
+    batch = Batch(Config.make(PREDICTABLE, **launch, arrivals_per_slot_year=0.0))
     batch.step(days=3)
     seen = []
     for _ in range(61):

@@ -6,12 +6,13 @@ import pytest
 from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.genesis import NEVER_ENDS, end_of_life
 from dtao_gym.world.ledger import TAO_ACCOUNTS
 from dtao_gym.world.state import ROW_OF, Subnets
 from tests.world.toy import arrays
 
-STEADY = {"genesis": "drawn", "arrivals_per_slot_year": 0.0}
+STEADY = PREDICTABLE | {"genesis": "drawn", "arrivals_per_slot_year": 0.0}
 STOCKS = ("short_stock", "knowledge", "true_value", "informed_value")
 BUILDERS = (*STOCKS, "influence_stock", "treasury", "budget", "income", "consumed", "ability")
 

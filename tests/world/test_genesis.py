@@ -7,6 +7,7 @@ from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.genesis import genesis, layout_of
 from dtao_gym.world.ledger import ALPHA_HOLDERS, audit, tao_total
 from dtao_gym.world.prehistory import parameters_of_world
@@ -72,7 +73,9 @@ def test_the_outside_account_is_stationary_unless_given():
     assert start(outside_initial_tao=0.0).worlds["outside"][0] == 0.0
     assert start(outside_initial_tao=77.0).worlds["outside"][0] == 77.0
     # with trade too slow to move prices, what comes in on the first day is what goes out
-    batch = Batch(Config(trade_speed=0.0, momentum=0.0, arrivals_per_slot_year=0.0))
+    batch = Batch(
+        Config.make(PREDICTABLE, trade_speed=0.0, momentum=0.0, arrivals_per_slot_year=0.0)
+    )
     before = float(batch.state.worlds["outside"][0])
     batch.step()
     assert batch.state.worlds["outside"][0] == pytest.approx(before, rel=2e-3)
@@ -81,7 +84,7 @@ def test_the_outside_account_is_stationary_unless_given():
 def test_prices_start_where_stakers_think_them_right():
     state = start()
     price = Snapshot.named(JUNE).spot_price
-    batch = Batch(Config(arrivals_per_slot_year=0.0))
+    batch = Batch(Config.make(PREDICTABLE, arrivals_per_slot_year=0.0))
     assert batch.state.row("spot_price")[0] == pytest.approx(price, rel=1e-9)
     batch.step()
     # the target of the first day, from the value of genesis and no error of opinion yet

@@ -6,9 +6,10 @@ import pytest
 from dtao_gym.protocol.pool import sell
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.state import State
 
-STILL = {
+STILL = PREDICTABLE | {
     "spans_per_day": 1, "trade_speed": 0.0, "revenue_share": 0.0, "root_claim_hazard": 0.0,
     "miner_sale_fraction": 0.0, "validator_sale_fraction": 0.0, "arrivals_per_slot_year": 0.0,
     "n_learners": 0, "n_subnets": 6, "genesis": "drawn",

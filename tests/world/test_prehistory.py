@@ -35,7 +35,8 @@ SIGMA = 0.5
     ],
 )
 def test_the_first_target_is_the_spot_price_of_every_subnet(genesis_name, changes):
-    config = Config.make(changes, genesis=genesis_name, arrivals_per_slot_year=0.0)
+    quiet = {"news_sd": 0.0, "opinion_noise_sd": 0.0, "arrivals_per_slot_year": 0.0}
+    config = Config.make(changes, genesis=genesis_name, **quiet)
     batch = Batch(config, 2)
     spot = batch.state.row("spot_price").copy()
     batch.state.row("target_price")[:] = 0.0

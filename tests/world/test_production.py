@@ -5,6 +5,7 @@ import pytest
 
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.shocks import ECONOMY, normal, philox, uniform
 
@@ -159,7 +160,7 @@ def test_luck_spreads_knowledge_and_adds_nothing_to_its_mean():
 
 def test_targets_by_hand():
     config = Config.make(
-        STEADY, genesis="drawn", n_subnets=5, hype=0.8, momentum=0.4, yield_sensitivity=1.5,
+        PREDICTABLE | STEADY, genesis="drawn", n_subnets=5, hype=0.8, momentum=0.4, yield_sensitivity=1.5,
         informed_share_stakers=0.35, signal_lag_days=3, momentum_lag_days=4, trade_speed=0.3,
         influence=True, influence_share=0.2, delay_days=20.0,
     )  # fmt: skip

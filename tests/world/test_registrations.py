@@ -57,7 +57,7 @@ def test_a_slot_that_is_not_worth_its_cost_is_left_alone():
 
 def test_without_money_outside_nobody_can_register(tmp_path):
     poor = {"outside_initial_tao": 0.0, "owner_sale_fraction": 0.0, "miner_sale_fraction": 0.0}
-    poor |= {"validator_sale_fraction": 0.0, "spend_rate": 0.0}
+    poor |= {"validator_sale_fraction": 0.0, "spend_rate": 0.0, "insider_holding_days": 1e9}
     batch = toy(tmp_path, config=EAGER | poor)
     batch.step(days=300)
     assert batch.state.worlds["registrations"][0] == 0

@@ -16,6 +16,7 @@ from tests.world.toy import CHAIN, COLUMNS, snapshot
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STILL = {
+    "insider_holding_days": 1e9,
     "trade_speed": 0.0, "owner_sale_fraction": 0.0, "miner_sale_fraction": 0.0,
     "validator_sale_fraction": 0.0, "root_claim_hazard": 0.0,
 }  # fmt: skip

@@ -5,8 +5,9 @@ import pytest
 
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config_people import PREDICTABLE
 
-VOTING = {"allocation": "root_vote", "n_subnets": 128, "arrivals_per_slot_year": 0.0}
+VOTING = PREDICTABLE | {"allocation": "root_vote", "n_subnets": 128, "arrivals_per_slot_year": 0.0}
 
 
 def voted(**config) -> tuple[Batch, np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ import pytest
 from agents.probe.living_market import course, is_alive, life, market_is_alive
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 
 ROOT = Path(__file__).resolve().parents[3]
 SPRING = Config.make(ROOT / "configs" / "spring_2026.yaml")
@@ -33,7 +34,7 @@ def test_a_market_without_a_channel_of_demand_is_found_out(name):
 
 
 def test_the_old_market_dies():
-    checks = market_is_alive(Config.make(), range(2), changes=QUIET)
+    checks = market_is_alive(Config.make(PREDICTABLE), range(2), changes=QUIET)
     assert not any(check.ok for check in checks if check.institution.startswith("day 1825"))
 
 
