@@ -54,6 +54,7 @@ class BuilderGame:
         terminal: adds to payoffs what stocks are worth at the end, `(batch, world, slot) -> TAO`.
         prepare: changes the state of the worlds before they start.
         threads: threads that share the worlds.
+        slots: of the builder who deviates in each seed; None: in the j-th seed slot j, counted round and round.
         on_progress: called with the part of a run that is done, now and then.
     """
 
@@ -66,6 +67,7 @@ class BuilderGame:
         terminal: Callable[[Batch, np.ndarray, np.ndarray], np.ndarray] | None = None,
         prepare: Callable[[State], None] | None = None,
         threads: int = 2,
+        slots: Sequence[int] | None = None,
         on_progress: Callable[[float], Any] = lambda part: None,
     ):
         if (config.horizon == "fixed") != (days is not None):
@@ -77,6 +79,7 @@ class BuilderGame:
         self.capitalisation = capitalisation
         self.days, self.terminal, self.threads = days, terminal, threads
         self.prepare = prepare
+        self.slots = slots
         self.on_progress = on_progress
         self.outcome: Outcome | None = None
         """Of the last population that was asked about."""
@@ -103,6 +106,7 @@ class BuilderGame:
             self.terminal,
             self.prepare,
             self.threads,
+            self.slots,
             self.on_progress,
         )
         return game._play(config.research_share, np.asarray(candidates, float), "influence_share")
@@ -113,6 +117,8 @@ class BuilderGame:
         seeds = np.repeat(self.seeds, columns)
         batch = Batch(config, len(seeds), seeds=[int(seed) for seed in seeds], threads=self.threads)
         slots = np.arange(n) % batch.layout.n_subnets
+        if self.slots is not None:
+            slots = np.asarray(self.slots)
         worlds = np.arange(n * columns).reshape(n, columns)
         state = batch.state
         own = [*candidates, getattr(config, decision)]

@@ -110,7 +110,13 @@ def _hear_news(m):
     jumped = np.where(which < chance * p.jump_up_share, p.jump_up * length, -p.jump_down * length)
     jumped = np.where(which < chance, jumped, 0)
     gain = p.jump_up_share / (1 - p.jump_up) + (1 - p.jump_up_share) / (1 + p.jump_down) - 1
-    s.news = p.news_kept * s.news + market_sd * for_market - market_sd**2 / 2
+    common = market_sd * for_market - market_sd**2 / 2
+    rho, shift = p.news_kept, p.news_kept * (1 - p.news_kept) / 2  # what fades keeps its mean
+    g.common_news = rho * g.common_news + shift * g.common_variance + common[:, 0]
+    g.common_variance = rho**2 * g.common_variance + market_sd[:, 0] ** 2
+    s.news = rho * s.news + shift * s.news_variance + common
+    square = p.jump_up_share * p.jump_up**2 + (1 - p.jump_up_share) * p.jump_down**2
+    s.news_variance = rho**2 * s.news_variance + market_sd**2 + sd**2 + 2 * chance * square
     s.news += sd * for_news - sd**2 / 2 + jumped - np.log1p(chance * gain)
     s.news = np.clip(s.news, -8, 8)
 

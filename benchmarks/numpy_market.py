@@ -198,6 +198,11 @@ class NumpyMarket:
         target = p.price_of_capital * capital / dilution * g.demand_level[:, None]
         s.valuation = target
         s.target_price = self._scarce(target, price) * s.started * (issuance > 0)
+        if p.frozen_share:
+            uninformed = (
+                (1 - f) * p.pooled_capitalisation * credited * np.exp(s.opinion - p.opinion_bias)
+            )
+            self._follow_rest(price, f * s.informed_value, uninformed)
         if self.layout.n_validators:
             s.vote_share = vote_shares(p, s, g, s.belief * np.exp(heard), self.validators)
         # the moving price's speed is reckoned for the middle of the day
@@ -206,6 +211,16 @@ class NumpyMarket:
         s.moving_decay = np.exp(BLOCKS_PER_DAY / p.spans_per_day * np.log1p(-s.moving_rate))
         self.price_history[oldest] = price
         builders.open_treasuries(self)
+
+    def _follow_rest(self, price, informed, uninformed):
+        """Moving average of all targets together over what they would be if no subnet had news of its own."""
+        p, s, g = self.p, self.s, self.g
+        common = np.exp(g.common_news)[:, None]
+        ratio = divide(informed + uninformed * common, informed + uninformed * np.exp(s.news))
+        calm = self._scarce(s.valuation * ratio, price) * (s.target_price > 0)
+        excess = np.where(calm.sum(1) > 0, divide(s.target_price.sum(1), calm.sum(1)), 1)
+        kept = (1 - p.moving_price_base) ** BLOCKS_PER_DAY
+        g.price_excess = np.where(g.rest_share > 0, excess + kept * (g.price_excess - excess), 1)
 
     def _follow_money(self, price):
         """Valuations move to where stakers hold what wealth and supply make them want."""

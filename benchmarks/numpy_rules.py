@@ -198,9 +198,20 @@ def flow_weights(name, p, s):
     return divide(above, largest) ** p.norm_exponent * (above > 0)
 
 
+def share_of_rest(name, p, g):
+    """Share `(W,)` of those not simulated, under rules that are no sum over all subnets."""
+    part = np.ones_like(g.rest_share)
+    if p.frozen_share and name.startswith("price"):
+        part = g.price_excess / ((1 - g.rest_share) * g.price_excess + g.rest_share)
+    elif p.frozen_share and name == "root_vote":
+        part = g.vote_part
+    return 1 - part * (1 - g.rest_share)
+
+
 def emission_shares(p, s, g, root_share):
     """Shares of the subnets `(W, N)` and of those not simulated `(W,)`."""
     name, enabled = RULE[p.allocation], s.emission_enabled * s.started
+    rest_share = share_of_rest(name, p, g)
     if name in REST:
         claim = demand(name, p, s, root_share)
         rest, rest_enabled = (getattr(g, f"rest_{e}{REST[name]}") for e in ("", "enabled_"))
@@ -209,13 +220,13 @@ def emission_shares(p, s, g, root_share):
         nobody = ~(rest + claim.sum(1) > 0)
         claim = np.where(nobody[:, None], demand("price", p, s, None), claim) * enabled
         if p.frozen_share:
-            return (1 - g.rest_share)[:, None] * divide(claim, claim.sum(1)[:, None]), g.rest_share
+            return (1 - rest_share)[:, None] * divide(claim, claim.sum(1)[:, None]), rest_share
         rest_enabled = np.where(nobody, g.rest_enabled_moving_price, rest_enabled)
         total = rest_enabled + claim.sum(1)
         return divide(claim, total[:, None]), divide(rest_enabled, total)
-    simulated = (1 - g.rest_share)[:, None]
+    simulated = (1 - rest_share)[:, None]
     if name == "root_vote":  # a vote for who cannot be paid is lost
-        return simulated * s.vote_share * enabled, g.rest_share
+        return simulated * s.vote_share * enabled, rest_share
     if name == "price_burn_gate":
         share = demand_share(p, s, g)
         bar = g.gate_bar[:, None] if p.gate_from_quantile else p.gate_bar
@@ -223,7 +234,7 @@ def emission_shares(p, s, g, root_share):
     else:
         claim = flow_weights(name, p, s)
     claim *= enabled
-    return simulated * divide(claim, claim.sum(1)[:, None]), g.rest_share
+    return simulated * divide(claim, claim.sum(1)[:, None]), rest_share
 
 
 def grades(score, registered, p):
@@ -258,7 +269,14 @@ def favoured(p, s, g, ballot, stake):
 def vote_shares(p, s, g, read, validators):
     """Share of every subnet `(W, N)` after one epoch of the root network."""
     registered = s.registered_block >= 0
-    voters = p.informed_share_voters
+    voters, part = p.informed_share_voters, np.ones(len(registered))
+    if p.frozen_share:  # what is read of many others has no news but the common one
+        calm = (s.belief * registered).sum(1) * np.exp(g.common_news)
+        seen = (s.belief * registered * np.exp(s.news)).sum(1)
+        excess = np.where(calm > 0, divide(seen, calm), 1)
+        part = excess / ((1 - g.rest_share) * excess + g.rest_share)
+    g.vote_part = voters + (1 - voters) * part
+    voters = (voters / g.vote_part)[:, None]
     contributed = s.short_stock + (1 + p.voter_spillover_weight * p.spillover) * s.knowledge
     vote = voters * grades(contributed, registered, p)
     vote += (1 - voters) * grades(read * registered, registered, p)

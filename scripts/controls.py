@@ -8,8 +8,9 @@ import tyro
 from rich.console import Console
 
 from agents.probe.checks import failures
-from agents.probe.controls import CONTROLS, FULL
+from agents.probe.controls import CONTROLS
 from agents.probe.gates import table_of
+from agents.probe.size import FULL
 
 
 def main(

@@ -6,18 +6,24 @@ Shares are compared in log-odds. The sizes used as gates are small, since most o
 symmetry, an identity, a payoff that is constant. `scripts/controls.py` runs them at full size.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from agents.games import Payoffs, log_odds, share_of
 from agents.inference import is_constant, paired_difference
-from agents.nash import Equilibrium, NashSettings, solve
+from agents.nash import Equilibrium, solve
 from agents.oracles_simulated import SOLVER, alpha_pay
 from agents.oracles_simulated import game as frictionless_game
 from agents.probe.checks import Check, of_share
-from agents.probe.plan import BASE_WORLD
+from agents.probe.market_controls import (
+    dilution_is_inert,
+    lives,
+    moves_as_real_ones_do,
+    one_pot,
+)
+from agents.probe.size import Changes, Control, Size, world
 from agents.simulated_game import BuilderGame
 from agents.statistics import bootstrap
 from dtao_gym.economy.horizons import for_constant_policy, weights_over
@@ -56,31 +62,6 @@ GRANT_ODDS = 0.1
 NO_EFFECT_ODDS = 0.1
 SAME = 1e-9
 """Relative difference of two runs that must agree but for the order of sums."""
-
-Changes = Mapping[str, Any]
-
-
-class Size(NamedTuple):
-    """How much is run: seeds, the latest end of a life in days, and how equilibria are sought."""
-
-    seeds: int
-    cap_days: int
-    solver: NashSettings
-
-
-_NEAR = NashSettings(
-    grid_wide=0, grid_near=5, damping=1.0, max_iterations=2, measure_slope=False, resamples=500
-)
-GATE = Size(16, 2_000, _NEAR)
-FULL = Size(512, 8_000, _NEAR.model_copy(update={"grid_near": 7, "max_iterations": 4}))
-
-Control = Callable[[Size, Changes], list[Check]]
-
-
-def world(size: Size, technology: Changes, **changes: Any) -> Config:
-    """The probe's world with one span a day, changed by a control and then by force."""
-    base = BASE_WORLD | {"spans_per_day": 1, "horizon_cap_days": size.cap_days}
-    return Config.make(base | changes | dict(technology))
 
 
 class _EqualSeeds:
@@ -357,5 +338,9 @@ CONTROLS: dict[str, Control] = {
     "NC6": pay_for_nothing,
     "NC7": another_name,
     "NC8": influence_on_the_informed,
+    "NC9": lives,
+    "NC10": dilution_is_inert,
+    "POT": one_pot,
+    "REALISM": moves_as_real_ones_do,
 }
 """The controls by id."""

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from agents.oracles import collect
 from agents.probe.checks import COLUMNS, Check, failures, from_records, of_oracle, to_records
-from agents.probe.controls import CONTROLS, GATE, Control
+from agents.probe.controls import CONTROLS
+from agents.probe.size import GATE, Control
 from agents.probe.store import OF_GATES, Store, fingerprint, key_of
 
 Progress = Callable[[str], None]

@@ -37,7 +37,10 @@ OF_GATES = (
     "probe/checks.py",
     "probe/controls.py",
     "probe/gates.py",
+    "probe/living_market.py",
+    "probe/market_controls.py",
     "probe/plan.py",
+    "probe/size.py",
 )
 """The same for oracles and controls."""
 

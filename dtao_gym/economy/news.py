@@ -1,8 +1,10 @@
 """News about a subnet: what its readers learn day by day and the public signal does not show.
 
-The level of news is a factor on what readers think a subnet is worth. Its steps have mean one, so that nobody can earn
-by knowing the level: normal ones whose size clusters and is larger for small pools, jumps, and a part common to all
-subnets (Kyle 1985; Chiarella 1992; Lux and Marchesi 2000; Franke and Westerhoff 2012). Levels are logs.
+The level of news is a factor on what readers think a subnet is worth. It fades with a half-life and moves by steps:
+normal ones whose size clusters and is larger for small pools, jumps, and a part common to all subnets (Kyle 1985; Chiarella
+1992; Lux and Marchesi 2000; Franke and Westerhoff 2012). The factor has mean one on every day after the first, whatever its
+variance has become, so that no market shrinks or grows by news alone. Steps of mean one would not do: what fades takes the mean
+below one, to exp(-variance / 2) in the end. Levels are logs.
 """
 
 import math
@@ -23,6 +25,11 @@ LARGEST_SD, LARGEST_CHANCE = 0.5, 0.3
 def mean_of_jumps(up_share: float, up: float, down: float) -> float:
     """Mean of exp(J) - 1 for a jump J: up with chance `up_share` and mean `up` < 1, else down with mean `down`, in logs."""
     return up_share / (1.0 - up) + (1.0 - up_share) / (1.0 + down) - 1.0
+
+
+def square_of_jumps(up_share: float, up: float, down: float) -> float:
+    """Mean of J**2 for a jump J as in `mean_of_jumps`: exponentials have twice the square of their mean."""
+    return 2.0 * (up_share * up**2 + (1.0 - up_share) * down**2)
 
 
 @inlined_rule
@@ -47,8 +54,21 @@ def jump(which, size, chance, up_share, up, down):
 
 
 @inlined_rule
-def next_news(level, persistence, common, sd, normal, jumped, chance, mean_jump):
-    """Level of news after a day whose factor has mean one; `mean_jump` is that of `mean_of_jumps`."""
-    level = persistence * level + common + sd * normal - 0.5 * sd * sd
+def faded(level, variance, persistence):
+    """A normal level whose factor has mean one, after a day in which it only fades: so that the factor still has mean one."""
+    return persistence * level - 0.5 * persistence * (persistence - 1.0) * variance
+
+
+@inlined_rule
+def next_news(level, common, sd, normal, jumped, chance, mean_jump):
+    """Level of news after a day's step of mean one, from the faded level; `mean_jump` is that of `mean_of_jumps`."""
+    level += common + sd * normal - 0.5 * sd * sd
     level += jumped - log(1.0 + chance * mean_jump)
     return min(max(level, -WIDEST), WIDEST)
+
+
+@inlined_rule
+def next_variance(variance, persistence, common_sd, sd, chance, jump_square):
+    """Variance of the level of news after a day; `jump_square` is the mean of J**2 (jumps count as if they were normal)."""
+    kept = persistence * persistence * variance
+    return kept + common_sd * common_sd + sd * sd + chance * jump_square

@@ -198,7 +198,7 @@ class People(BaseModel, frozen=True):
         0.04978, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
     )
     news_half_life_days: float = Field(
-        720.0, ge=30.0, le=LONG, description="Half-life of the level of news."
+        240.0, ge=30.0, le=LONG, description="Half-life of the level of news."
     )
     news_spread: float = Field(
         0.02495,

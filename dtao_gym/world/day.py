@@ -68,6 +68,12 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     if p.portfolio_rate > 0.0:
         demand.follow_money(block, world, parameters)
     demand.set_targets(s, past_price, p, informed, world.demand_level)
+    if p.frozen_share and world.rest_share > 0.0:
+        excess = demand.excess_of_news(s, p, informed, world.common_news)
+        kept = moving_price_decay(
+            p.moving_price_base, BLOCKS_PER_DAY
+        )  # of what is as old as it gets
+        world.price_excess = excess + kept * (world.price_excess - excess)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):

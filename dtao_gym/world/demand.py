@@ -6,13 +6,15 @@ opinion. A newcomer is credited with what its seed price stands for until the si
 
 import numpy as np
 
-from dtao_gym.compiling import rule, stage
+from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.economy.news import (
     LARGEST_CHANCE,
     LARGEST_SD,
+    faded,
     jump,
     next_log_volatility,
     next_news,
+    next_variance,
     scale_of_news,
 )
 from dtao_gym.economy.valuation import (
@@ -70,6 +72,30 @@ def follow_money(block, world, parameters):
     )
 
 
+@inlined_rule
+def _dilution(s, p, i):
+    """Issuance of alpha over that of genesis, both no less than `settled_alpha`; 1 where it does not count."""
+    issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+    diluted = max(issuance, p.settled_alpha) / max(s.dilution_alpha[i], p.settled_alpha)
+    return diluted if p.dilution and issuance > 0.0 else 1.0
+
+
+@inlined_rule
+def _with_scarcity(s, p, i, valuation):
+    """Target price of a valuation, by the part of the alpha that stakers hold."""
+    if p.scarcity_elasticity == 0.0:
+        return valuation
+    return scarce_target(
+        valuation,
+        s.spot_price[i],
+        s.informed_alpha[i] + s.uninformed_alpha[i],
+        s.alpha_outstanding[i],
+        s.alpha_reserve[i] * s.pool_tao_weight[i],
+        p.staker_share_of_alpha_out,
+        p.scarcity_elasticity,
+    )
+
+
 @stage
 def set_targets(s, past_price, p, informed, level):
     """Target price of each subnet, TAO per alpha.
@@ -89,9 +115,7 @@ def set_targets(s, past_price, p, informed, level):
             excess_yield,
             p.yield_sensitivity,
         )
-        issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
-        diluted = max(issuance, p.settled_alpha) / max(s.dilution_alpha[i], p.settled_alpha)
-        dilution = diluted if p.dilution and issuance > 0.0 else 1.0
+        dilution = _dilution(s, p, i)
         first = fair_prior(
             s.spot_price[i] * dilution / p.price_of_capital,
             informed,
@@ -105,17 +129,28 @@ def set_targets(s, past_price, p, informed, level):
         target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
         target *= level
         s.valuation[i] = target
-        if p.scarcity_elasticity > 0.0:
-            target = scarce_target(
-                target,
-                s.spot_price[i],
-                s.informed_alpha[i] + s.uninformed_alpha[i],
-                s.alpha_outstanding[i],
-                s.alpha_reserve[i] * s.pool_tao_weight[i],
-                p.staker_share_of_alpha_out,
-                p.scarcity_elasticity,
-            )
-        s.target_price[i] = target if s.started[i] > 0.0 and issuance > 0.0 else 0.0
+        traded = s.started[i] > 0.0 and s.alpha_reserve[i] + s.alpha_outstanding[i] > 0.0
+        s.target_price[i] = _with_scarcity(s, p, i, target) if traded else 0.0
+
+
+@rule
+def excess_of_news(s, p, informed, common_news):
+    """Targets of all subnets together, over what they would be without news of single ones.
+
+    The frozen subnets are many: their news averages out, but for the common part.
+    """
+    total, calm_total = 0.0, 0.0
+    for i in range(s.tao_reserve.size):
+        if s.target_price[i] > 0.0 and s.valuation[i] > 0.0:
+            # parts of the valuation, both times the price of capital and the level of demand
+            known = informed * s.informed_value[i]
+            seen = p.pooled_capitalisation * (s.belief[i] + max(s.prior[i], 0.0))
+            seen *= (1.0 - informed) * exp(s.opinion[i] - p.opinion_bias)
+            with_news = known + seen * exp(s.news[i])
+            calm = s.valuation[i] * (known + seen * exp(common_news)) / with_news
+            total += s.target_price[i]
+            calm_total += _with_scarcity(s, p, i, calm)
+    return total / calm_total if calm_total > 0.0 else 1.0
 
 
 @rule
@@ -128,7 +163,7 @@ def start_news(block, world, parameters, slot):
     a, b, _, _ = philox(world.world_key, world.episode, counter, 0, stream, NEWS)
     s.news_character[slot] = exp(p.news_spread * normal(a))
     s.news_volatility[slot] = p.news_volatility_sd * normal(b)
-    s.news[slot] = 0.0
+    s.news[slot] = s.news_variance[slot] = 0.0
 
 
 @rule
@@ -142,17 +177,21 @@ def bring_news(block, scratch, world, parameters):
     common_sd = p.market_sd * world.news_factor
     shared = philox(key, episode, _COMMON, day, 0, NEWS)
     common = common_sd * normal(shared[0]) - 0.5 * common_sd * common_sd
+    world.common_news = faded(world.common_news, world.common_variance, p.news_kept) + common
+    world.common_variance = next_variance(
+        world.common_variance, p.news_kept, common_sd, 0.0, 0.0, 0.0
+    )
     for i in range(s.news.size):
         a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), NEWS)
         t.gain[i], t.take[i], t.sold[i] = open_uniform(a), open_uniform(b), uniform(c)
         t.spent[i] = uniform(d)
     to_normals(t.gain)
     to_normals(t.take)
-    _news_stage(s, t, p, common, world.news_factor)
+    _news_stage(s, t, p, common, common_sd, world.news_factor)
 
 
 @stage
-def _news_stage(s, t, p, common, factor):
+def _news_stage(s, t, p, common, common_sd, factor):
     steady = 0.5 * p.news_volatility_sd * p.news_volatility_sd
     for i in range(s.news.size):
         lively = next_log_volatility(
@@ -163,6 +202,8 @@ def _news_stage(s, t, p, common, factor):
         chance = min(p.jump_chance * scale, LARGEST_CHANCE)
         jumped = jump(t.sold[i], t.spent[i], chance, p.jump_up_share, p.jump_up, p.jump_down)
         s.news_volatility[i] = lively
-        s.news[i] = next_news(
-            s.news[i], p.news_kept, common, sd, t.take[i], jumped, chance, p.jump_mean
+        level = faded(s.news[i], s.news_variance[i], p.news_kept)
+        s.news[i] = next_news(level, common, sd, t.take[i], jumped, chance, p.jump_mean)
+        s.news_variance[i] = next_variance(
+            s.news_variance[i], p.news_kept, common_sd, sd, chance, p.jump_square
         )

@@ -289,6 +289,7 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     world["rest_enabled_root_weighted"] = (demand * root_share)[enabled].sum()
     # what is no weight over a sum: the rest keeps its share of the prices of genesis
     world["rest_share"] = full[rest][enabled].sum() / total if total > 0.0 else 0.0
+    world["price_excess"] = world["vote_part"] = 1.0
     world["rest_root_income"] = (root_alpha * snapshot.spot_price[rest]).sum()
     world["aggregate"] = snapshot.tao_reserve[rest].sum()
 

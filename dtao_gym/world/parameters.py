@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.economy.news import mean_of_jumps
+from dtao_gym.economy.news import mean_of_jumps, square_of_jumps
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
@@ -148,6 +148,7 @@ class Parameters(NamedTuple):
     jump_down: float
     jump_up_share: float
     jump_mean: float
+    jump_square: float
     market_sd: float
     signal_gain: float
     prior_kept: float
@@ -300,6 +301,7 @@ def _stakers(config: Config) -> dict[str, float]:
         "news_kept": _kept(config.news_half_life_days),
         "news_volatility_kept": _kept(config.news_volatility_half_life_days),
         "jump_mean": mean_of_jumps(config.jump_up_share, config.jump_up, config.jump_down),
+        "jump_square": square_of_jumps(config.jump_up_share, config.jump_up, config.jump_down),
         "prior_kept": _kept(config.prior_half_life_days),
         "portfolio_rate": _per_day(config.portfolio_days),
     }

@@ -9,10 +9,8 @@ pools are 1/2: then the general pool formulas disappear from the machine code.
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import (
-    PRICE,
     PRICE_BURN_GATE,
     PRICE_ROOTPROP,
-    UNIFORM,
     USER_RULE,
     Market,
     Rest,
@@ -38,6 +36,7 @@ from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import sellable_alpha, spot_price
 from dtao_gym.views import array_of
 from dtao_gym.world.parameters import ALPHA_PAY, DIRECT_PAY, parameters_of
+from dtao_gym.world.rest import rest_of_market, share_of_rest
 from dtao_gym.world.state import alpha_row, owed_row, scratch_rows, signal_row, subnet_rows
 from dtao_gym.world.trades import grow_scripted_root, scripted_root, sell_rows
 
@@ -45,25 +44,6 @@ BAR_REFRESH_BLOCKS = 360.0
 """Blocks between two readings of the gate's bar."""
 ROUNDING = 1e-9
 """Part of a block's TAO below which a gap in the sum of shares is rounding."""
-
-
-@rule
-def rest_of_market(world, allocation):
-    """The frozen subnets as the allocation rule sees them."""
-    demand, enabled = world.rest_burn_weighted, world.rest_enabled_burn_weighted
-    if allocation == UNIFORM:
-        demand, enabled = world.rest_count, world.rest_enabled_count
-    elif allocation == PRICE:
-        demand, enabled = world.rest_moving_price, world.rest_enabled_moving_price
-    elif allocation == PRICE_ROOTPROP:
-        demand, enabled = world.rest_root_weighted, world.rest_enabled_root_weighted
-    return Rest(
-        demand,
-        enabled,
-        world.rest_moving_price,
-        world.rest_enabled_moving_price,
-        world.rest_share,
-    )
 
 
 @rule
@@ -286,8 +266,8 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
             rate = emission_per_block(SUPPLY_CAP - issuance)
             s.alpha_emission[i] = rate * s.started[i] * pools
     rest = rest_of_market(world, p.allocation)
-    if p.frozen_share:  # the simulated subnets divide the same pot under every rule
-        rest = Rest(0.0, 0.0, 0.0, 0.0, world.rest_share)
+    if p.frozen_share:
+        rest = Rest(0.0, 0.0, 0.0, 0.0, share_of_rest(world, p.allocation))
     world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
     signal = signal_row(block, at.signal_history + world.day % at.signal_days)
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
@@ -305,8 +285,8 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
     rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
     if p.frozen_share and p.allocation <= PRICE_ROOTPROP:
         for i in range(s.emission_share.size):
-            s.emission_share[i] *= 1.0 - world.rest_share
-        rest_share = world.rest_share
+            s.emission_share[i] *= 1.0 - rest.share
+        rest_share = rest.share
     return rest_share
 
 

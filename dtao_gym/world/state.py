@@ -125,6 +125,8 @@ class Subnets(NamedTuple):
     """Error of opinion of uninformed stakers, in logs."""
     news: Row
     """Level of news, in logs: what readers know and the signal does not show."""
+    news_variance: Row
+    """Variance that the level of news has by now, given how lively it was."""
     news_volatility: Row
     """Log of how lively news is now."""
     news_character: Row
@@ -219,10 +221,14 @@ WORLD_DTYPE = np.dtype(
         ("rest_enabled_root_weighted", np.float64),
         ("rest_share", np.float64),  # under rules that are no weights over a sum
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
+        ("price_excess", np.float64),  # prices over those without news of their own, moving average
+        ("vote_part", np.float64),  # of what votes gave at genesis, to the simulated subnets
         # what is known at the end of a day
         ("informed_weight", np.float64),
         ("alpha_part_of_wealth", np.float64),  # of scripted stakers at genesis
         ("demand_level", np.float64),  # factor on all target prices, by stakers' money
+        ("common_news", np.float64),  # level of the news common to all subnets, logs
+        ("common_variance", np.float64),
         ("news_factor", np.float64),  # on the size of news, drawn for the episode
         ("granted", np.float64),  # TAO of the day
         ("gate_bar", np.float64),  # demand share at which the gate lets half through

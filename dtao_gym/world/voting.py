@@ -7,6 +7,7 @@ from dtao_gym.economy.technology import contributed_value
 from dtao_gym.numerics import exp, power
 from dtao_gym.protocol.root_vote import root_epoch
 from dtao_gym.world.parameters import parameters_of
+from dtao_gym.world.rest import part_beside_rest
 from dtao_gym.world.shocks import FAVOURITES, philox, uniform
 from dtao_gym.world.state import subnet_rows
 
@@ -70,6 +71,17 @@ def _favour(row, scratch, s, world, validator, n_subnets, parameters):
 
 
 @rule
+def _excess_of_news(s, world):
+    """What readers think the subnets are worth together, over what they would without news of single ones."""
+    read, calm = 0.0, 0.0
+    for i in range(s.belief.size):
+        taken = 1.0 if s.registered_block[i] >= 0.0 else 0.0
+        read += taken * s.belief[i] * exp(s.news[i])
+        calm += taken * s.belief[i] * exp(world.common_news)
+    return read / calm if calm > 0.0 else 1.0
+
+
+@rule
 def vote(block, scratch, ballot, world, validators, parameters):
     """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
 
@@ -90,7 +102,11 @@ def vote(block, scratch, ballot, world, validators, parameters):
         scratch[0, i] = contributed_value(s.short_stock[i], s.knowledge[i], spillover)
         read = s.belief[i] * exp(s.opinion[i] + s.news[i] - p.opinion_bias)
         scratch[1, i] = read if taken else 0.0
-    informed = p.informed_share_voters
+    informed, part = p.informed_share_voters, 1.0
+    if p.frozen_share:
+        part = part_beside_rest(_excess_of_news(s, world), world.rest_share)
+    world.vote_part = informed + (1.0 - informed) * part
+    informed /= world.vote_part
     _add_vote(shared, scratch[0], count, p.vote_power, p.vote_cut, informed)
     _add_vote(shared, scratch[1], count, p.vote_power, p.vote_cut, 1.0 - informed)
     for k in range(validators.size):

@@ -68,9 +68,13 @@ def levels(days: int, **changes) -> np.ndarray:
     return batch.state.row("news").copy()
 
 
-@pytest.mark.parametrize("days", [1, 20])
-def test_news_multiplies_by_a_factor_of_mean_one(days):
-    found = np.exp(levels(days, **LIVELY))
+@pytest.mark.parametrize(("days", "half_life"), [(1, 1e9), (20, 1e9), (20, 30.0), (200, 30.0)])
+def test_news_multiplies_by_a_factor_of_mean_one(days, half_life):
+    """However much of it has faded."""
+    changes = LIVELY | {"news_half_life_days": half_life}
+    if half_life < 1e9:  # jumps count as if they were normal
+        changes |= {"jump_chance": 0.0, "news_volatility_sd": 0.5, "market_sd": 0.02}
+    found = np.exp(levels(days, **changes))
     error = found.std() / found.size**0.5
     assert found.mean() == pytest.approx(1.0, abs=4 * error)
     assert error < 0.03

@@ -427,16 +427,20 @@ def test_with_the_gate_shut_roots_alpha_is_recycled(tmp_path, era):
 # --- one pot for all institutions
 
 
+ONE_POT = {
+    "n_subnets": 8,
+    "frozen_subnets": "share",
+    "n_learners": 0,
+    "arrivals_per_slot_year": 0.0,
+    "spans_per_day": 1,
+}
+
+
 @pytest.mark.parametrize(
     "rule", ["uniform", "price", "price_burn", "price_rootprop", "price_burn_gate"]
 )
-def test_institutions_divide_one_pot_for_ever(rule):
-    config = {
-        "n_subnets": 8,
-        "frozen_subnets": "share",
-        "n_learners": 0,
-        "arrivals_per_slot_year": 0.0,
-    }
+def test_institutions_divide_one_pot_for_ever_where_there_is_no_news(rule):
+    config = ONE_POT | {"news_sd": 0.0}
     laws = [Config.make(**config, allocation=name) for name in ("root_vote", rule)]
     batch = Batch([Config.make(law, root_validators=9) for law in laws], seeds=[3, 3])
     for days in (1, 200):
@@ -444,6 +448,23 @@ def test_institutions_divide_one_pot_for_ever(rule):
         vote, other = batch.state.row("emission_share").sum(axis=1)
         assert other == pytest.approx(vote, rel=1e-9)
         assert other == pytest.approx(1.0 - batch.state.worlds["rest_share"][1], rel=1e-9)
+
+
+def test_with_news_pots_differ_by_what_it_does_to_few_subnets():
+    """The same at genesis; the same on average after two years; each follows the news of its own eight subnets."""
+    laws = [Config.make(ONE_POT, allocation=name) for name in ("root_vote", "price")]
+    found = []
+    for law in laws:
+        batch = Batch(Config.make(law, root_validators=9, selection="sample"), 64)
+        batch.step()
+        first = batch.state.row("emission_share").sum(axis=1)
+        assert first == pytest.approx(1.0 - batch.state.worlds["rest_share"], rel=1e-9)
+        batch.step(days=730)
+        found.append(batch.state.row("emission_share").sum(axis=1) / first)
+    vote, price = found
+    assert vote.mean() == pytest.approx(1.0, abs=0.15)
+    assert price.mean() == pytest.approx(vote.mean(), rel=0.1)
+    assert np.corrcoef(vote, price)[0, 1] > 0.8
 
 
 def test_without_it_pots_differ():

@@ -104,6 +104,11 @@ def test_whatever_else_a_state_holds_is_no_money(state):
         *("true_value", "informed_value", "opinion", "target_price", "stake_yield", "stream_id"),
         *(
             "news",
+            "news_variance",
+            "common_news",
+            "common_variance",
+            "price_excess",
+            "vote_part",
             "news_volatility",
             "news_character",
             "news_factor",

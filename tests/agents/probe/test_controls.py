@@ -3,8 +3,9 @@
 import pytest
 
 from agents.probe.checks import Check, failures, from_records, to_records
-from agents.probe.controls import CONTROLS, GATE, INSTITUTIONS
+from agents.probe.controls import CONTROLS, INSTITUTIONS
 from agents.probe.gates import GATES, GateError, control_gate, pass_gates
+from agents.probe.size import GATE
 from agents.probe.store import Store
 from tests.agents.probe.tiny import BROKEN
 
