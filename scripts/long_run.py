@@ -33,7 +33,7 @@ def measures(config: Config, worlds: int) -> list[str]:
         batch.step(days=day - int(batch.state.worlds["day"][0]))
         traded = batch.state.row("started") > 0.0
         prices = np.where(traded, batch.state.row("spot_price"), np.nan)
-        each = np.array([cross_section(price)[:] for price in prices])
+        each = np.array([cross_section(price) for price in prices])
         names = cross_section(prices[0])._fields
         mean = dict(zip(names, each.mean(axis=0), strict=True))
         found.append(

@@ -21,7 +21,9 @@ from agents.probe.market_controls import (
     dilution_is_inert,
     lives,
     moves_as_real_ones_do,
+    of_gap,
     one_pot,
+    paired_effect,
 )
 from agents.probe.size import Changes, Control, Size, world
 from agents.simulated_game import BuilderGame
@@ -59,7 +61,6 @@ EXACT_ODDS = 0.05
 """Tolerance, log-odds, where the expected share is exact but for what a parabola misses."""
 GRANT_ODDS = 0.1
 """The same where stocks are at a steady state only on average; that of the simulated oracles."""
-NO_EFFECT_ODDS = 0.1
 SAME = 1e-9
 """Relative difference of two runs that must agree but for the order of sums."""
 
@@ -174,26 +175,14 @@ def fee_is_the_planner(size: Size, technology: Changes) -> list[Check]:
 
 def speed_of_the_moving_price(size: Size, technology: Changes) -> list[Check]:
     """NC3: a moving average delays all of a builder's pay alike, so that its speed is no reason to choose otherwise."""
-    found = [
-        _solved(
-            size,
-            world(
-                size,
-                technology,
-                allocation="price",
-                payment="direct",
-                pruning=False,
-                finance=False,
-                moving_price_variant=speed,
-            ),
+    arm: dict[str, Any] = {"allocation": "price", "payment": "direct", "pruning": False}
+    gap = paired_effect(
+        *(
+            world(size, technology, **arm, finance=False, moving_price_variant=speed)
+            for speed in ("slow", "fast")
         )
-        for speed in ("slow", "fast")
-    ]
-    difference = paired_difference(*found)
-    ok = abs(difference.value) <= NO_EFFECT_ODDS
-    tolerance = f"{NO_EFFECT_ODDS:g} log-odds"
-    where = "price, direct: slow less fast"
-    return [Check("NC3", where, 0.0, difference.value, ok, *difference[1:], tolerance)]
+    )
+    return [of_gap("NC3", "price, direct: slow less fast", gap)]
 
 
 def milestone_grant(size: Size, technology: Changes) -> list[Check]:

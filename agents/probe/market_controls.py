@@ -29,8 +29,8 @@ DIRECT: dict[str, Any] = {"payment": "direct", "pruning": False, "arrivals_per_s
 LIFE_DAYS = 1825
 INERT_ODDS = 0.1
 """Largest effect of dilution under direct pay, and of the number of simulated subnets, in log-odds."""
-NC10_SEEDS = 1024
-"""Whatever the size: effects in single seeds are a hundred times as large as what is looked for."""
+MANY_SEEDS = 1024
+"""For a paired effect, whatever the size: effects in single seeds are a hundred times as large as what is looked for."""
 POT_DAYS = 365
 SAME_POT = 1e-9
 """Relative difference of pots that are equal but for the order of sums."""
@@ -49,19 +49,11 @@ def lives(size: Size, changes: Changes) -> list[Check]:
 
 def dilution_is_inert(size: Size, changes: Changes) -> list[Check]:
     """NC10: dilution moves all prices alike, so that it is no reason to choose otherwise where owners are paid by shares."""
-    seeds = range(NC10_SEEDS)
     checks = []
     for allocation in ("price", "root_vote"):
-        game = BuilderGame(world(size, changes, **DIRECT, allocation=allocation), seeds, _ANY)
-        place = near_equilibrium(game)
-        found = [
-            condition(
-                world(size, changes, **DIRECT, allocation=allocation, dilution=on), seeds, place
-            )
-            for on in (True, False)
-        ]
-        gap = paired_difference(*found)
-        checks.append(_of_gap("NC10", f"{allocation}, direct: dilution on less off", gap))
+        arm = world(size, changes, **DIRECT, allocation=allocation)
+        gap = paired_effect(Config.make(arm, dilution=True), Config.make(arm, dilution=False))
+        checks.append(of_gap("NC10", f"{allocation}, direct: dilution on less off", gap))
     return checks
 
 
@@ -117,6 +109,13 @@ def condition(
     return first_order_condition(game, place, _CONDITION)
 
 
+def paired_effect(one: Config, other: Config) -> Estimate:
+    """Equilibrium of one world less that of another, under the same shocks, in log-odds."""
+    seeds = range(MANY_SEEDS)
+    place = near_equilibrium(BuilderGame(one, seeds, _ANY))
+    return paired_difference(condition(one, seeds, place), condition(other, seeds, place))
+
+
 def slots_of_sample(config: Config, seeds: Iterable[int]) -> list[int]:
     """Rows of the snapshot of the builders who deviate, where `config` simulates a sample of it."""
     seeds = list(seeds)
@@ -146,6 +145,7 @@ def _issued(size: Size, changes: Changes, days: int, **more: Any) -> np.ndarray:
     return batch.state.row("emission_share").sum(axis=1)
 
 
-def _of_gap(id: str, where: str, gap: Estimate) -> Check:
+def of_gap(id: str, where: str, gap: Estimate) -> Check:
+    """The check of an effect that must be none."""
     ok = abs(gap.value) <= INERT_ODDS
     return Check(id, where, 0.0, gap.value, ok, gap.low, gap.high, f"{INERT_ODDS:g} log-odds")

@@ -185,7 +185,7 @@ class People(BaseModel, frozen=True):
     signal_lag_days: int = Field(
         7, ge=0, le=90, description="Age of the public signal when it is read."
     )
-    opinion_noise_sd: float = rate(0.01944, "Error of opinion of the uninformed, sd of log.")
+    opinion_noise_sd: float = rate(0.01927, "Error of opinion of the uninformed, sd of log.")
     opinion_noise_half_life_days: float = Field(
         1.0, ge=1.0, le=365.0, description="Half-life of that error."
     )
@@ -195,35 +195,35 @@ class People(BaseModel, frozen=True):
 
     # news, which readers have and learners do not see (`dtao_gym.economy.news`)
     news_sd: float = Field(
-        0.04978, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
+        0.05127, ge=0.0, le=0.2, description="Daily sd of news at a pool of 20,000 TAO; 0: no news."
     )
     news_half_life_days: float = Field(
         240.0, ge=30.0, le=LONG, description="Half-life of the level of news."
     )
     news_spread: float = Field(
-        0.02495,
+        0.04885,
         ge=0.0,
         le=2.0,
         description="Spread over owners of the size of their news, sd of log.",
     )
     news_size_exponent: float = rate(
-        0.177, "News and jumps shrink with the pool's TAO to this power."
+        0.1802, "News and jumps shrink with the pool's TAO to this power."
     )
     news_volatility_sd: float = Field(
-        0.6992,
+        0.7206,
         ge=0.0,
         le=2.0,
         description="Clusters of volatility: sd of the log of its fast part.",
     )
     news_volatility_half_life_days: float = Field(
-        3.031, ge=0.1, le=365.0, description="Half-life of those clusters."
+        3.73, ge=0.1, le=365.0, description="Half-life of those clusters."
     )
-    jump_chance: float = rate(0.0139, "Jumps a day, at a pool of 20,000 TAO.", le=0.3)
-    jump_up: float = Field(0.1683, ge=0.0, le=0.8, description="Mean of upward jumps, logs.")
-    jump_down: float = Field(0.063, ge=0.0, le=2.0, description="Mean of downward jumps, logs.")
-    jump_up_share: float = rate(0.6422, "Part of jumps that goes upward.")
+    jump_chance: float = rate(0.01514, "Jumps a day, at a pool of 20,000 TAO.", le=0.3)
+    jump_up: float = Field(0.2382, ge=0.0, le=0.8, description="Mean of upward jumps, logs.")
+    jump_down: float = Field(0.04388, ge=0.0, le=2.0, description="Mean of downward jumps, logs.")
+    jump_up_share: float = rate(0.7301, "Part of jumps that goes upward.")
     market_sd: float = Field(
-        0.01489, ge=0.0, le=0.2, description="Daily sd of news common to all subnets."
+        0.01466, ge=0.0, le=0.2, description="Daily sd of news common to all subnets."
     )
     news_factor_low: float = Field(
         1.0,
@@ -241,7 +241,7 @@ class People(BaseModel, frozen=True):
         True, description="Readers read the signal a day before learners see it."
     )
     prior_half_life_days: float = Field(
-        197.3,
+        249.9,
         ge=0.0,
         le=365.0,
         description="Half-life of trust in a newcomer's seed price; 0: none.",
@@ -257,7 +257,7 @@ class People(BaseModel, frozen=True):
     yield_sensitivity: float = rate(
         0.0, "Weight of yearly stake yield above the mean in the uninformed target.", le=2.0
     )
-    trade_speed: float = rate(0.9996, "Part of the way to the target that stakers trade.")
+    trade_speed: float = rate(1.0, "Part of the way to the target that stakers trade.")
     portfolio_days: float = Field(
         60.0,
         ge=1.0,

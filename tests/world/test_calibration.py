@@ -14,7 +14,7 @@ from dtao_gym.world.history import Record, record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "scripts" / "calibrate.py"
-CALIBRATED = REPOSITORY / "configs" / "calibrated.yaml"
+CALIBRATED = REPOSITORY / "configs" / "launch_2025.yaml"
 
 _spec = importlib.util.spec_from_file_location("calibrate", SCRIPT)
 assert _spec is not None
