@@ -14,7 +14,7 @@ import torch
 from agents.files import write_atomically
 from agents.policies import Policy, PolicyError, config_hash, load_policy
 from agents.reports import CAVEAT, LEARNED, draw
-from agents.scripted import SCRIPTED, action_generators, kernel_logit, without_signal
+from agents.scripted import SCRIPTED, action_generators, kernel_logit
 from agents.settings import TrainConfig, read
 from agents.statistics import COVERAGE, bootstrap, interquartile_mean
 from dtao_gym.envs.builder import LOGIT_SCALE
@@ -189,13 +189,6 @@ def check_policy(run: Path, policy: Policy, settings: TrainConfig) -> None:
         raise PolicyError(f"{run}: policy.json and config.yaml are of different roles")
 
 
-def seen_by(policy: Policy, settings: TrainConfig) -> Callable:
-    """The policy with the observation that it was trained on: without signal features if they were off."""
-    if settings.observe_signal:
-        return policy
-    return lambda observation, batch, rngs: policy.act(without_signal(observation))
-
-
 def evaluate(
     run: Path,
     episodes: int | None = None,
@@ -223,7 +216,7 @@ def evaluate(
     assert isinstance(settings.env, Config)
     config = evaluation_config(settings.env, role)
     n_seeds = episodes or settings.evaluation_episodes
-    players = {LEARNED: seen_by(policy, settings), **SCRIPTED[role]}
+    players = {LEARNED: policy, **SCRIPTED[role]}
     outcomes = {
         name: play_in_batches(player, config, n_seeds, threads or settings.threads, role)
         for name, player in players.items()

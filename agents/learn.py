@@ -274,7 +274,8 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     learned = model.policy
     assert isinstance(learned, SubnetPolicy)
     shape = replace(learned.architecture, n_extra=0)  # which is nothing to the policy
-    card = Card(shape, config_hash(settings.env), model.num_timesteps)
+    world = config_hash(settings.env)
+    card = Card(shape, world, model.num_timesteps, settings.observe_signal)
     save_policy(run, learned.actor, card)
     draw_learning_curve(run, settings.role)
     write_manifest(

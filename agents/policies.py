@@ -25,10 +25,11 @@ from torch import nn
 import dtao_gym
 from agents.files import write_atomically
 from agents.networks import BUILDER_ACTIONS, FEATURES, NETWORKS, Architecture
+from agents.scripted import without_signal
 
 WEIGHTS_NAME, CARD_NAME = "policy.safetensors", "policy.json"
-FORMAT = 2
-"""1 had stakers without context."""
+FORMAT = 3
+"""1 had stakers without context; 2 did not say whether the signal was observed."""
 MAX_WEIGHTS_BYTES, MAX_HEADER_BYTES, MAX_CARD_BYTES = 16 * 2**20, 64 * 2**10, 64 * 2**10
 MAX_HIDDEN, MAX_SUBNETS = 1024, 128
 TEXTS = {"config_hash": "[0-9a-f]{0,64}", "package_version": "[0-9A-Za-z.+!-]{1,64}"}
@@ -47,12 +48,14 @@ class Card:
         architecture: role, network, number of subnets in training, width, size of actions.
         config_hash: of the world's parameters in training, `config_hash`.
         timesteps: of training.
+        observe_signal: whether it was trained with the public signal; else it does not see it, whatever it is shown.
         package_version: of `dtao_gym` that wrote the file.
     """
 
     architecture: Architecture
     config_hash: str
     timesteps: int
+    observe_signal: bool = True
     package_version: str = dtao_gym.__version__
 
     def to_json(self) -> str:
@@ -71,6 +74,7 @@ class Card:
             "global_features": list(once),
             "config_hash": self.config_hash,
             "timesteps": self.timesteps,
+            "observe_signal": self.observe_signal,
             "package_version": self.package_version,
         }
         return json.dumps(content, indent=2) + "\n"
@@ -104,7 +108,8 @@ class Policy:
             raise ValueError(
                 f"observation: got shape {observation.shape}, allowed is (batch, {expected})"
             )
-        return mean_action(self.actor, observation)
+        seen = observation if self.card.observe_signal else without_signal(observation)
+        return mean_action(self.actor, seen)
 
     def __call__(self, observation: np.ndarray, batch: Any, rngs: Any) -> np.ndarray:
         """`act`, callable like a scripted policy."""
@@ -243,9 +248,8 @@ def _read_card(path: Path) -> Card:
         if content[name] != allowed:
             got = _QUOTED.repr(content[name])
             raise PolicyError(f"{path}: {name}: got {got}, allowed is {allowed} for its subnets")
-    return Card(
-        architecture, content["config_hash"], content["timesteps"], content["package_version"]
-    )
+    texts = (content["config_hash"], content["timesteps"])
+    return Card(architecture, *texts, content["observe_signal"], content["package_version"])
 
 
 def _check_card(path: Path, content: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from agents.evaluate import check_policy, seen_by
+from agents.evaluate import check_policy
 from agents.files import write_atomically
 from agents.policies import PolicyError, load_policy
 from agents.reports import LEARNED
@@ -105,7 +105,7 @@ def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[s
     made = replay_config(settings, config)
     check_policy(run, load_policy(run), settings)
     policy = load_policy(run, made.n_subnets)
-    players = {LEARNED: seen_by(policy, settings), **SCRIPTED}
+    players = {LEARNED: policy, **SCRIPTED}
     found = backtest(players, made, unseen=training_saw_none(settings, made))
     verdict = verdict_of(found, made)
     verdict |= {"run": run.resolve().name, "training_seed": settings.seed}

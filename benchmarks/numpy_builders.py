@@ -94,7 +94,9 @@ def _hear_news(m):
         return
     key, episode, day = (a[:, None] for a in (g.world_key, g.episode, g.day))
     words = philox(key, episode, 0, day, s.stream_id.astype(np.uint64), NEWS)
-    for_volatility, for_news = normals(words[:2])
+    halves = (words[0] >> np.uint64(32)) + (words[0] & np.uint64(0xFFFFFFFF)) + np.uint64(1)
+    for_volatility = np.sqrt(6) * (halves * 2.0**-32 - 1)
+    (for_news,) = normals(words[1:2])
     which, size = uniforms(words[2]), uniforms(words[3])
     everybody = philox(key, episode, 1, day, np.zeros_like(key), NEWS)
     (for_market,) = normals(everybody[:1])
@@ -117,7 +119,8 @@ def _hear_news(m):
     s.news = rho * s.news + shift * s.news_variance + common
     square = p.jump_up_share * p.jump_up**2 + (1 - p.jump_up_share) * p.jump_down**2
     s.news_variance = rho**2 * s.news_variance + market_sd**2 + sd**2 + 2 * chance * square
-    s.news += sd * for_news - sd**2 / 2 + jumped - np.log1p(chance * gain)
+    x = chance * gain
+    s.news += sd * for_news - sd**2 / 2 + jumped - (x - x**2 / 2 + x**3 / 3)
     s.news = np.clip(s.news, -8, 8)
 
 

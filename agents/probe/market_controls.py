@@ -89,7 +89,7 @@ def moves_as_real_ones_do(size: Size, changes: Changes) -> list[Check]:
     return checks
 
 
-_ANY = Config().pooled_capitalisation
+_ANY = Config.make().pooled_capitalisation
 """Where the estimate of the uninformed's capitalisation begins."""
 
 

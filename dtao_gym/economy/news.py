@@ -33,15 +33,15 @@ def square_of_jumps(up_share: float, up: float, down: float) -> float:
 
 
 @inlined_rule
-def next_log_volatility(level, persistence, sd, normal):
+def next_log_volatility(level, persistence, sd, innovation):
     """Log of how lively news is, after a day: a stationary AR(1) with standard deviation `sd`."""
-    return persistence * level + math.sqrt(1.0 - persistence * persistence) * sd * normal
+    return persistence * level + math.sqrt(1.0 - persistence * persistence) * sd * innovation
 
 
 @inlined_rule
 def scale_of_news(character, tao_reserve, size_exponent):
     """Size of a subnet's news over the configured one: its own character, and less for a large pool."""
-    pool = max(tao_reserve, SMALLEST_POOL_TAO) / REFERENCE_POOL_TAO
+    pool = max(tao_reserve, SMALLEST_POOL_TAO) * (1.0 / REFERENCE_POOL_TAO)
     return character * exp(-size_exponent * log(pool))
 
 
@@ -54,6 +54,12 @@ def jump(which, size, chance, up_share, up, down):
 
 
 @inlined_rule
+def _log1p_of_chance(x):
+    """ln(1 + x) for a chance times a mean jump, small on most days: to x**4 / 4."""
+    return x * (1.0 - x * (0.5 - x * (1.0 / 3.0)))
+
+
+@inlined_rule
 def faded(level, variance, persistence):
     """A normal level whose factor has mean one, after a day in which it only fades: so that the factor still has mean one."""
     return persistence * level - 0.5 * persistence * (persistence - 1.0) * variance
@@ -63,7 +69,7 @@ def faded(level, variance, persistence):
 def next_news(level, common, sd, normal, jumped, chance, mean_jump):
     """Level of news after a day's step of mean one, from the faded level; `mean_jump` is that of `mean_of_jumps`."""
     level += common + sd * normal - 0.5 * sd * sd
-    level += jumped - log(1.0 + chance * mean_jump)
+    level += jumped - _log1p_of_chance(chance * mean_jump)
     return min(max(level, -WIDEST), WIDEST)
 
 

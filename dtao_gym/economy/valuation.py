@@ -32,11 +32,16 @@ def next_opinion(opinion, persistence, innovation_sd, normal):
 
 
 @inlined_rule
-def uninformed_tilt(opinion, price, past_price, momentum, excess_yield, yield_sensitivity):
-    """Factor on the signal: exp(opinion + momentum ln(p / p_past), clipped at +-1, + sensitivity x excess yield)."""
-    trend = log(price / past_price) if price > 0.0 and past_price > 0.0 else 0.0
-    trend = min(max(trend, -1.0), 1.0)
-    return exp(opinion + momentum * trend + yield_sensitivity * excess_yield)
+def trend(price, past_price):
+    """ln(p / p_past), clipped at +-1; 0 where there is no price."""
+    change = log(price / past_price) if price > 0.0 and past_price > 0.0 else 0.0
+    return min(max(change, -1.0), 1.0)
+
+
+@inlined_rule
+def uninformed_tilt(opinion, price_trend, momentum, excess_yield, yield_sensitivity):
+    """Factor on the signal: exp(opinion + momentum x trend + sensitivity x excess yield)."""
+    return exp(opinion + momentum * price_trend + yield_sensitivity * excess_yield)
 
 
 @inlined_rule
@@ -45,14 +50,18 @@ def next_belief(belief, gain, signal):
     return signal if gain == 1.0 else belief + gain * (signal - belief)
 
 
+LARGEST_PRIOR = 1e12
+"""Most that anybody is credited with, TAO a day: where all are informed nothing that is believed would move the price."""
+
+
 @inlined_rule
 def fair_prior(capital_value, informed_share, informed_value, worth_of_signal, belief):
-    """What to add to the belief so that the pooled value is `capital_value`; 0 or more.
+    """What to add to the belief so that the pooled value is `capital_value`; from 0 to `LARGEST_PRIOR`.
 
     `worth_of_signal` is what the uninformed pay for a unit of what they believe.
     """
     needed = (capital_value - informed_share * informed_value) / max(1.0 - informed_share, 1e-9)
-    return max(needed / worth_of_signal - belief, 0.0)
+    return min(max(needed / worth_of_signal - belief, 0.0), LARGEST_PRIOR)
 
 
 @inlined_rule
@@ -79,15 +88,16 @@ def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_shar
     the pool's alpha times its weight of TAO, says how much alpha a change of the price takes (to first order). What is
     taken from a pool adds to their holding and to what is outstanding.
     """
-    least = SMALLEST_SHARE * max(outstanding, 1.0)
-    held = max(staker_alpha, least)
-    wanted = target * exp(elasticity * log(normal_share * max(outstanding, 1.0) / held))
-    if not (price > 0.0 and wanted > 0.0):
-        return wanted
-    moved = reserve * max(
-        1.0 / held - 1.0 / max(outstanding, 1.0), 0.0
-    )  # alpha bought leaves the pool: both grow
-    return price * exp(log(wanted / price) / (1.0 + elasticity * moved))
+    everything = max(outstanding, 1.0)
+    held = max(staker_alpha, SMALLEST_SHARE * everything)
+    start = price if price > 0.0 else 1.0
+    gap = log((target if target > 0.0 else 1.0) / start)
+    gap += elasticity * log(normal_share * everything / held)
+    # alpha bought leaves the pool: stakers' holding and all outstanding alpha both grow by it
+    both = held * everything
+    moved = reserve * max(everything - held, 0.0) if price > 0.0 else 0.0
+    found = start * exp(gap * (both / (both + elasticity * moved)))
+    return found if target > 0.0 else 0.0
 
 
 @inlined_rule
@@ -100,5 +110,5 @@ def next_demand(level, rate, held, wanted_by_wealth, wanted_by_supply):
     """
     if not (held > 0.0 and wanted_by_wealth > 0.0 and wanted_by_supply > 0.0):
         return level
-    gap = 0.5 * (log(wanted_by_wealth / held) + log(wanted_by_supply / held))
+    gap = 0.5 * log(wanted_by_wealth * wanted_by_supply / (held * held))
     return min(max(level * exp(rate * min(max(gap, -1.0), 1.0)), 1e-4), 1e4)

@@ -67,7 +67,8 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
         voting.vote(block, scratch, ballot, world, validators, parameters)
     if p.portfolio_rate > 0.0:
         demand.follow_money(block, world, parameters)
-    demand.set_targets(s, past_price, p, informed, world.demand_level)
+    t = scratch_rows(scratch)
+    demand.set_targets(s, past_price, t, p, informed, world.demand_level)
     if p.frozen_share and world.rest_share > 0.0:
         excess = demand.excess_of_news(s, p, informed, world.common_news)
         kept = moving_price_decay(

@@ -23,11 +23,20 @@ from dtao_gym.economy.valuation import (
     next_belief,
     next_demand,
     scarce_target,
+    trend,
     uninformed_tilt,
 )
 from dtao_gym.numerics import exp, row_sum
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
-from dtao_gym.world.shocks import NEWS, normal, open_uniform, philox, to_normals, uniform
+from dtao_gym.world.shocks import (
+    NEWS,
+    normal,
+    open_uniform,
+    philox,
+    to_normals,
+    triangular,
+    uniform,
+)
 from dtao_gym.world.state import scratch_rows, subnet_rows
 
 UNKNOWN = -1.0
@@ -97,7 +106,36 @@ def _with_scarcity(s, p, i, valuation):
 
 
 @stage
-def set_targets(s, past_price, p, informed, level):
+def _trends(s, past_price, t):
+    for i in range(t.gain.size):
+        t.gain[i] = trend(s.spot_price[i], past_price[i])
+
+
+@inlined_rule
+def _tilt(s, t, p, i, mean_yield):
+    """Factor of opinion, news, trend and yield on what the uninformed believe."""
+    excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
+    heard = s.opinion[i] + s.news[i] - p.opinion_bias
+    return uninformed_tilt(heard, t.gain[i], p.momentum, excess_yield, p.yield_sensitivity)
+
+
+@rule
+def _see_newcomers(s, t, p, informed, mean_yield):
+    """Credit newcomers with what their seed price stands for, on the first day on which it is seen."""
+    for i in range(s.prior.size):
+        if s.prior[i] < 0.0 and s.started[i] > 0.0:
+            first = fair_prior(
+                s.spot_price[i] * _dilution(s, p, i) / p.price_of_capital,
+                informed,
+                s.informed_value[i],
+                p.pooled_capitalisation * _tilt(s, t, p, i, mean_yield),
+                s.belief[i],
+            )
+            s.prior[i] = first / p.prior_kept  # a day is taken off at once
+
+
+@rule
+def set_targets(s, past_price, t, p, informed, level):
     """Target price of each subnet, TAO per alpha.
 
     `informed` is the weight of those who know the stocks, `level` a factor on all valuations.
@@ -105,31 +143,31 @@ def set_targets(s, past_price, p, informed, level):
     mean_yield = 0.0
     if p.yield_sensitivity > 0.0:
         mean_yield = DAYS_PER_YEAR / s.stake_yield.size * row_sum(s.stake_yield)
+    if p.momentum > 0.0:
+        _trends(s, past_price, t)
+    else:
+        for i in range(t.gain.size):
+            t.gain[i] = 0.0
+    unseen = 0.0
+    for i in range(s.prior.size):
+        unseen = min(unseen, s.prior[i])
+    if unseen < 0.0:
+        _see_newcomers(s, t, p, informed, mean_yield)
+    _target_stage(s, t, p, informed, level, mean_yield)
+
+
+@stage
+def _target_stage(s, t, p, informed, level, mean_yield):
     for i in range(s.tao_reserve.size):
-        excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
-        tilt = uninformed_tilt(
-            s.opinion[i] + s.news[i] - p.opinion_bias,
-            s.spot_price[i],
-            past_price[i],
-            p.momentum,
-            excess_yield,
-            p.yield_sensitivity,
-        )
+        started = s.started[i] > 0.0
+        prior = max(s.prior[i], 0.0) * p.prior_kept
+        s.prior[i] = prior if started else s.prior[i]
+        seen = p.pooled_capitalisation * (s.belief[i] + prior) * _tilt(s, t, p, i, mean_yield)
         dilution = _dilution(s, p, i)
-        first = fair_prior(
-            s.spot_price[i] * dilution / p.price_of_capital,
-            informed,
-            s.informed_value[i],
-            p.pooled_capitalisation * tilt,
-            s.belief[i],
-        )
-        known = first if s.prior[i] < 0.0 else s.prior[i] * p.prior_kept
-        s.prior[i] = known if s.started[i] > 0.0 else s.prior[i]
-        seen = p.pooled_capitalisation * (s.belief[i] + max(s.prior[i], 0.0)) * tilt
         target = market_target(p.price_of_capital, informed, s.informed_value[i], seen, dilution)
         target *= level
         s.valuation[i] = target
-        traded = s.started[i] > 0.0 and s.alpha_reserve[i] + s.alpha_outstanding[i] > 0.0
+        traded = started and s.alpha_reserve[i] + s.alpha_outstanding[i] > 0.0
         s.target_price[i] = _with_scarcity(s, p, i, target) if traded else 0.0
 
 
@@ -183,9 +221,8 @@ def bring_news(block, scratch, world, parameters):
     )
     for i in range(s.news.size):
         a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), NEWS)
-        t.gain[i], t.take[i], t.sold[i] = open_uniform(a), open_uniform(b), uniform(c)
+        t.gain[i], t.take[i], t.sold[i] = triangular(a), open_uniform(b), uniform(c)
         t.spent[i] = uniform(d)
-    to_normals(t.gain)
     to_normals(t.take)
     _news_stage(s, t, p, common, common_sd, world.news_factor)
 

@@ -13,6 +13,7 @@ from dtao_gym.economy.valuation import (
     market_target,
     next_opinion,
     stage_discount,
+    trend,
     uninformed_tilt,
     value_of_stocks,
 )
@@ -75,21 +76,23 @@ def test_opinions_are_stationary():
 
 
 def test_tilt_by_hand():
-    assert uninformed_tilt(0.0, 2.0, 1.0, 0.0, 9.0, 0.0) == 1.0
-    assert uninformed_tilt(0.3, 2.0, 1.0, 0.1, 0.0, 0.0) == pytest.approx(math.exp(0.3) * 2**0.1)
-    assert uninformed_tilt(0.0, 1.0, 1.0, 0.1, 0.25, 2.0) == pytest.approx(math.exp(0.5))
+    assert uninformed_tilt(0.0, 0.7, 0.0, 9.0, 0.0) == 1.0
+    assert uninformed_tilt(0.3, trend(2.0, 1.0), 0.1, 0.0, 0.0) == pytest.approx(
+        math.exp(0.3) * 2**0.1
+    )
+    assert uninformed_tilt(0.0, 0.0, 0.1, 0.25, 2.0) == pytest.approx(math.exp(0.5))
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.floats(0.0, 1.0))
 def test_momentum_follows_changes_up_to_a_factor_e(price, past, momentum):
     change = min(max(math.log(price / past), -1.0), 1.0)
-    found = uninformed_tilt(0.0, price, past, momentum, 0.0, 0.0)
+    found = uninformed_tilt(0.0, trend(price, past), momentum, 0.0, 0.0)
     assert found == pytest.approx(math.exp(momentum * change), rel=1e-12)
 
 
 def test_without_a_price_there_is_no_trend():
-    assert uninformed_tilt(0.0, 0.0, 1.0, 1.0, 0.0, 0.0) == 1.0
-    assert uninformed_tilt(0.0, 1.0, 0.0, 1.0, 0.0, 0.0) == 1.0
+    assert trend(0.0, 1.0) == 0.0
+    assert trend(1.0, 0.0) == 0.0
 
 
 def test_the_target_pools_opinions_and_falls_with_dilution():

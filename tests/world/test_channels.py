@@ -49,7 +49,10 @@ INFORMED = {"informed_share_stakers": 1.0, "informed_share_voters": 1.0, "alloca
         ({"signal_noise_sd": 0.0}, {"signal_history", "belief"}),
         ({"signal_gain": 0.1}, {"belief"}),
         ({"readers_ahead": True}, {"belief"}),
-        ({"news_sd": 0.03}, {"news"}),
+        (
+            {"news_sd": 0.03},
+            {"news", "news_variance", "news_volatility", "common_news", "common_variance"},
+        ),
         ({"mean_one_opinions": True}, set()),
         ({"prior_half_life_days": 30.0}, set()),
         ({"opinion_noise_sd": 0.0}, {"opinion"}),

@@ -15,9 +15,7 @@ SPRING = Config.make(ROOT / "configs" / "spring_2026.yaml")
 QUIET = {"arrivals_per_slot_year": 0.0, "payment": "direct", "n_subnets": None, "spans_per_day": 1}
 MUTANTS = {
     "nothing": {"portfolio_days": 1e9, "scarcity_elasticity": 0.0, "insider_holding_days": 1e9},
-    "no money and supply": {"portfolio_days": 1e9},
     "no scarcity": {"scarcity_elasticity": 0.0},
-    "insiders who never sell": {"insider_holding_days": 1e9},
 }
 
 

@@ -18,10 +18,10 @@ from dtao_gym.world.config import ConfigError
 def test_the_quick_plan_has_the_cells_of_the_theory():
     plan = read_plan("configs/probe_quick.yaml")
     cells = all_cells(plan)
-    assert len(cells) == 13
-    assert len({cell.name for cell in cells}) == 13
+    assert len(cells) == 7
+    assert len({cell.name for cell in cells}) == 7
     assert {cell.institution for cell in cells} == {"price", "tao_flow", "root_vote", REFERENCE}
-    assert plan.seeds == 64
+    assert plan.seeds == 1024
     assert plan.solver.grid_near == QUICK.grid_near
 
 
