@@ -89,7 +89,7 @@ GIVEN = {
 }
 """What is set beforehand. Scarcity and insiders' holding time are what lets demand live (`scripts/living_demand.py`). The half-life of
 news, which two months of prices do not determine, is such that the cross-section of prices stays as wide as the chain's for five
-years: with 720 days its five dearest subnets would come to hold 35 % of all prices, with 240 days 22 to 26 %, where the chain's
+years: with 720 days its five dearest subnets would come to hold 35 % of all prices, with 240 days 22 to 29 %, where the chain's
 hold 20 % (`scripts/long_run.py`).
 """
 _SPRING = (
@@ -107,7 +107,21 @@ _SPRING = (
     0.01927,
     249.9,
 )
-_SUMMER = (0.970, 0.0450, 0.43, 0.30, 0.73, 4.5, 0.0111, 0.386, 0.085, 0.70, 0.0160, 0.005, 150.0)
+_SUMMER = (
+    0.9276,
+    0.06227,
+    0.09239,
+    0.2139,
+    0.7531,
+    4.096,
+    0.01887,
+    0.2693,
+    0.07828,
+    0.885,
+    0.01907,
+    0.001692,
+    277.4,
+)
 STARTS = {"spring-2026": _SPRING, "summer-2025": _SUMMER, "spring-2025": _SUMMER}
 """Where the search begins, in the order of `SPACE`."""
 

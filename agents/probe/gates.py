@@ -22,12 +22,13 @@ Progress = Callable[[str], None]
 class Gate:
     """One unit of what must hold: its name, what it is, and how it is checked.
 
-    `run` takes changes that are forced upon the technology, and something that is told what goes on.
+    `run` takes changes that are forced upon the technology, parameters of the population, and something that is told what
+    goes on.
     """
 
     name: str
     what: str
-    run: Callable[[Mapping[str, Any], Progress], list[Check]]
+    run: Callable[[Mapping[str, Any], Mapping[str, Any], Progress], list[Check]]
 
 
 class GateError(RuntimeError):
@@ -43,16 +44,22 @@ class GateError(RuntimeError):
         self.failed = list(failed)
 
 
-def _oracles(technology: Mapping[str, Any], progress: Progress) -> list[Check]:
-    """The oracles; they are of the technology of their own tables, whatever is forced upon the controls."""
+def _oracles(
+    technology: Mapping[str, Any], population: Mapping[str, Any], progress: Progress
+) -> list[Check]:
+    """The oracles; they are of the technology and the people of their own tables, whatever the controls are about."""
     return [of_oracle(row) for row in collect("all", progress) if row.kind in ("A", "S")]
 
 
 def _control(
-    id: str, control: Control, technology: Mapping[str, Any], progress: Progress
+    id: str,
+    control: Control,
+    technology: Mapping[str, Any],
+    population: Mapping[str, Any],
+    progress: Progress,
 ) -> list[Check]:
     progress(id)
-    return control(GATE, technology)
+    return control(GATE._replace(population=population), technology)
 
 
 def control_gate(id: str) -> Gate:
@@ -73,15 +80,17 @@ def checks_of(
     gate: Gate,
     store: Store,
     technology: Mapping[str, Any] | None = None,
+    population: Mapping[str, Any] | None = None,
     progress: Progress = lambda what: None,
 ) -> list[Check]:
     """The checks of a gate, from disk or run now."""
-    forced = dict(technology or {})
-    key = key_of({"gate": gate.name, "technology": forced, "sources": fingerprint(OF_GATES)})
+    forced, people = dict(technology or {}), dict(population or {})
+    parts = {"gate": gate.name, "technology": forced, "population": people}
+    key = key_of(parts | {"sources": fingerprint(OF_GATES)})
     kept = store.load(f"gate {gate.name}", key)
     if kept is not None:
         return from_records(kept[0])
-    checks = gate.run(forced, progress)
+    checks = gate.run(forced, people, progress)
     store.save(f"gate {gate.name}", key, to_records(checks), {})
     return checks
 
@@ -90,13 +99,14 @@ def pass_gates(
     gates: Sequence[Gate],
     store: Store,
     technology: Mapping[str, Any] | None = None,
+    population: Mapping[str, Any] | None = None,
     progress: Progress = lambda what: None,
     on_done: Callable[[], Any] = lambda: None,
 ) -> dict[str, list[Check]]:
     """All checks by gate. Raises `GateError` if one does not hold, when all have been run."""
     found = {}
     for gate in gates:
-        found[gate.name] = checks_of(gate, store, technology, progress)
+        found[gate.name] = checks_of(gate, store, technology, population, progress)
         on_done()
     failed = failures([check for checks in found.values() for check in checks])
     if failed:

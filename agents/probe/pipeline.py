@@ -20,7 +20,7 @@ from agents.probe.contrasts import all_contrasts
 from agents.probe.findings import Findings
 from agents.probe.gates import GATES, Gate, pass_gates
 from agents.probe.page import write_page
-from agents.probe.plan import Plan, all_cells
+from agents.probe.plan import Plan, all_cells, population_of
 from agents.probe.report import TITLE, blocks
 from agents.probe.store import OF_GATES, Store, fingerprint
 from agents.runs import cpu_model, git_commit
@@ -54,7 +54,8 @@ def run(
         def tell(what: str) -> None:
             bar.update(task, description=f"gates: {what}")
 
-        checks = pass_gates(gates, store, technology, tell, lambda: bar.advance(task))
+        people = population_of(plan)
+        checks = pass_gates(gates, store, technology, people, tell, lambda: bar.advance(task))
         passed = time.perf_counter()
         found: dict[str, Solved] = {}
         for cell in cells:

@@ -43,7 +43,7 @@ class Plan(BaseModel):
     )
     population: Path | None = Field(
         None,
-        description="YAML of world parameters fitted to data; they override the base world. None: defaults.",
+        description="YAML of world parameters fitted to data; they override the base world. None: that of spring 2026.",
     )
     world: dict[str, Any] = Field(
         default_factory=dict, description="World parameters of every cell, over all the others."
@@ -148,21 +148,25 @@ class Cell(NamedTuple):
         return self.payment, self.pruning, self.moving_price
 
 
+def population_of(plan: Plan) -> dict[str, Any]:
+    """World parameters of the plan's population; none: the default one. Raises `ConfigError`."""
+    if plan.population is None:
+        return {}
+    content = read_yaml(plan.population)
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{plan.population}: got {type(content).__name__}, allowed is a mapping of parameters"
+        )
+    try:
+        Config.make(content)
+    except ConfigError as error:
+        raise ConfigError(f"{plan.population}: {error}") from None
+    return content
+
+
 def base_world(plan: Plan) -> Config:
     """The world before any institution: defaults, then the population's, then the plan's. Raises `ConfigError`."""
-    fields = dict(BASE_WORLD)
-    if plan.population is not None:
-        content = read_yaml(plan.population)
-        if not isinstance(content, dict):
-            raise ConfigError(
-                f"{plan.population}: got {type(content).__name__}, allowed is a mapping of parameters"
-            )
-        try:
-            Config.make(content)
-        except ConfigError as error:
-            raise ConfigError(f"{plan.population}: {error}") from None
-        fields |= content
-    return Config.make(fields | plan.world)
+    return Config.make(BASE_WORLD | population_of(plan) | plan.world)
 
 
 def reference_cell(plan: Plan) -> Cell:
@@ -204,12 +208,3 @@ def institution_cells(plan: Plan) -> list[Cell]:
 def all_cells(plan: Plan) -> list[Cell]:
     """The reference, then the institutions."""
     return [reference_cell(plan), *institution_cells(plan)]
-
-
-def calibration_misses(plan: Plan) -> list[str]:
-    """Lines of the population file's header that say that a test was missed ("...: NO: ...")."""
-    if plan.population is None:
-        return []
-    lines = plan.population.read_text(encoding="utf-8").splitlines()
-    comments = (line.lstrip("# ").strip() for line in lines if line.startswith("#"))
-    return [line for line in comments if ": NO" in line]

