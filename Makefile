@@ -18,9 +18,10 @@ help:  ## list the targets
 
 setup: $(READY)  ## virtual environment .venv with the pinned packages of constraints.txt
 
-train: $(LEARNING)  ## train the quickstart staker and judge it against the baselines (RUN=folder)
+train: $(LEARNING)  ## train the quickstart staker, judge it against the baselines, and on real prices (RUN=folder)
 	$(PY) train.py configs/staker_quickstart.yaml --run-dir $(RUN) --overwrite
 	$(PY) evaluate.py $(RUN)
+	$(PY) evaluate.py $(RUN) --replay
 
 train-builder: $(LEARNING)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
 	$(PY) train.py configs/builder_quickstart.yaml --run-dir $(BUILDER) --overwrite

@@ -1,6 +1,6 @@
 """The chain's history replayed: simulated prices by date beside the real ones.
 
-    python -m dtao_gym.history [--config configs/calibrated.yaml] [--until 2026-08-01] [--worlds 8]
+    python -m dtao_gym.history [--config configs/launch_2025.yaml] [--until 2026-08-01] [--worlds 8]
                                [--schedule FILE] [--csv FILE] [--plot FILE]
 
 Worlds start on 13 February 2025 and go through the eras of the chain by date (`dtao_gym.world.history`), or through a

@@ -265,7 +265,7 @@ def _row(
 
 
 def _levels(panels: Sequence[Panel], period_name: str) -> dict[str, Level]:
-    """The measures of `scripts/calibrate.py`: with the chain's last day, or the next one with all subnets."""
+    """The cross-section as in `scripts/calibrate.py`: with the chain's last day, or the next one with all subnets."""
     last = period(period_name).last
     real = next(row.cross_section for row in observed() if row.date >= last)
     each = np.array([cross_section(panel.price[-1]) for panel in panels])

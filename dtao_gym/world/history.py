@@ -2,7 +2,7 @@
 
     from dtao_gym.world.history import play, record
 
-    for day, batch in play("configs/calibrated.yaml", n_worlds=8, until=date(2025, 8, 31)):
+    for day, batch in play("configs/launch_2025.yaml", n_worlds=8, until=date(2025, 8, 31)):
         print(day, batch.state.worlds["price_sum"].mean())
 
 `play` without a schedule starts on 13 February 2025, when every pool held 1 TAO and 1 alpha, and takes the rules of
@@ -37,6 +37,9 @@ PRESET: dict[str, Any] = {
     "empty_slots": 64,
     "genesis_values": "drawn",
     "dilution": False,
+    "settled_alpha": 0.0,
+    "scarcity_elasticity": 0.0,
+    "portfolio_days": 1e9,
     "spans_per_day": 24,
     "n_learners": 0,
     "outside_initial_tao": 67_000.0,
@@ -45,9 +48,9 @@ PRESET: dict[str, Any] = {
 
 * `empty_slots`: 64 subnets on the first day, 128 slots.
 * `genesis_values`: a price of 1 TAO in a pool that nobody has touched says nothing of value, so values are drawn.
-* `dilution` is off: targets over an issuance of 2 alpha are sky-high, and with the default reference of 2 million alpha
-  they stay above any price for months. `configs/calibrated.yaml` turns it on, with a reference that is fitted:
-  from April to August 2025 prices did fall while alpha was issued, and nothing else in the model makes them.
+* `dilution`, scarcity and money per alpha are off: nobody holds any alpha on the first day. `configs/launch_2025.yaml` turns
+  dilution on, with a reference that is fitted: from April to August 2025 prices did fall while alpha was issued, and
+  nothing else in the model makes them.
 * `spans_per_day`: 240 in the first six weeks (`HISTORY`), while pools are shallow, then 24.
 * `outside_initial_tao`: 30 days of what miners, validators and owners had cashed out before: of 7,200 TAO a day miners
   57 % of 41 %, validators 30 % of 18 % of 41 %, owners 30 % of 18 %. The prices of the first day, which it is
