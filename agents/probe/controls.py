@@ -40,6 +40,7 @@ from dtao_gym.economy.kernel import (
 from dtao_gym.protocol.coinbase import TAO_WEIGHT
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.genesis import end_of_life
 
 INSTITUTIONS = (
@@ -117,10 +118,10 @@ def identical_technologies(size: Size, technology: Changes) -> list[Check]:
     one_to_three = share_of(np.array([-LOG_3, LOG_3]))
     checks = []
     for allocation, payment, pruning in _arms():
-        # what is paid by flows is a difference of large ones, and with news its rounding grows from day to day
-        quiet = {"news_sd": 0.0} if "flow" in allocation else {}
+        # what is paid by flows is a difference of large ones, the larger the faster people trade: its rounding grows
+        quiet = PREDICTABLE if "flow" in allocation else {}
         arm = {"allocation": allocation, "payment": payment, "pruning": pruning}
-        config = world(size, technology, **same, **arm, **quiet)
+        config = world(size, technology, **quiet | same | arm)
         values = (
             _game(size, config)
             .payoffs(0.5, np.array([one_to_three[0], 0.5, one_to_three[1]]))

@@ -71,7 +71,7 @@ def one_pot(size: Size, changes: Changes) -> list[Check]:
         gaps = np.abs(issued / issued[0] - 1.0).max(axis=1)
         for rule, gap in zip(rules[1:], gaps[1:], strict=True):
             where = f"{rule} and root_vote, direct, {what}: largest relative difference"
-            ok = gap <= tolerance
+            ok = bool(gap <= tolerance)
             checks.append(Check("POT", where, 0.0, float(gap), ok, tolerance=f"{tolerance:g}"))
     return checks
 

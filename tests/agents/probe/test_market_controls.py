@@ -1,9 +1,11 @@
 """NC9, NC10, POT and REALISM: each holds in the probe's market, and a mutant of the market breaks it."""
 
+import json
+
 import pytest
 
 from agents.probe import market_controls
-from agents.probe.checks import failures
+from agents.probe.checks import failures, from_records, to_records
 from agents.probe.controls import CONTROLS
 from agents.probe.market_controls import (
     DIRECT,
@@ -27,7 +29,9 @@ MUTANTS = {
 @pytest.mark.parametrize("id", MUTANTS)
 def test_a_control_holds_and_its_mutant_is_found_out(id):
     size = GATE if id == "REALISM" else SMALL
-    assert failures(CONTROLS[id](size, {})) == []
+    checks = CONTROLS[id](size, {})
+    assert failures(checks) == []
+    assert from_records(json.loads(json.dumps(to_records(checks)))) == checks
     assert failures(CONTROLS[id](size, MUTANTS[id]))
 
 

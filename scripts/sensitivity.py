@@ -1,0 +1,86 @@
+"""How equilibrium research shares under prices and under votes move with each closure of the model.
+
+    python scripts/sensitivity.py [--seeds 512] [--write]
+
+Owners are paid directly and nobody is pruned. `--write` renews `docs/sensitivity.md`. About ten minutes on two cores.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
+
+from agents.inference import paired_difference  # noqa: E402
+from agents.nash import FirstOrderCondition  # noqa: E402
+from agents.probe.market_controls import DIRECT, condition  # noqa: E402
+from agents.probe.size import FULL, world  # noqa: E402
+from agents.statistics import Estimate  # noqa: E402
+from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "scarcity 1": {"scarcity_elasticity": 1.0},
+    "scarcity 3": {"scarcity_elasticity": 3.0},
+    "valuations do not follow money": {"portfolio_days": 1e9},
+    "insiders never sell the rest": {"insider_holding_days": 1e9},
+    "half as much news": {"news_sd": 0.0256, "market_sd": 0.0073},
+    "no news": {"news_sd": 0.0},
+    "news lasts 120 days": {"news_half_life_days": 120.0},
+    "news lasts 480 days": {"news_half_life_days": 480.0},
+    "beliefs follow the signal at once": {"signal_gain": 1.0},
+    "a fifth of stakers informed": {"informed_share_stakers": 0.2},
+    "two fifths of stakers informed": {"informed_share_stakers": 0.4},
+    "a fifth of voters informed": {"informed_share_voters": 0.2},
+    "two fifths of voters informed": {"informed_share_voters": 0.4},
+    "hype 0.25": {"hype": 0.25},
+    "hype 1": {"hype": 1.0},
+    "the population of before": PREDICTABLE,
+}
+START = {"price": 0.42, "root_vote": 0.31}
+"""Research shares near which a quarter of the seeds looks for the neighbourhood."""
+HEADER = "| closure | prices | votes | prices less votes |"
+
+
+def text_of(estimate: Estimate | None) -> str:
+    """Value and 95 % interval."""
+    if estimate is None:
+        return "indeterminate"
+    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+
+
+def row(name: str, changes: dict[str, Any], seeds: range) -> str:
+    """A line of the table."""
+    found: list[FirstOrderCondition] = []
+    for rule in ("price", "root_vote"):
+        config = world(FULL, changes, **DIRECT, allocation=rule)
+        near = condition(config, seeds[: max(len(seeds) // 4, 2)], START[rule]).research_share
+        found.append(condition(config, seeds, START[rule] if near is None else near))
+    known = all(one.interval is not None for one in found)
+    gap = paired_difference(*found) if known else None
+    cells = (name, *(text_of(one.interval) for one in found), text_of(gap))
+    return f"| {' | '.join(cells)} |"
+
+
+def main(
+    seeds: Annotated[int, tyro.conf.arg(help="World seeds.")] = 512,
+    only: Annotated[tuple[str, ...], tyro.conf.arg(help="Closures, all if not given.")] = (),
+    write: Annotated[bool, tyro.conf.arg(help="Renew docs/sensitivity.md.")] = False,
+) -> None:
+    """Print log-odds of the research share for each closure."""
+    lines = [HEADER, "| --- | ---: | ---: | ---: |"]
+    print("\n".join(lines))
+    for name in only or VARIANTS:
+        lines.append(row(name, VARIANTS[name], range(seeds)))
+        print(lines[-1], flush=True)
+    if write:
+        page = ROOT / "docs" / "sensitivity.md"
+        before = page.read_text().split("<!-- table -->")[0]
+        page.write_text(before + "<!-- table -->\n" + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
