@@ -18,8 +18,9 @@ from agents.inference import paired_difference
 from agents.nash import Equilibrium, NashSettings, solve
 from agents.simulated_game import BuilderGame
 from dtao_gym.world.config import Config
+from dtao_gym.world.config_people import PREDICTABLE
 
-MARKET: dict[str, Any] = {
+MARKET: dict[str, Any] = PREDICTABLE | {
     "genesis": "mainnet-2026-06-14",
     "n_subnets": 8,
     "selection": "sample",
@@ -32,7 +33,7 @@ MARKET: dict[str, Any] = {
     "signal_lag_days": 0,
     "pruning": False,
 }
-"""The prototype's world: one span a day, no lag, fast price."""
+"""The prototype's world and people: one span a day, no lag, fast price, a market without news whose demand dies."""
 ALIKE = {
     "genesis": "symmetric",
     "selection": "largest",

@@ -71,9 +71,8 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     demand.set_targets(s, past_price, t, p, informed, world.demand_level)
     if p.frozen_share and world.rest_share > 0.0:
         excess = demand.excess_of_news(s, p, informed, world.common_news)
-        kept = moving_price_decay(
-            p.moving_price_base, BLOCKS_PER_DAY
-        )  # of what is as old as it gets
+        # moving prices of old subnets are as slow
+        kept = moving_price_decay(p.moving_price_base, BLOCKS_PER_DAY)
         world.price_excess = excess + kept * (world.price_excess - excess)
     _moving_rate_stage(s, world.block, blocks, p)
     # today's price takes the place of the oldest, which has just been read
