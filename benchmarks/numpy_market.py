@@ -175,7 +175,7 @@ class NumpyMarket:
         apy = 365 * s.stake_yield
         taste = p.yield_sensitivity * (apy - apy.mean(1, keepdims=True))
         heard = s.opinion + s.news - p.opinion_bias
-        tilt = np.exp(heard + p.momentum * np.clip(trend, -1, 1) + taste)
+        tilt = np.exp(np.clip(heard + p.momentum * np.clip(trend, -1, 1) + taste, -50, 50))
         informed = g.informed_weight
         if p.wealth_weights:
             mine, theirs = self._population_wealth()

@@ -38,10 +38,15 @@ def trend(price, past_price):
     return min(max(change, -1.0), 1.0)
 
 
+LARGEST_TILT = 50.0
+"""Largest absolute log of a tilt: a pool of a few TAO may yield more than its stake in a day."""
+
+
 @inlined_rule
 def uninformed_tilt(opinion, price_trend, momentum, excess_yield, yield_sensitivity):
-    """Factor on the signal: exp(opinion + momentum x trend + sensitivity x excess yield)."""
-    return exp(opinion + momentum * price_trend + yield_sensitivity * excess_yield)
+    """Factor on the signal: exp(opinion + momentum x trend + sensitivity x excess yield), within e**+-50."""
+    tilt = opinion + momentum * price_trend + yield_sensitivity * excess_yield
+    return exp(min(max(tilt, -LARGEST_TILT), LARGEST_TILT))
 
 
 @inlined_rule

@@ -81,6 +81,7 @@ def test_tilt_by_hand():
         math.exp(0.3) * 2**0.1
     )
     assert uninformed_tilt(0.0, 0.0, 0.1, 0.25, 2.0) == pytest.approx(math.exp(0.5))
+    assert uninformed_tilt(0.0, 0.0, 0.0, 1e6, 2.0) == pytest.approx(math.exp(50.0))
 
 
 @given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.floats(0.0, 1.0))
