@@ -248,8 +248,8 @@ def _read_card(path: Path) -> Card:
         if content[name] != allowed:
             got = _QUOTED.repr(content[name])
             raise PolicyError(f"{path}: {name}: got {got}, allowed is {allowed} for its subnets")
-    texts = (content["config_hash"], content["timesteps"])
-    return Card(architecture, *texts, content["observe_signal"], content["package_version"])
+    entries = ("config_hash", "timesteps", "observe_signal", "package_version")
+    return Card(architecture, **{name: content[name] for name in entries})
 
 
 def _check_card(path: Path, content: dict[str, Any]) -> None:

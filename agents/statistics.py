@@ -107,6 +107,11 @@ def resample_means(
     )
 
 
+def span(estimate: Estimate, form: str) -> str:
+    """Value and interval."""
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
 def bca_interval(resampled: Resampled) -> Estimate:
     """95 % bias-corrected and accelerated interval (Efron 1987).
 

@@ -22,19 +22,15 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
-from dtao_gym.world.config import Config
-from dtao_gym.world.cross_section import CrossSection, observed, observed_volatility
-from dtao_gym.world.history import Record, record
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-OUTPUT = Path(__file__).resolve().parent.parent / "configs" / "launch_2025.yaml"
+from dtao_gym.world.config import Config  # noqa: E402
+from dtao_gym.world.cross_section import CrossSection, observed, observed_volatility  # noqa: E402
+from dtao_gym.world.history import Record, record  # noqa: E402
+from scripts.unit_cube import Range, parameters_at  # noqa: E402
 
-
-class Range(NamedTuple):
-    low: float
-    high: float
-    logarithmic: bool = True
-
-
+OUTPUT = ROOT / "configs" / "launch_2025.yaml"
 SPACE = {
     "genesis_price_median": Range(0.0015, 0.01),
     "genesis_price_sd": Range(0.6, 1.4, False),
@@ -151,17 +147,6 @@ def criterion(found: list[Moment]) -> float:
     return value if np.isfinite(value) else 1e3
 
 
-def population(point: np.ndarray) -> dict[str, float]:
-    """Parameters from a point of the unit cube, to four digits."""
-    found = {}
-    for u, (name, (low, high, logarithmic)) in zip(
-        np.clip(point, 0, 1), SPACE.items(), strict=True
-    ):
-        value = low * (high / low) ** u if logarithmic else low + u * (high - low)
-        found[name] = float(f"{value:.4g}")
-    return found
-
-
 class Search:
     """The criterion as a function of a point of the unit cube; knows the best so far."""
 
@@ -173,7 +158,7 @@ class Search:
     def __call__(self, point: np.ndarray) -> float:
         outside = float(np.maximum(point - 1.0, 0.0).sum() + np.maximum(-point, 0.0).sum())
         played = record(
-            Config.make(population(point) | GIVEN),
+            Config.make(parameters_at(SPACE, point) | GIVEN),
             until=FIT_UNTIL,
             n_worlds=self.n_worlds,
             seeds=range(self.seed, self.seed + self.n_worlds),
@@ -248,7 +233,9 @@ def main() -> None:
     if min(options.worlds, options.test_worlds) < 1 or options.evaluations < 6 or options.seed < 0:
         sys.exit("error: allowed are 1 world or more, 6 evaluations or more, and a seed from 0")
 
-    chosen = GIVEN | population(Search(options.worlds, options.seed, options.evaluations).run())
+    chosen = GIVEN | parameters_at(
+        SPACE, Search(options.worlds, options.seed, options.evaluations).run()
+    )
     first = options.seed + TEST_SEED
     played = record(
         Config.make(chosen),

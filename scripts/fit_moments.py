@@ -14,12 +14,14 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, differential_evolution
 
-from dtao_gym.realism.gate import (
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
+
+from dtao_gym.realism.gate import (  # noqa: E402
     GATES,
     PRESETS,
     compare,
@@ -30,12 +32,13 @@ from dtao_gym.realism.gate import (
     simulated_moments,
     weighting,
 )
-from dtao_gym.realism.moments import MOMENTS
-from dtao_gym.realism.panel import PERIODS, simulated_panels
-from dtao_gym.realism.report import HEADINGS, cells, level_cells, summary
-from dtao_gym.world.config import Config
+from dtao_gym.realism.moments import MOMENTS  # noqa: E402
+from dtao_gym.realism.panel import PERIODS, simulated_panels  # noqa: E402
+from dtao_gym.realism.report import HEADINGS, cells, level_cells, summary  # noqa: E402
+from dtao_gym.world.config import Config  # noqa: E402
+from scripts.unit_cube import Range, parameters_at, point_at  # noqa: E402
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+CONFIGS = ROOT / "configs"
 TEST_SEED = 1_000_000
 """Added to the seed: worlds of the report are not those of the fit."""
 NEWCOMERS = list(MOMENTS).index("newcomers_60")
@@ -43,20 +46,8 @@ SMALLER = ("quickstart", "probe")
 """Markets of fewer subnets that have to stay inside of the gates too; twice as many worlds of each."""
 CLOUD = 0.1
 """Spread of the first candidates around the start, as part of each range."""
-
-
 MARGIN, PENALTY = 0.1, 4.0
 """A gated moment closer to its gate than this part of the gate's width is penalised, by so much at the gate itself."""
-
-
-class Range(NamedTuple):
-    """What a parameter may be, and on which scale it is searched."""
-
-    low: float
-    high: float
-    logarithmic: bool = True
-
-
 SPACE = {
     "trade_speed": Range(0.7, 1.0, False),
     "news_sd": Range(0.005, 0.2),
@@ -89,7 +80,7 @@ GIVEN = {
 }
 """What is set beforehand. Scarcity and insiders' holding time are what lets demand live (`scripts/living_demand.py`). The half-life of
 news, which two months of prices do not determine, is such that the cross-section of prices stays as wide as the chain's for five
-years: with 720 days its five dearest subnets would come to hold 35 % of all prices, with 240 days 22 to 29 %, where the chain's
+years: with 720 days its five dearest subnets would come to hold 40 % of all prices, with 240 days 23 to 29 %, where the chain's
 hold 20 % (`scripts/long_run.py`).
 """
 _SPRING = (
@@ -126,31 +117,6 @@ STARTS = {"spring-2026": _SPRING, "summer-2025": _SUMMER, "spring-2025": _SUMMER
 """Where the search begins, in the order of `SPACE`."""
 
 
-def point_of(values: dict[str, float]) -> np.ndarray:
-    """A point of the unit cube."""
-    found = []
-    for name, (low, high, logarithmic) in SPACE.items():
-        value = min(max(values[name], low), high)
-        part = (
-            np.log(value / low) / np.log(high / low)
-            if logarithmic
-            else (value - low) / (high - low)
-        )
-        found.append(part)
-    return np.array(found)
-
-
-def population(point: np.ndarray) -> dict[str, float]:
-    """Parameters from a point of the unit cube, to four digits."""
-    found = {}
-    for u, (name, (low, high, logarithmic)) in zip(
-        np.clip(point, 0, 1), SPACE.items(), strict=True
-    ):
-        value = low * (high / low) ** u if logarithmic else low + u * (high - low)
-        found[name] = float(f"{value:.4g}")
-    return found
-
-
 class Criterion:
     """J and the penalty as a function of a point of the unit cube."""
 
@@ -160,7 +126,7 @@ class Criterion:
         self.weights = weighting(self.real)
 
     def __call__(self, point: np.ndarray) -> float:
-        chosen = GIVEN | population(point)
+        chosen = GIVEN | parameters_at(SPACE, point)
         all_subnets = self.moments(chosen, self.options.worlds)
         value = j_statistic(all_subnets, self.real, self.weights)
         value += (
@@ -201,7 +167,7 @@ def search(options: argparse.Namespace) -> np.ndarray:
     """The best point."""
     saved = options.output.with_suffix(".search.npz")
     rng = np.random.default_rng(options.seed)
-    start = point_of(dict(zip(SPACE, STARTS[options.period], strict=True)))
+    start = point_at(SPACE, dict(zip(SPACE, STARTS[options.period], strict=True)))
     cloud = start + CLOUD * rng.standard_normal((options.candidates, start.size))
     cloud[0] = start
     done = 0
@@ -268,7 +234,7 @@ def main() -> None:
         sys.exit("error: allowed are 1 world or more, 5 candidates or more, and a seed from 0")
     options.output = options.output or CONFIGS / f"fitted_{options.period.replace('-', '_')}.yaml"
 
-    chosen = GIVEN | population(search(options))
+    chosen = GIVEN | parameters_at(SPACE, search(options))
     panels = simulated_panels(
         Config.make(chosen),
         PERIODS[options.period].days,

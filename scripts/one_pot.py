@@ -21,14 +21,7 @@ sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
 from agents.probe.market_controls import DIRECT, INERT_ODDS, effect_of_subnets  # noqa: E402
 from agents.probe.size import FULL, world  # noqa: E402
-from agents.statistics import Estimate  # noqa: E402
-
-
-def text_of(estimate: Estimate | None) -> str:
-    """Value and 95 % interval."""
-    if estimate is None:
-        return "indeterminate"
-    return f"{estimate.value:+.3f} [{estimate.low:+.3f}, {estimate.high:+.3f}]"
+from agents.statistics import span  # noqa: E402
 
 
 def main(
@@ -46,7 +39,10 @@ def main(
         config = world(FULL, {}, **DIRECT, allocation=rule)
         few, many, gap = effect_of_subnets(config, range(seeds))
         seconds = f"{time.perf_counter() - started:.0f}"
-        table.add_row(rule, *map(text_of, (few.interval, many.interval, gap)), seconds)
+        assert few.interval is not None
+        assert many.interval is not None
+        told = (span(estimate, "+.3f") for estimate in (few.interval, many.interval, gap))
+        table.add_row(rule, *told, seconds)
         if abs(gap.value) > INERT_ODDS:
             differ.append(rule)
     Console(width=100).print(table)

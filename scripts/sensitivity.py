@@ -18,7 +18,7 @@ from agents.inference import paired_difference  # noqa: E402
 from agents.nash import FirstOrderCondition  # noqa: E402
 from agents.probe.market_controls import DIRECT, condition  # noqa: E402
 from agents.probe.size import FULL, world  # noqa: E402
-from agents.statistics import Estimate  # noqa: E402
+from agents.statistics import span  # noqa: E402
 from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -45,13 +45,6 @@ START = {"price": 0.42, "root_vote": 0.31}
 HEADER = "| closure | prices | votes | prices less votes |"
 
 
-def text_of(estimate: Estimate | None) -> str:
-    """Value and 95 % interval."""
-    if estimate is None:
-        return "indeterminate"
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
-
-
 def row(name: str, changes: dict[str, Any], seeds: range) -> str:
     """A line of the table."""
     found: list[FirstOrderCondition] = []
@@ -59,10 +52,10 @@ def row(name: str, changes: dict[str, Any], seeds: range) -> str:
         config = world(FULL, changes, **DIRECT, allocation=rule)
         near = condition(config, seeds[: max(len(seeds) // 4, 2)], START[rule]).research_share
         found.append(condition(config, seeds, START[rule] if near is None else near))
-    known = all(one.interval is not None for one in found)
-    gap = paired_difference(*found) if known else None
-    cells = (name, *(text_of(one.interval) for one in found), text_of(gap))
-    return f"| {' | '.join(cells)} |"
+    estimates = [one.interval for one in found]
+    estimates.append(None if None in estimates else paired_difference(*found))
+    told = ("indeterminate" if one is None else span(one, "+.2f") for one in estimates)
+    return f"| {' | '.join((name, *told))} |"
 
 
 def main(

@@ -15,7 +15,7 @@ from agents.inference import paired_difference
 from agents.nash import FirstOrderCondition, NashSettings, first_order_condition, solve
 from agents.probe.checks import Check
 from agents.probe.living_market import market_is_alive
-from agents.probe.size import Changes, Size, world
+from agents.probe.size import GATE, Changes, Size, world
 from agents.simulated_game import BuilderGame
 from agents.statistics import Estimate
 from dtao_gym.realism import realism_gate
@@ -35,9 +35,7 @@ POT_DAYS = 365
 SAME_POT = 1e-9
 """Relative difference of pots that are equal but for the order of sums."""
 SYMMETRIC_POT = 0.05
-_NEAR = NashSettings(
-    grid_wide=0, grid_near=5, damping=1.0, max_iterations=3, measure_slope=False, resamples=1_000
-)
+_NEAR = GATE.solver.model_copy(update={"max_iterations": 3})
 _CONDITION = NashSettings(logit_step=0.5, resamples=1_000)
 
 

@@ -14,7 +14,7 @@ from agents.results.plan import Row
 from agents.results.pretrained import Published, told
 from agents.results.summary import Findings
 from agents.settings import TrainConfig
-from agents.statistics import Estimate, bootstrap
+from agents.statistics import bootstrap, span
 
 WIDTH = 100
 FORMS = {"staker": "+.3f", "builder": ",.0f"}
@@ -64,11 +64,6 @@ def prose(text: str, bullet: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def span(estimate: Estimate, form: str) -> str:
-    """Value and interval."""
-    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def write_page(

@@ -11,6 +11,7 @@ import pytest
 
 from dtao_gym.world.config import Config
 from dtao_gym.world.history import Record, record
+from scripts.unit_cube import parameters_at
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "scripts" / "calibrate.py"
@@ -25,13 +26,13 @@ _spec.loader.exec_module(calibrate)
 
 def test_points_are_parameters_within_their_ranges():
     n = len(calibrate.SPACE)
-    low, middle, high = (calibrate.population(np.full(n, u)) for u in (0.0, 0.5, 1.0))
+    low, middle, high = (parameters_at(calibrate.SPACE, np.full(n, u)) for u in (0.0, 0.5, 1.0))
     for name, (first, last, logarithmic) in calibrate.SPACE.items():
         assert low[name] == pytest.approx(first, rel=1e-3)
         assert high[name] == pytest.approx(last, rel=1e-3)
         between = np.sqrt(first * last) if logarithmic else 0.5 * (first + last)
         assert middle[name] == pytest.approx(between, rel=1e-3)
-    assert calibrate.population(np.full(n, 7.0)) == high
+    assert parameters_at(calibrate.SPACE, np.full(n, 7.0)) == high
     Config.make(low | calibrate.GIVEN)
     Config.make(high | calibrate.GIVEN)
 
