@@ -22,8 +22,8 @@ Progress = Callable[[str], None]
 class Gate:
     """One unit of what must hold: its name, what it is, and how it is checked.
 
-    `run` takes changes that are forced upon the technology, parameters of the population, and something that is told what
-    goes on.
+    `run` takes changes that are forced upon the technology, parameters of the population, and a function that is called
+    with the name of what is running.
     """
 
     name: str

@@ -17,7 +17,7 @@ BASE_WORLD: dict[str, Any] = PRESETS["probe"] | {
     "horizon_cap_days": 8000,
 }
 """The world of every cell: eight subnets of mainnet, drawn anew for each seed, under the rules of June 2026. The other subnets
-keep their part of the emission under every institution, so that all divide one pot.
+answer alike under every institution, so that all divide one pot (`dtao_gym/world/rest.py`).
 """
 REFERENCE = "fee"
 """Name of the reference: builders whom users pay for exactly their own value."""

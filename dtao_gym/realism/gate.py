@@ -132,8 +132,8 @@ def read_config(source: "Config | dict | str | Path | None") -> Config:
 def simulated_moments(panels: Sequence[Panel], period_name: str) -> np.ndarray:
     """Moments of each world, `(worlds, k)` in the order of `MOMENTS`.
 
-    Of a world with more subnets than the chain's panel an evenly spaced choice of as many is taken: the fewer they are, the
-    more their mean moves.
+    A world with more subnets than the chain's panel is thinned to as many, evenly spaced: the fewer they are, the more
+    their mean moves.
     """
     most = observed_panel(period_name).price.shape[1]
     return np.array([list(moments(thinned(panel, most)).values()) for panel in panels])

@@ -35,7 +35,7 @@ class DayRows(NamedTuple):
     alpha_emission: np.ndarray
     """Alpha a block."""
     stake_yield: np.ndarray
-    """Of the day that closes, per staked alpha."""
+    """Alpha dividends per staked alpha of the day that closes."""
     registered_block: np.ndarray
 
 
@@ -44,7 +44,7 @@ class DayNumbers(NamedTuple):
 
     block: np.ndarray
     root_yield: np.ndarray
-    """Of the day that closes, per TAO."""
+    """Root dividends per TAO of the day that closes."""
     moving_price_sum: np.ndarray
     root_stake: np.ndarray
 

@@ -96,8 +96,8 @@ class Law(BaseModel, frozen=True):
     )
     frozen_subnets: Literal["prices", "share"] = Field(
         "prices",
-        description="Subnets that are not simulated keep their prices, votes or flows, or their share of emission"
-        " under every rule, so that all institutions divide one pot.",
+        description="Subnets that are not simulated: their prices stay as at genesis, or they answer alike under every"
+        " rule, so that all institutions divide one pot (`world/rest.py`).",
     )
     flow_cutoff: float = Field(
         0.0, description="Average flow below which a subnet gets nothing, TAO per block."
