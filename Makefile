@@ -31,7 +31,7 @@ probe: $(LEARNING)  ## does the market crowd out research? the short probe and i
 	$(PY) probe.py configs/probe_quick.yaml --run-dir $(PROBE)
 
 results: $(LEARNING)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, goes on where it was
-	$(PY) -m agents.results
+	$(PY) -m dtao_agents.results
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
 	.venv/bin/ruff check

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from dtao_agents.evaluation.evaluate import evaluate
+from dtao_agents.evaluation.policy_files import PolicyError
+from dtao_agents.evaluation.replay import replay as judge_replay
+from dtao_agents.evaluation.replay import report as report_replay
+from dtao_agents.evaluation.reports import report
+from dtao_agents.training.multi_agent_run import judge_run
+from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
 from rich.console import Console
 
-from agents.evaluate import evaluate
-from agents.policies import PolicyError
-from agents.replay import replay as judge_replay
-from agents.replay import report as report_replay
-from agents.reports import report
-from agents.society_run import judge_run
-from agents.society_settings import SocietyConfig, read_settings
 from dtao_gym.world.config import ConfigError
 
 

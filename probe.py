@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from dtao_agents.probe.gates import GATES, Gate, GateError, table_of
+from dtao_agents.probe.pipeline import run
+from dtao_agents.probe.plan import read_plan
+from dtao_agents.probe.report import answer
 from rich.console import Console
 
-from agents.probe.gates import GATES, Gate, GateError, table_of
-from agents.probe.pipeline import run
-from agents.probe.plan import read_plan
-from agents.probe.report import answer
 from dtao_gym.world.config import ConfigError
 
 RUNS = Path("runs")

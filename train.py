@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from dtao_agents.flags import changed_fields, flags_of, to_settings
+from dtao_agents.training.checkpoints import CheckpointError
+from dtao_agents.training.multi_agent_run import train_together
+from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
+from dtao_agents.training.ppo import train
+from dtao_agents.training.settings import TrainConfig
 
-from agents.checkpoints import CheckpointError
-from agents.command_line import changed_fields, flags_of, to_settings
-from agents.learn import train
-from agents.settings import TrainConfig
-from agents.society_run import train_together
-from agents.society_settings import SocietyConfig, read_settings
 from dtao_gym.world.config import ConfigError
 
 RUNS = Path("runs")

@@ -37,7 +37,7 @@ SOURCE, NAMES = HERE / "limit.c", HERE / "limit.h"
 FAST = ("-O3", "-march=native", "-ffast-math", "-fopenmp-simd")
 STRICT = ("-O2", "-ffp-contract=off", "-Wno-unknown-pragmas")
 SPANS = 24
-LEARNER_ROWS = ("learner_alpha", "learner_claimable")
+STAKER_ROWS = ("staker_alpha", "staker_claimable")
 KEYS = ("world_key", "episode", "day")
 DECIDED = ("target_price", "moving_rate", "moving_decay", "started")
 """Rows that a day writes before its spans."""
@@ -104,7 +104,7 @@ class Content(NamedTuple):
 
 def rows_of(state: State, name: str) -> np.ndarray:
     """A row of `limit.c` in the engine's state, `(n_worlds, n_subnets)`."""
-    return state.section(name)[:, 0] if name in LEARNER_ROWS else state.row(name)
+    return state.section(name)[:, 0] if name in STAKER_ROWS else state.row(name)
 
 
 def content_of(batch: Batch, state: State, decided: State | None = None) -> Content:
@@ -115,8 +115,8 @@ def content_of(batch: Batch, state: State, decided: State | None = None) -> Cont
     record = batch.parameters[0]
     worlds = np.zeros(batch.n_worlds, WORLD)
     for name in (*KEYS, *FIELDS):
-        of_learner = name == "learner_root"
-        worlds[name] = state.learners["root"][:, 0] if of_learner else state.worlds[name]
+        of_staker = name == "staker_root"
+        worlds[name] = state.stakers["root"][:, 0] if of_staker else state.worlds[name]
     rows = {name: rows_of(state, name) for name in ROWS}
     if decided is not None:
         rows |= {name: rows_of(decided, name) for name in DECIDED}
@@ -148,8 +148,8 @@ def make_unusual(state: State) -> None:
     state.row("owner_sale_fraction")[...] = rng.uniform(0.0, 1.0, shape)
     state.row("moving_price")[...] *= rng.uniform(0.5, 1.5, shape)
     state.row("scripted_claimable")[...] = rng.uniform(0.0, 1e4, shape)
-    state.section("learner_claimable")[...] = rng.uniform(0.0, 10.0, shape)
-    state.section("learner_alpha")[...] = rng.uniform(0.0, 1e3, shape)
+    state.section("staker_claimable")[...] = rng.uniform(0.0, 10.0, shape)
+    state.section("staker_alpha")[...] = rng.uniform(0.0, 1e3, shape)
     state.row("alpha_outstanding")[...] += rng.uniform(0.0, 1e5, shape)
     state.row("started")[:, 1] = 0.0
     state.row("start_block")[:, 1] = 2.0**53
@@ -201,7 +201,7 @@ def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[C
     batch.advance(np.zeros_like(orders), 1, trace)
     start = content_of(batch, before, batch.state)
     after = batch.state.copy()
-    after.block[0] = trace[-1]
+    after.fields[0] = trace[-1]
     return start, content_of(batch, after)
 
 

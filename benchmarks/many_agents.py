@@ -19,11 +19,12 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "agents")]  # a checkout needs no installation
 
-from agents.society_settings import SocietyConfig  # noqa: E402
-from agents.subnet_policy import SubnetPolicy  # noqa: E402
-from agents.together import Together  # noqa: E402
+from dtao_agents.training.multi_agent import Together  # noqa: E402
+from dtao_agents.training.multi_agent_settings import SocietyConfig  # noqa: E402
+from dtao_agents.training.sb3_policy import SubnetPolicy  # noqa: E402
+
 from benchmarks.figures import Figure, as_text, figure, machine, rates  # noqa: E402
 from benchmarks.workloads import ENV_SPANS, ENV_SUBNETS, THREADS, learning  # noqa: E402
 from dtao_gym.envs.sb3 import SharedVecEnv  # noqa: E402

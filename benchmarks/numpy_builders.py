@@ -15,7 +15,7 @@ from dtao_gym.world.shocks import ECONOMY, ENTRY, NEWS, PRUNE
 from dtao_gym.world.state import Subnets
 
 POPULATIONS = ("informed", "uninformed")
-SECTIONS = ("learner_alpha", "learner_claimable", "price_history", "signal_history", "pipeline")
+SECTIONS = ("staker_alpha", "staker_claimable", "price_history", "signal_history", "pipeline")
 OF_THE_SLOT = (
     "stream_id",
     "owner_number",
@@ -253,7 +253,7 @@ def _dissolve(m, w, i):
     held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
     people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
     held["outside"] = sum(getattr(s, name)[w, i] for name in people)
-    mine, nobodys = m.learner_alpha[w, :, i], s.protocol_alpha[w, i]
+    mine, nobodys = m.staker_alpha[w, :, i], s.protocol_alpha[w, i]
     if s.reserve_counts[w, i]:
         nobodys = nobodys + s.alpha_reserve[w, i]
     if m.injection == "direct" and s.alpha_reserve[w, i] == 0:  # the owner's lock

@@ -32,9 +32,9 @@ from dtao_gym.world.config import Config
 from dtao_gym.world.parameters import PAYMENTS
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.shocks import ORDER
-from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
+from dtao_gym.world.state import STAKER_DTYPE, WORLD_DTYPE, State, Subnets
 
-LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
+STAKERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 ROOT_CLASSES = ("root_informed", "root_uninformed", "root_validators")
 STAKED = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
 INJECTION = {number: name for name, number in INJECTIONS.items()}
@@ -50,7 +50,7 @@ class NumpyMarket:
         self.layout = state.layout
         self.s = SimpleNamespace(**{name: state.row(name).copy() for name in Subnets._fields})
         self.g = SimpleNamespace(**{name: state.worlds[name].copy() for name in WORLD_DTYPE.names})
-        self.me = SimpleNamespace(**{n: state.learners[n].copy() for n in LEARNER_DTYPE.names})
+        self.me = SimpleNamespace(**{n: state.stakers[n].copy() for n in STAKER_DTYPE.names})
         self.validators = state.validators.copy()
         for name in SECTIONS:
             setattr(self, name, state.section(name).copy())
@@ -83,8 +83,8 @@ class NumpyMarket:
             state.section(name)[...] = getattr(self, name)
         for name in WORLD_DTYPE.names:
             state.worlds[name] = getattr(self.g, name)
-        for name in LEARNER_DTYPE.names:
-            state.learners[name] = getattr(self.me, name)
+        for name in STAKER_DTYPE.names:
+            state.stakers[name] = getattr(self.me, name)
         state.validators[...] = self.validators
         return state
 
@@ -136,7 +136,7 @@ class NumpyMarket:
         g.price_sum = s.spot_price.sum(1)
         g.emission_hhi = (s.emission_share**2).sum(1)
         self._return_money()
-        self._value_learners()
+        self._value_stakers()
         g.day += 1
 
     def _all_root(self):
@@ -278,7 +278,7 @@ class NumpyMarket:
         part = 0.0
         if orders is not None:
             part = 1 / p.spans_per_day if p.twap else float(index == 0)
-        first = (words[3] % np.uint64(max(self.layout.n_learners, 1))).astype(int)
+        first = (words[3] % np.uint64(max(self.layout.n_stakers, 1))).astype(int)
         self.due = SimpleNamespace(outside=0 * g.outside, claimed=0 * g.outside, fees=0 * g.outside)
         self.due.informed, self.due.uninformed = 0 * g.outside, 0 * g.outside
         for place in range(4):
@@ -286,10 +286,10 @@ class NumpyMarket:
                 who = np.flatnonzero(order[:, place] == group)
                 if who.size == 0:
                     continue
-                if group == LEARNERS and part > 0:
-                    for k in range(self.layout.n_learners):
-                        self._learner_trades(
-                            who, (first[who] + k) % self.layout.n_learners, orders, part
+                if group == STAKERS and part > 0:
+                    for k in range(self.layout.n_stakers):
+                        self._staker_trades(
+                            who, (first[who] + k) % self.layout.n_stakers, orders, part
                         )
                 elif group == INSIDERS:
                     self._insiders_sell(who, blocks)
@@ -496,28 +496,28 @@ class NumpyMarket:
         miners = (n * s.alpha_emission - owner) / 2
         dividends = miners - root_alpha
         take = p.validator_take * dividends
-        staked = sum(getattr(s, name) for name in STAKED) + self.learner_alpha.sum(1)
+        staked = sum(getattr(s, name) for name in STAKED) + self.staker_alpha.sum(1)
         gain = divide(dividends - take, staked)
         for name in STAKED:
             setattr(s, name, getattr(s, name) * (1 + gain))
-        self.learner_alpha *= 1 + gain[:, None]
+        self.staker_alpha *= 1 + gain[:, None]
         self.take = take + p.validator_take * claims
         s.owner_alpha += owner * (self.payment == "alpha")
         s.miner_alpha += miners
         s.validator_alpha += self.take + np.where(staked > 0, 0, dividends - take)
         mine = divide(self.me.root, root[:, None])
         self.net_claims = (1 - p.validator_take) * claims
-        self.learner_claimable += mine[:, :, None] * self.net_claims[:, None]
+        self.staker_claimable += mine[:, :, None] * self.net_claims[:, None]
         scripted = np.where(root > 0, 1 - mine.sum(1), 1)
         s.scripted_claimable += self.net_claims * scripted[:, None]
         s.stake_yield = gain
 
     # 2d. trades, for the worlds whose turn it is
 
-    def _learner_trades(self, who, me, orders, part):
+    def _staker_trades(self, who, me, orders, part):
         p, s, g = self.p, self.s, self.g
         pools, orders = self.pools(who), part * orders[who, me] * s.started[who]
-        held, root = self.learner_alpha[who, me], self.me.root[who, me]
+        held, root = self.staker_alpha[who, me], self.me.root[who, me]
         offered = np.minimum(np.maximum(-orders, 0), held)
         allowed = lambda tao: (tao >= part * p.min_order_tao) | (offered >= held)  # noqa: E731
         received, sold, fee = pools.sell(offered, p.pool_fee, p.flat_fee_tao, allowed)
@@ -531,7 +531,7 @@ class NumpyMarket:
         bought, paid, more_fee = pools.buy(amount, fee_rate[:, None], p.flat_fee_tao)
         self.keep(pools, who)
         self.user_flow[who] += paid - more_fee - received - fee
-        self.learner_alpha[who, me] = held - sold + bought
+        self.staker_alpha[who, me] = held - sold + bought
         s.alpha_outstanding[who] += bought - sold
         g.authors[who] += (fee + more_fee).sum(1)
         self.me.root[who, me] = root - paid.sum(1)
@@ -565,7 +565,7 @@ class NumpyMarket:
     def _claim_root(self, who):
         p, s, g, pools = self.p, self.s, self.g, self.pools(who)
         claimed = part_of(p.root_claim_hazard, p.spans_per_day)
-        scripted, mine = s.scripted_claimable[who], self.learner_claimable[who]
+        scripted, mine = s.scripted_claimable[who], self.staker_claimable[who]
         offered = p.root_swap_share * claimed * (scripted + mine.sum(1))
         received, sold, _ = pools.sell(offered, 0.0, 0.0)
         self.keep(pools, who)
@@ -582,8 +582,8 @@ class NumpyMarket:
         s.informed_alpha[who] += kept * scripted * informed
         s.uninformed_alpha[who] += kept * scripted * (1 - informed)
         self.due.claimed[who] += (happens * scripted * price).sum(1)
-        self.learner_claimable[who] -= happens[:, None] * mine
-        self.learner_alpha[who] += kept[:, None] * mine
+        self.staker_claimable[who] -= happens[:, None] * mine
+        self.staker_alpha[who] += kept[:, None] * mine
         self.me.root[who] += ((happens * price)[:, None] * mine).sum(2)
 
     def _scripted_trade(self, who):
@@ -633,13 +633,13 @@ class NumpyMarket:
 
     # 6. what learners have
 
-    def _value_learners(self):
+    def _value_stakers(self):
         p, pools = self.p, self.pools()
         self.me.wealth = self.me.root.copy()
-        for k in range(self.layout.n_learners):
-            net = (1 - p.pool_fee) * self.learner_alpha[:, k] + self.learner_claimable[:, k]
+        for k in range(self.layout.n_stakers):
+            net = (1 - p.pool_fee) * self.staker_alpha[:, k] + self.staker_claimable[:, k]
             fetched = pools.tao_for(net)
-            given = self.learner_alpha[:, k] + self.learner_claimable[:, k]
+            given = self.staker_alpha[:, k] + self.staker_claimable[:, k]
             ok = (given > 0) & (given <= MAX_INPUT_RATIO * pools.x)
             ok &= pools.y - fetched >= pools.floor
             self.me.wealth[:, k] += (ok * np.maximum(fetched - p.flat_fee_tao, 0)).sum(1)

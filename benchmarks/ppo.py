@@ -25,8 +25,13 @@ class Trainer:
         import torch
         import yaml
 
-        from agents import learn
-        from agents.settings import TrainConfig
+        if Path("agents/dtao_agents").is_dir():
+            from dtao_agents.training import ppo as learn
+            from dtao_agents.training.settings import TrainConfig
+        else:  # a checkout from before the package dtao_agents
+            from agents.settings import TrainConfig
+
+            from agents import learn
 
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
@@ -86,7 +91,8 @@ class Worker:
 
     def __init__(self, checkout: Path, threads: int):
         # the script is this one, whatever the checkout has
-        code = f"import sys; sys.path.insert(0, {str(checkout)!r}); import runpy; sys.argv = ['ppo', '--serve', '{threads}']; "
+        paths = [str(checkout), str(checkout / "agents")]
+        code = f"import sys; sys.path[:0] = {paths!r}; import runpy; sys.argv = ['ppo', '--serve', '{threads}']; "
         code += f"runpy.run_path({str(Path(__file__).resolve())!r}, run_name='__main__')"
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([sys.executable, "-c", code], cwd=checkout, **pipes)
@@ -139,8 +145,7 @@ def compare(checkouts: dict[str, Path], threads: int, turns: int, rollouts: int)
 def networks(repeats: int) -> None:
     """Print the times of forward and backward passes, compiled and in torch."""
     import torch
-
-    from agents.networks import Architecture
+    from dtao_agents.training.networks import Architecture
 
     def best(run, *arguments) -> float:
         run(*arguments)

@@ -54,7 +54,7 @@ RESULT = Path(__file__).parent / "results" / "span_error.md"
 def last_prices(era: str, spans: int, days: int, worlds: int, **settings) -> np.ndarray:
     """Spot and moving prices `(2, worlds, n_subnets)` at the end of the last day."""
     settings = settings | {"flat_fee_tao": 0.0, "arrivals_per_slot_year": 0.0}
-    config = Config.make(era=era, spans_per_day=spans, n_learners=0, **settings)
+    config = Config.make(era=era, spans_per_day=spans, n_stakers=0, **settings)
     batch = Batch(config, worlds, threads=2)
     batch.step(days=days)
     return np.stack([batch.state.row("spot_price"), batch.state.row("moving_price")])
@@ -63,7 +63,7 @@ def last_prices(era: str, spans: int, days: int, worlds: int, **settings) -> np.
 def measured(days: int, worlds: int) -> list[tuple[str, ...]]:
     """Rows of the table as text, one for each era, market and number of spans."""
     rows = []
-    start = Batch(Config.make(n_learners=0)).state
+    start = Batch(Config.make(n_stakers=0)).state
     deep = start.row("tao_reserve")[0] > DEEP_TAO
     for era in ERAS:
         for market, settings in MARKETS.items():

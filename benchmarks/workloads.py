@@ -29,7 +29,7 @@ PROBE = {
     "payment": "direct",
     "halving": False,
     "pruning": False,
-    "n_learners": 0,
+    "n_stakers": 0,
 }
 """Worlds of the size of a cell of the probe: builders of eight subnets, nobody learns. Days are not cut short."""
 
@@ -144,12 +144,17 @@ def quickstart(quick: bool) -> Workload:
     """Steps of the published quickstart, on the threads that its configuration names."""
     import torch
 
-    import agents
-    from agents.learn import TrainingEnv, make_model
-    from agents.settings import read
+    import dtao_gym
+
+    root = Path(dtao_gym.__file__).parent.parent
+    if (root / "agents" / "dtao_agents").is_dir():
+        from dtao_agents.training.ppo import TrainingEnv, make_model
+        from dtao_agents.training.settings import read
+    else:  # a checkout from before the package dtao_agents
+        from agents.learn import TrainingEnv, make_model
+        from agents.settings import read
 
     torch.set_num_threads(1)
-    root = Path(agents.__file__).parent.parent
     settings = read(root / "configs" / "staker_quickstart.yaml")
     return learning(make_model(settings, TrainingEnv(settings)), quick)
 
@@ -174,7 +179,8 @@ def main() -> None:
     parser.add_argument("name", choices=WORKLOADS)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
-    sys.path[0] = str(given.checkout.resolve())
+    checkout = given.checkout.resolve()
+    sys.path[:1] = [str(checkout), str(checkout / "agents")]
     import dtao_gym
 
     if given.checkout.resolve() not in Path(dtao_gym.__file__).resolve().parents:

@@ -157,7 +157,7 @@ def play(policy: Policy, config: ReplayConfig, windows: list[tuple[Window, int]]
     longest = max(days for _, days in windows)
     batch: Any = ReplayBatch(config, windows=windows)
     role, rngs = ReplayStaker(batch), _generators(batch)
-    learners = batch.state.learners[:, 0]
+    learners = batch.state.stakers[:, 0]
     wealth, traded = np.empty((longest + 1, len(windows))), np.zeros(len(windows))
     wealth[0] = learners["log_wealth"]
     nothing = np.zeros((len(windows), 1, config.n_subnets))

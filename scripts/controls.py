@@ -5,12 +5,11 @@ import time
 from typing import Annotated
 
 import tyro
+from dtao_agents.probe.checks import failures
+from dtao_agents.probe.controls import CONTROLS
+from dtao_agents.probe.gates import table_of
+from dtao_agents.probe.size import FULL
 from rich.console import Console
-
-from agents.probe.checks import failures
-from agents.probe.controls import CONTROLS
-from agents.probe.gates import table_of
-from agents.probe.size import FULL
 
 
 def main(

@@ -15,7 +15,8 @@ import tyro
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from agents.probe.living_market import course, is_alive  # noqa: E402
+from dtao_agents.probe.living_market import course, is_alive  # noqa: E402
+
 from dtao_gym.world.config import Config  # noqa: E402
 
 NEVER = 1e9
@@ -51,7 +52,7 @@ HEADER = "market | candidate | stakers' part of alpha over genesis, a fifth of t
 def rows(worlds: int, years: float) -> list[str]:
     """A row for each market and candidate; gap and slope are the worst, `empty` the sum over the fifths."""
     base = Config.make(
-        ROOT / "configs" / "spring_2026.yaml", arrivals_per_slot_year=0.0, n_learners=0
+        ROOT / "configs" / "spring_2026.yaml", arrivals_per_slot_year=0.0, n_stakers=0
     )
     found = []
     for market, world in MARKETS.items():

@@ -56,7 +56,7 @@ def main(
     for newcomers in (True, False):
         for days in half_lives:
             settings = {} if newcomers else {"pruning": False, "arrivals_per_slot_year": 0.0}
-            config = Config.make(settings, news_half_life_days=days, n_learners=0, spans_per_day=1)
+            config = Config.make(settings, news_half_life_days=days, n_stakers=0, spans_per_day=1)
             table.add_row(f"{days:g}", "yes" if newcomers else "no", *measures(config, worlds))
     Console(width=120).print(table)
 

@@ -19,9 +19,9 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from agents.probe.market_controls import DIRECT, INERT_ODDS, effect_of_subnets  # noqa: E402
-from agents.probe.size import FULL, world  # noqa: E402
-from agents.statistics import span  # noqa: E402
+from dtao_agents.evaluation.statistics import span  # noqa: E402
+from dtao_agents.probe.market_controls import DIRECT, INERT_ODDS, effect_of_subnets  # noqa: E402
+from dtao_agents.probe.size import FULL, world  # noqa: E402
 
 
 def main(

@@ -13,10 +13,10 @@ import time
 from typing import Any
 
 import numpy as np
+from dtao_agents.equilibrium.builder_game import BuilderGame
+from dtao_agents.equilibrium.inference import paired_difference
+from dtao_agents.equilibrium.nash import Equilibrium, NashSettings, solve
 
-from agents.inference import paired_difference
-from agents.nash import Equilibrium, NashSettings, solve
-from agents.simulated_game import BuilderGame
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
 

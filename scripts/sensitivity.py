@@ -14,11 +14,12 @@ import tyro
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from agents.inference import paired_difference  # noqa: E402
-from agents.nash import FirstOrderCondition  # noqa: E402
-from agents.probe.market_controls import DIRECT, condition  # noqa: E402
-from agents.probe.size import FULL, world  # noqa: E402
-from agents.statistics import span  # noqa: E402
+from dtao_agents.equilibrium.inference import paired_difference  # noqa: E402
+from dtao_agents.equilibrium.nash import FirstOrderCondition  # noqa: E402
+from dtao_agents.evaluation.statistics import span  # noqa: E402
+from dtao_agents.probe.market_controls import DIRECT, condition  # noqa: E402
+from dtao_agents.probe.size import FULL, world  # noqa: E402
+
 from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
 
 VARIANTS: dict[str, dict[str, Any]] = {

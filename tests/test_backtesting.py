@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from dtao_agents.evaluation.replay import SCRIPTED
 
 import dtao_gym
-from agents.replay import SCRIPTED
 from dtao_gym.backtesting import (
     HOLD,
     IMPACTS,

@@ -1,10 +1,10 @@
 """The command `probe.py`."""
 
 import pytest
+from dtao_agents.probe.checks import Check
+from dtao_agents.probe.gates import Gate
 
 import probe
-from agents.probe.checks import Check
-from agents.probe.gates import Gate
 from tests.agents.probe.tiny import GATES, write_plan
 
 

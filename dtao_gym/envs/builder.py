@@ -49,9 +49,9 @@ TWIN_FEATURES = (
 
 
 @rule
-def _decide(block, slot, action, composition, influence):
+def _decide(fields, slot, action, composition, influence):
     """Write the decisions that an action stands for into the rows of one slot."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     first = 0
     if not composition:
         s.spend_rate[slot] = 0.5 * MAX_SPEND_RATE * (action[0] + 1.0)
@@ -64,9 +64,9 @@ def _decide(block, slot, action, composition, influence):
 
 
 @rule
-def _reward(block, world, before, slot, parameters, noisy, heirs):
+def _reward(fields, world, before, slot, parameters, noisy, heirs):
     """What the owner of `before` has consumed since then, TAO; without heirs nothing after the first owner."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     p = parameters_of(parameters)
     if before[2] > 0.0 and not heirs:
         return 0.0
@@ -92,7 +92,7 @@ def _decide_kernel(table, slots, composition, actions, playing):
             row = w * slots.size + k
             if playing[row]:
                 influence = a.parameters[w].influence > 0
-                _decide(a.block[w], slots[k], actions[row], composition, influence)
+                _decide(a.fields[w], slots[k], actions[row], composition, influence)
 
 
 @kernel
@@ -103,7 +103,7 @@ def _reward_kernel(table, before, slots, noisy, heirs, rewards):
         for k in range(slots.size):
             row = w * slots.size + k
             rewards[row] = _reward(
-                a.block[w], a.worlds[w], before[row], slots[k], a.parameters[w], noisy, heirs
+                a.fields[w], a.worlds[w], before[row], slots[k], a.parameters[w], noisy, heirs
             )
 
 
@@ -131,19 +131,19 @@ def _step_kernel(
     refused = refusal(action, advance)
     if refused != 0:
         return refused
-    block, parameters = a.block[0], a.parameters[0]
-    _decide(block, slot, action, composition, parameters.influence > 0)
+    fields, parameters = a.fields[0], a.parameters[0]
+    _decide(fields, slot, action, composition, parameters.influence > 0)
     call_address(advance, (table, days, zero, zero + 1))
-    observe_builders(block, world, slots, parameters, a.at, raw, obs)
-    reward = _reward(block, world, standing[0], slot, parameters, noisy, False) / scale
-    s = subnet_rows(block)
+    observe_builders(fields, world, slots, parameters, a.at, raw, obs)
+    reward = _reward(fields, world, standing[0], slot, parameters, noisy, False) / scale
+    s = subnet_rows(fields)
     write_market(s, world, reward, numbers.size + 2, facts)
     for k in range(numbers.size):
-        facts[FIRST_OWN_NUMBER + k] = block[numbers[k], slot]
+        facts[FIRST_OWN_NUMBER + k] = fields[numbers[k], slot]
     pruned = s.owner_number[slot] > 0.0
     under_way = 0.0
     for k in range(a.at.pipeline_stages):
-        under_way += block[a.at.pipeline + k, slot]
+        under_way += fields[a.at.pipeline + k, slot]
     last = FIRST_OWN_NUMBER + numbers.size
     facts[last], facts[last + 1] = under_way, pruned
     standing[0, 0], standing[0, 1] = s.consumed[slot], s.first_owner_payoff[slot]
@@ -174,7 +174,7 @@ class Builder:
     """
 
     name = "builder"
-    n_learners = 0
+    n_stakers = 0
     n_raw = N_RAW
     info_numbers = (*_ROWS, "pipeline", "pruned")
     info_flags = ("pruned",)
@@ -202,7 +202,7 @@ class Builder:
         size = self._size + self.twins * len(TWIN_FEATURES)
         self.observation_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (action_size(config),), np.float32)
-        self._orders = np.zeros((batch.n_worlds, max(batch.layout.n_learners, 1), n))
+        self._orders = np.zeros((batch.n_worlds, max(batch.layout.n_stakers, 1), n))
 
     def observe(self, batch: Batch, slots: np.ndarray | None = None) -> np.ndarray:
         """Fresh `(rows, features)` float32 observations; of the owners of other slots, if some are given.

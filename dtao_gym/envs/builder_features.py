@@ -83,7 +83,7 @@ def _public_rows(s, raw, past_price, signal, weak, block, p):
 
 
 @inlined_rule
-def _stock_features(s, block, at, me, own):
+def _stock_features(s, fields, at, me, own):
     """Own stocks; `own` is the part of the observation that starts with `OWN_FEATURES`."""
     own[0] = tanh(s.short_stock[me] / 50.0)
     own[1] = _scaled_log(s.short_stock[me], 0.5, 10.0)
@@ -95,7 +95,7 @@ def _stock_features(s, block, at, me, own):
         stock = 0.0
         for k in range(at.pipeline_stages):
             if 3 * k // at.pipeline_stages == third:
-                stock += block[at.pipeline + k, me]
+                stock += fields[at.pipeline + k, me]
         own[4 + third] = tanh(stock / 10.0)
         under_way += stock
     own[7] = _scaled_log(under_way, 0.5, 3.0)
@@ -155,14 +155,14 @@ def _rival_features(s, raw, me, mean_share, obs):
 
 
 @rule
-def observe_builders(block, world, slots, parameters, at, raw, obs):
+def observe_builders(fields, world, slots, parameters, at, raw, obs):
     """Rows of `obs` for the owners of some slots; what all of them see is reckoned once."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     p = parameters_of(parameters)
     n = s.spot_price.size
     # what everybody will read at the next decision, no younger
-    past_price = price_row(block, at.price_history + world.day % at.price_days)
-    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
+    past_price = price_row(fields, at.price_history + world.day % at.price_days)
+    signal = signal_row(fields, at.signal_history + world.day % at.signal_days)
     weak = array_of(s.moving_price)
     if p.prune_key == PRUNE_BY_SHARE:
         weak = array_of(s.emission_share)
@@ -182,7 +182,7 @@ def observe_builders(block, world, slots, parameters, at, raw, obs):
         me, row = slots[k], obs[k]
         own = row[N_RIVAL * (n - 1) :]
         _rival_features(s, raw, me, mean_share, row)
-        _stock_features(s, block, at, me, own)
+        _stock_features(s, fields, at, me, own)
         _purse_features(s, me, own)
         _standing_features(s, raw, me, mean_price, mean_signal, mean_share, own)
         own[N_OWN] = price_sum
@@ -198,4 +198,4 @@ def observe_kernel(table, raw, slots, obs, first, last):
     """Observations of builders: `obs[world, k]` of slot `slots[k]`, worlds first to last - 1; `raw` is working space."""
     a = arrays_of(table)
     for w in range(first, last):
-        observe_builders(a.block[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])
+        observe_builders(a.fields[w], a.worlds[w], slots, a.parameters[w], a.at, raw, obs[w])

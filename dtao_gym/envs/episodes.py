@@ -36,12 +36,12 @@ def config_of_role(
 
 def checked_config(config: Any, overrides: dict[str, Any], role: str = "staker") -> Config:
     """The configuration of simulated worlds with one learner of a role in each."""
-    made, wanted = Config.make(config, **overrides), role_named(role).n_learners
-    if "n_learners" not in made.model_fields_set:
-        made = Config.make(made, n_learners=wanted)
-    if made.n_learners != wanted:
+    made, wanted = Config.make(config, **overrides), role_named(role).n_stakers
+    if "n_stakers" not in made.model_fields_set:
+        made = Config.make(made, n_stakers=wanted)
+    if made.n_stakers != wanted:
         raise ConfigError(
-            f"n_learners: got {made.n_learners}, allowed is {wanted} in this environment"
+            f"n_stakers: got {made.n_stakers}, allowed is {wanted} in this environment"
         )
     if role == "staker":
         for name in ("terminal_value", "reward_noise", "twin_world"):

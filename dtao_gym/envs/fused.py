@@ -42,7 +42,7 @@ class FusedStep:
         self._episodes, self._batch, self._role = episodes, batch, role
         self._config, self._base = batch.configs[0], batch.table
         self._counts = (episodes.standing, episodes.steps)
-        orders = np.zeros((1, max(batch.layout.n_learners, 1), n))
+        orders = np.zeros((1, max(batch.layout.n_stakers, 1), n))
         self._table = batch.table.working(orders=orders)
         equal = bool(batch.state.worlds["equal_weights"][0])
         kernels = (address_of(advance_equal), 0) if equal else (0, address_of(advance_weighted))

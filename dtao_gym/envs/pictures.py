@@ -27,10 +27,10 @@ class StakerPicture(MarketPicture):
         """
         batch, world = episodes.batch, self.world
         state = batch.state
-        record, me = batch.parameters[world], state.learners[world, 0]
+        record, me = batch.parameters[world], state.stakers[world, 0]
         alpha, owed = (
-            state.section("learner_alpha")[world, 0],
-            state.section("learner_claimable")[world, 0],
+            state.section("staker_alpha")[world, 0],
+            state.section("staker_claimable")[world, 0],
         )
         tao, pool_alpha = state.row("tao_reserve")[world], state.row("alpha_reserve")[world]
         tao_weight = state.row("pool_tao_weight")[world]

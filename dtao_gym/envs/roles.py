@@ -5,7 +5,7 @@ row per world and learner of the role, world by world: `observe(batch)`; `apply(
 writes decisions into the state and returns stakers' orders; `standing(batch)`, what rewards count from, and
 `reward(batch, before)` since then; `ended(batch)`, whether the learner is out; `info(batch)`, and `final(batch)`,
 what is told of a finished episode. Where somebody new learns on in the place of one who is out, `replaced(batch,
-before)` tells where, and `replace(batch, rows)` makes room. `n_learners` is the number of stakers per world that
+before)` tells where, and `replace(batch, rows)` makes room. `n_stakers` is the number of stakers per world that
 learn by default. This file has the staker and the list of roles.
 """
 
@@ -132,24 +132,24 @@ def _own_features(s, raw, alpha, owed, wealth, p):
 
 
 @rule
-def _observe_stakers(block, world, learners, parameters, at, raw, obs):
+def _observe_stakers(fields, world, stakers, parameters, at, raw, obs):
     """Rows of `obs` for the learners of a world; what all of them see is reckoned once."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     p = parameters_of(parameters)
     n = s.spot_price.size
     # as scripted stakers will read it at the next decision; with `readers_ahead` they have read it already
-    past_price = price_row(block, at.price_history + world.day % at.price_days)
-    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
+    past_price = price_row(fields, at.price_history + world.day % at.price_days)
+    signal = signal_row(fields, at.signal_history + world.day % at.signal_days)
     root = world.root_informed + world.root_uninformed + world.root_validators
-    for learner in range(learners.size):
-        root += learners[learner].root
+    for staker in range(stakers.size):
+        root += stakers[staker].root
     mean_signal = _market_of_stakers(s, raw, past_price, signal, p.tao_weight * root, world, p)
     price_sum = tanh(2.0 * (world.moving_price_sum - 1.0))
     root_yield = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
-    for learner in range(learners.size):
-        me, seen = learners[learner], obs[learner]
-        alpha = alpha_row(block, at.learner_alpha + learner)
-        owed = owed_row(block, at.learner_claimable + learner)
+    for staker in range(stakers.size):
+        me, seen = stakers[staker], obs[staker]
+        alpha = alpha_row(fields, at.staker_alpha + staker)
+        owed = owed_row(fields, at.staker_claimable + staker)
         wealth = max(me.wealth, 1e-9)
         _own_features(s, raw, alpha, owed, wealth, p)
         for i in range(n):
@@ -165,11 +165,11 @@ def _observe_stakers(block, world, learners, parameters, at, raw, obs):
 
 
 @rule
-def _decode_staker(block, me, learner, at, action, orders):
+def _decode_staker(fields, me, staker, at, action, orders):
     """Orders towards softmax(10 a): positive TAO to stake, negative alpha to unstake."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     n = s.spot_price.size
-    alpha = alpha_row(block, at.learner_alpha + learner)
+    alpha = alpha_row(fields, at.staker_alpha + staker)
     go = 0.5 * (action[n + 1] + 1.0)
     top = action[0]
     for i in range(n):
@@ -190,7 +190,7 @@ def _observe_kernel(table, raw, obs, first, last):
     """Observations of stakers: `obs[world, learner]` of the worlds first to last - 1; `raw` is working space."""
     a = arrays_of(table)
     for w in range(first, last):
-        _observe_stakers(a.block[w], a.worlds[w], a.learners[w], a.parameters[w], a.at, raw, obs[w])
+        _observe_stakers(a.fields[w], a.worlds[w], a.stakers[w], a.parameters[w], a.at, raw, obs[w])
 
 
 @kernel
@@ -201,15 +201,13 @@ def _decode_kernel(table, actions, playing, orders):
         bad = first_bad(actions[row])
         if bad >= 0:
             return row * actions.shape[1] + bad
-    for w in range(a.learners.shape[0]):
-        for learner in range(a.learners.shape[1]):
-            row = w * a.learners.shape[1] + learner
-            mine = orders[w, learner]
+    for w in range(a.stakers.shape[0]):
+        for staker in range(a.stakers.shape[1]):
+            row = w * a.stakers.shape[1] + staker
+            mine = orders[w, staker]
             mine[:] = 0.0
             if playing[row]:
-                _decode_staker(
-                    a.block[w], a.learners[w, learner], learner, a.at, actions[row], mine
-                )
+                _decode_staker(a.fields[w], a.stakers[w, staker], staker, a.at, actions[row], mine)
     return -1
 
 
@@ -220,15 +218,15 @@ _NUMBERS = ("wealth", "root_tao", "traded_tao")
 def _step_kernel(table, kernels, days, action, raw, obs, facts, steps, max_steps, standing):
     """The step of a staker: decode, advance, observe, reward, info. See `dtao_gym.envs.fused`."""
     a = arrays_of(table)
-    world, me, zero = a.worlds[0], a.learners[0, 0], np.int64(0)
+    world, me, zero = a.worlds[0], a.stakers[0, 0], np.int64(0)
     advance = kernels[0] if world.equal_weights else kernels[1]
     refused = refusal(action, advance)
     if refused != 0:
         return refused
-    _decode_staker(a.block[0], me, 0, a.at, action, a.orders[0, 0])
+    _decode_staker(a.fields[0], me, 0, a.at, action, a.orders[0, 0])
     call_address(advance, (table, days, zero, zero + 1))
-    _observe_stakers(a.block[0], world, a.learners[0], a.parameters[0], a.at, raw, obs)
-    write_market(subnet_rows(a.block[0]), world, me.log_wealth - standing[0], 3, facts)
+    _observe_stakers(a.fields[0], world, a.stakers[0], a.parameters[0], a.at, raw, obs)
+    write_market(subnet_rows(a.fields[0]), world, me.log_wealth - standing[0], 3, facts)
     facts[FIRST_OWN_NUMBER] = me.wealth
     facts[FIRST_OWN_NUMBER + 1], facts[FIRST_OWN_NUMBER + 2] = me.root, me.traded
     standing[0] = me.log_wealth
@@ -251,7 +249,7 @@ class Staker:
     """
 
     name = "staker"
-    n_learners = 1
+    n_stakers = 1
     n_raw = N_SUBNET + 1
     info_numbers = _NUMBERS
     info_flags = ()
@@ -265,7 +263,7 @@ class Staker:
     def observe(self, batch: Batch) -> np.ndarray:
         """Fresh `(rows, features)` float32 observations of the present state."""
         state = batch.state
-        obs = np.empty((*state.learners.shape, *self.observation_space.shape), np.float32)
+        obs = np.empty((*state.stakers.shape, *self.observation_space.shape), np.float32)
 
         table = batch.table
         n = batch.layout.n_subnets
@@ -280,7 +278,7 @@ class Staker:
     def apply(
         self, batch: Batch, actions: np.ndarray, playing: np.ndarray | None = None
     ) -> np.ndarray:
-        """Orders `(n_worlds, n_learners, n_subnets)` for float32 actions `(rows, n_subnets + 2)`.
+        """Orders `(n_worlds, n_stakers, n_subnets)` for float32 actions `(rows, n_subnets + 2)`.
 
         Args:
             playing: `(rows,)`, False where an action is ignored and nothing is ordered; None: nowhere.
@@ -290,7 +288,7 @@ class Staker:
         state = batch.state
         if playing is None:
             playing = np.ones(len(actions), bool)
-        orders = np.empty((*state.learners.shape, batch.layout.n_subnets))
+        orders = np.empty((*state.stakers.shape, batch.layout.n_subnets))
         table = batch.table
         bad = _decode_kernel(table.address, actions, playing, orders)
         refuse(actions, bad)
@@ -302,7 +300,7 @@ class Staker:
 
     def _of(self, batch: Batch, name: str) -> np.ndarray:
         """`(rows,)` a field of the learners, fresh."""
-        return batch.state.learners[name].flatten()
+        return batch.state.stakers[name].flatten()
 
     def reward(self, batch: Batch, before: np.ndarray) -> np.ndarray:
         """`(rows,)` growth of log wealth since `before`, a `standing`."""

@@ -17,11 +17,11 @@ def society_config(config: Any, overrides: dict[str, Any], stakers: int) -> Conf
     if not isinstance(stakers, int | np.integer) or not 0 <= stakers <= 64:
         raise ConfigError(f"stakers: got {stakers!r}, allowed are whole numbers from 0 to 64")
     made = Config.make(config, **overrides)
-    if "n_learners" in overrides and made.n_learners != stakers:
-        raise ConfigError(f"n_learners: got {made.n_learners}, allowed is {stakers}, the stakers")
+    if "n_stakers" in overrides and made.n_stakers != stakers:
+        raise ConfigError(f"n_stakers: got {made.n_stakers}, allowed is {stakers}, the stakers")
     if made.twin_world:
         raise ConfigError("twin_world: got True, allowed is False where many learn")
-    return Config.make(made, n_learners=int(stakers))
+    return Config.make(made, n_stakers=int(stakers))
 
 
 class Outcome(NamedTuple):
@@ -66,9 +66,9 @@ class Society(SeededWorlds):
         self.heirs = heirs
         self.roles: dict[str, Any] = {}
         self.members: dict[str, tuple[int, ...]] = {}
-        if config.n_learners:
+        if config.n_stakers:
             self.roles["staker"] = Staker(self.batch)
-            self.members["staker"] = tuple(range(config.n_learners))
+            self.members["staker"] = tuple(range(config.n_stakers))
         slots = self._slots(builders)
         if slots:
             self.roles["builder"] = Builder(self.batch, slots, heirs)
@@ -78,7 +78,7 @@ class Society(SeededWorlds):
         self.rivals: Callable[[Batch, Any], None] | None = None
         self.playing = {name: np.ones(self.rows(name), bool) for name in self.roles}
         self._standing = self._stand()
-        self._orders = np.zeros((n_worlds, max(config.n_learners, 1), self.batch.layout.n_subnets))
+        self._orders = np.zeros((n_worlds, max(config.n_stakers, 1), self.batch.layout.n_subnets))
 
     def _slots(self, builders: Iterable[int] | str) -> list[int]:
         if isinstance(builders, str):

@@ -153,7 +153,7 @@ def simulated_panels(
             raise ConfigError(f"{name}: got {value}, allowed is {least} or more")
     if config.era_part("injection") == "direct":
         raise ConfigError(f"era: got {config.era!r}, allowed are eras with pools: it has no prices")
-    config = Config.make(config, n_learners=0)
+    config = Config.make(config, n_stakers=0)
     first = config.world_seed if seed is None else seed
     batch = Batch(config, n_worlds, seeds=range(first, first + n_worlds), threads=threads)
     rows = burn_in + days

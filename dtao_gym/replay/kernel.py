@@ -14,10 +14,10 @@ import numpy as np
 
 from dtao_gym.compiling import inlined_rule, kernel, rule
 from dtao_gym.views import row_reader
-from dtao_gym.world.day import value_learners
+from dtao_gym.world.day import value_stakers
 from dtao_gym.world.state import alpha_row, price_row, subnet_rows
 from dtao_gym.world.table import arrays_of
-from dtao_gym.world.trades import learner_trades
+from dtao_gym.world.trades import staker_trades
 
 LEAST_POOL = 0.01
 """Part of the path's alpha reserve that permanent impact always leaves in a pool."""
@@ -87,9 +87,9 @@ def _write_subnet(s, i, of, c, displaced):
 
 
 @inlined_rule
-def write_close(block, alpha, me, world, today, before, numbers, columns, permanent):
+def write_close(fields, alpha, me, world, today, before, numbers, columns, permanent):
     """Write a close into the state, pay out what has ended, pay yields; `before` is the close before."""
-    s, of, old = subnet_rows(block), day_rows(today), day_rows(before)
+    s, of, old = subnet_rows(fields), day_rows(today), day_rows(before)
     price_sum, hhi = 0.0, 0.0
     for i in range(columns.size):
         c = columns[i]
@@ -114,21 +114,21 @@ def write_close(block, alpha, me, world, today, before, numbers, columns, perman
 @rule
 def replay_day(a, w, k, rows, numbers, columns, first, permanent):
     """One day of world `w`; orders are executed if `k` is 0."""
-    world, me, block = a.worlds[w], a.learners[w, 0], a.block[w]
-    alpha = alpha_row(block, a.at.learner_alpha)
-    s = subnet_rows(block)
-    past = price_row(block, a.at.price_history + world.day % a.at.price_days)
+    world, me, fields = a.worlds[w], a.stakers[w, 0], a.fields[w]
+    alpha = alpha_row(fields, a.at.staker_alpha)
+    s = subnet_rows(fields)
+    past = price_row(fields, a.at.price_history + world.day % a.at.price_days)
     for i in range(s.spot_price.size):
         past[i] = s.spot_price[i] if s.started[i] > 0.0 else 0.0
     if k == 0:
-        learner_trades(block, alpha, world, me, a.orders[w, 0], 1.0, a.parameters[w])
+        staker_trades(fields, alpha, world, me, a.orders[w, 0], 1.0, a.parameters[w])
     at = first + world.day
     # dividends go to what is left on root after trading; a payout comes at the end of the day
     me.root += me.root * numbers[at + 1, 1]
     write_close(
-        block, alpha, me, world, rows[at + 1], rows[at], numbers[at + 1], columns, permanent
+        fields, alpha, me, world, rows[at + 1], rows[at], numbers[at + 1], columns, permanent
     )
-    value_learners(block, a.scratch, a.at, a.learners[w], a.parameters[w], None)
+    value_stakers(fields, a.scratch, a.at, a.stakers[w], a.parameters[w], None)
     world.day += 1
 
 
@@ -143,7 +143,7 @@ def advance_replay(table, rows, numbers, columns, firsts, lasts, permanent, days
     """
     a = arrays_of(table)
     for w in range(first, last):
-        a.learners[w, 0].traded = 0.0
+        a.stakers[w, 0].traded = 0.0
         for k in range(days):
             if firsts[w] + a.worlds[w].day >= lasts[w]:
                 break
@@ -155,18 +155,18 @@ def advance_replay(table, rows, numbers, columns, firsts, lasts, permanent, days
 def begin_replay(table, rows, numbers, columns, firsts, wealth, w):
     """The first close of a replay: a learner with all its TAO on root, and past prices."""
     a = arrays_of(table)
-    world, me, block = a.worlds[w], a.learners[w, 0], a.block[w]
-    alpha, s, at = alpha_row(block, a.at.learner_alpha), subnet_rows(block), firsts[w]
+    world, me, fields = a.worlds[w], a.stakers[w, 0], a.fields[w]
+    alpha, s, at = alpha_row(fields, a.at.staker_alpha), subnet_rows(fields), firsts[w]
     me.root, me.first_wealth = wealth, wealth
     for i in range(s.spot_price.size):
         s.pool_tao_weight[i], s.dilution_alpha[i] = 0.5, 1.0
-    write_close(block, alpha, me, world, rows[at], rows[at], numbers[at], columns[w], False)
+    write_close(fields, alpha, me, world, rows[at], rows[at], numbers[at], columns[w], False)
     for back in range(1, a.at.price_days + 1):
-        past = price_row(block, a.at.price_history + (a.at.price_days - back) % a.at.price_days)
+        past = price_row(fields, a.at.price_history + (a.at.price_days - back) % a.at.price_days)
         then = day_rows(rows[max(at - back, 0)])
         for i in range(s.spot_price.size):
             past[i] = then.price[columns[w, i]] if at >= back else 0.0
-    value_learners(block, a.scratch, a.at, a.learners[w], a.parameters[w], None)
+    value_stakers(fields, a.scratch, a.at, a.stakers[w], a.parameters[w], None)
     return 0
 
 

@@ -167,7 +167,7 @@ def _parameters(config: ReplayConfig) -> np.ndarray:
         flat_fee_tao=0.0,
         min_order_tao=config.min_order_tao,
         ruin_fraction=config.ruin_fraction,
-        n_learners=1,
+        n_stakers=1,
     )
     record = parameters(made)
     record["price_of_capital"] = 0.0  # nothing is known of value: the signal features are 0

@@ -67,7 +67,7 @@ class Batch(TableOwner):
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
         self._no_orders = np.zeros(
-            (self.n_worlds, max(self.layout.n_learners, 1), self.layout.n_subnets)
+            (self.n_worlds, max(self.layout.n_stakers, 1), self.layout.n_subnets)
         )
         seeds = [c.world_seed + k for k, c in enumerate(self.configs)] if seeds is None else seeds
         if len(seeds) != self.n_worlds:
@@ -90,7 +90,7 @@ class Batch(TableOwner):
         """Advance all worlds by `days` days.
 
         Args:
-            orders: `(n_worlds, n_learners, n_subnets)` float64, executed on the first day: TAO to stake
+            orders: `(n_worlds, n_stakers, n_subnets)` float64, executed on the first day: TAO to stake
                 where positive, alpha to unstake where negative. None: no orders. Sales are cut to what is
                 held, buys to the root stake at hand.
             days: days to advance.
@@ -105,7 +105,7 @@ class Batch(TableOwner):
             orders = self._no_orders
         else:
             orders = np.ascontiguousarray(orders, np.float64)
-            expected = (self.n_worlds, self.layout.n_learners, self.layout.n_subnets)
+            expected = (self.n_worlds, self.layout.n_stakers, self.layout.n_subnets)
             if orders.shape != expected:
                 raise ValueError(f"orders: got shape {orders.shape}, allowed is {expected}")
             if not np.isfinite(orders).all():

@@ -104,7 +104,7 @@ class Config(People, Law, frozen=True):
         le=28,
         description="Days between two decisions of a learner; the last step of an episode may run past the horizon.",
     )
-    n_learners: int = Field(1, ge=0, le=64, description="Learners per world.")
+    n_stakers: int = Field(1, ge=0, le=64, description="Learners per world.")
     wealth_tao: float = Field(
         1000.0, ge=1.0, le=100_000.0, description="TAO of each learner at the start, all in root."
     )

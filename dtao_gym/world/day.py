@@ -34,7 +34,7 @@ from dtao_gym.world.state import (
 )
 from dtao_gym.world.table import arrays_of
 
-LEARNERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
+STAKERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 
 
 @stage
@@ -49,24 +49,24 @@ def _moving_rate_stage(s, block, blocks, p):
 
 
 @rule
-def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
+def decide(fields, scratch, ballot, at, world, validators, parameters, blocks):
     """Scripted decisions of the day, from the state at the end of the day before."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
-    registrations.start_subnets(block, world, parameters)
+    s = subnet_rows(fields)
+    registrations.start_subnets(fields, world, parameters)
     n = s.tao_reserve.size
     informed = world.informed_weight
     if p.wealth_weights:
-        mine, theirs = demand.population_wealth(block, world)
+        mine, theirs = demand.population_wealth(fields, world)
         informed = mine / (mine + theirs) if mine + theirs > 0.0 else informed
-    past_price = price_row(block, at.price_history + world.day % at.price_days)
+    past_price = price_row(fields, at.price_history + world.day % at.price_days)
     # the oldest signal is as learners see it; readers may have the next
     age = world.day + (1 if p.readers_ahead else 0)
-    demand.read_signal(s, signal_row(block, at.signal_history + age % at.signal_days), p)
+    demand.read_signal(s, signal_row(fields, at.signal_history + age % at.signal_days), p)
     if at.n_validators > 0:
-        voting.vote(block, scratch, ballot, world, validators, parameters)
+        voting.vote(fields, scratch, ballot, world, validators, parameters)
     if p.portfolio_rate > 0.0:
-        demand.follow_money(block, world, parameters)
+        demand.follow_money(fields, world, parameters)
     t = scratch_rows(scratch)
     demand.set_targets(s, past_price, t, p, informed, world.demand_level)
     if p.frozen_share and world.rest_share > 0.0:
@@ -78,47 +78,47 @@ def decide(block, scratch, ballot, at, world, validators, parameters, blocks):
     # today's price takes the place of the oldest, which has just been read
     for i in range(n):
         past_price[i] = s.spot_price[i]
-    production.spend(block, world, parameters)
+    production.spend(fields, world, parameters)
 
 
 @stage
-def span(block, scratch, at, world, learners, orders, parameters, blocks, index, trading, weights):
+def span(fields, scratch, at, world, stakers, orders, parameters, blocks, index, trading, weights):
     """One span: coinbase, then the four groups of trades in their drawn order, if there are pools."""
-    spans.coinbase(block, scratch, at, world, learners, parameters, blocks, weights)
+    spans.coinbase(fields, scratch, at, world, stakers, parameters, blocks, weights)
     world.block += blocks
     if parameters.injection == DIRECT:
         return
     words = philox(world.world_key, world.episode, index, world.day, 0, ORDER)
     for group in permutation_of_four(words[0], words[1], words[2]):
-        if group == LEARNERS:
+        if group == STAKERS:
             if trading > 0.0:
-                first = int(words[3] % np.uint64(at.n_learners))
-                for k in range(at.n_learners):
-                    me = (first + k) % at.n_learners
-                    alpha = alpha_row(block, at.learner_alpha + me)
-                    trades.learner_trades(
-                        block, alpha, world, learners[me], orders[me], trading, parameters
+                first = int(words[3] % np.uint64(at.n_stakers))
+                for k in range(at.n_stakers):
+                    me = (first + k) % at.n_stakers
+                    alpha = alpha_row(fields, at.staker_alpha + me)
+                    trades.staker_trades(
+                        fields, alpha, world, stakers[me], orders[me], trading, parameters
                     )
         elif group == INSIDERS:
-            trades.insiders_sell(block, scratch, world, blocks, parameters, weights)
+            trades.insiders_sell(fields, scratch, world, blocks, parameters, weights)
         elif group == CLAIMS:
-            trades.claim_root(block, scratch, at, world, learners, parameters, weights)
+            trades.claim_root(fields, scratch, at, world, stakers, parameters, weights)
         else:
-            trades.scripted_stakers_trade(block, scratch, world, parameters, weights)
+            trades.scripted_stakers_trade(fields, scratch, world, parameters, weights)
 
 
 @rule
-def note_prices(block):
+def note_prices(fields):
     """Spot prices at the end of the day."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     for i in range(s.spot_price.size):
         s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
 
 
 @rule
-def note_market(block, world):
+def note_market(fields, world):
     """What is logged of the market."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     hhi = 0.0
     for i in range(s.emission_share.size):
         hhi += s.emission_share[i] * s.emission_share[i]
@@ -127,10 +127,10 @@ def note_market(block, world):
 
 
 @rule
-def return_money(block, world, parameters):
+def return_money(fields, world, parameters):
     """Part of `outside` returns to purses by wealth; each population restores its liquid share."""
     p = parameters_of(parameters)
-    informed, uninformed = demand.population_wealth(block, world)
+    informed, uninformed = demand.population_wealth(fields, world)
     total = informed + uninformed
     if total > 0.0:
         returned = p.outside_return * world.outside
@@ -157,28 +157,28 @@ def _quote_stage(s, t, alpha, owed, p, weights):
 
 
 @rule
-def value_learners(block, scratch, at, learners, parameters, weights):
+def value_stakers(fields, scratch, at, stakers, parameters, weights):
     """Liquidation wealth of each learner: root, and what its alpha and claims would fetch, fees and impact included."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
-    for learner in range(at.n_learners):
-        alpha = alpha_row(block, at.learner_alpha + learner)
-        owed = owed_row(block, at.learner_claimable + learner)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
+    for staker in range(at.n_stakers):
+        alpha = alpha_row(fields, at.staker_alpha + staker)
+        owed = owed_row(fields, at.staker_claimable + staker)
         _quote_stage(s, t, alpha, owed, p, weights)
-        wealth = learners[learner].root + row_sum(t.proceeds)
-        learners[learner].wealth = wealth
-        learners[learner].log_wealth = log(max(wealth, 1e-12))
-        learners[learner].ruined = wealth < p.ruin_fraction * learners[learner].first_wealth
+        wealth = stakers[staker].root + row_sum(t.proceeds)
+        stakers[staker].wealth = wealth
+        stakers[staker].log_wealth = log(max(wealth, 1e-12))
+        stakers[staker].ruined = wealth < p.ruin_fraction * stakers[staker].first_wealth
 
 
 @stage
 def day(
-    block,
+    fields,
     scratch,
     ballot,
     at,
     world,
-    learners,
+    stakers,
     validators,
     orders,
     parameters,
@@ -190,17 +190,17 @@ def day(
     p = parameters_of(parameters)
     spans_per_day = p.spans_per_day
     blocks = BLOCKS_PER_DAY / spans_per_day
-    decide(block, scratch, ballot, at, world, validators, parameters, blocks)
+    decide(fields, scratch, ballot, at, world, validators, parameters, blocks)
     for index in range(spans_per_day):
         part = 0.0
         if trading:
             part = 1.0 / spans_per_day if p.twap else (1.0 if index == 0 else 0.0)
         span(
-            block,
+            fields,
             scratch,
             at,
             world,
-            learners,
+            stakers,
             orders,
             parameters,
             blocks,
@@ -209,32 +209,32 @@ def day(
             weights,
         )
         if index < trace.shape[0]:
-            note_prices(block)
-            copy_rows(block, trace[index])
-    stake_yield = subnet_rows(block).stake_yield
+            note_prices(fields)
+            copy_rows(fields, trace[index])
+    stake_yield = subnet_rows(fields).stake_yield
     for i in range(stake_yield.size):
         stake_yield[i] *= spans_per_day
-    accrued = spans.accrued_root_yield(block, scratch, world, learners, parameters)
+    accrued = spans.accrued_root_yield(fields, scratch, world, stakers, parameters)
     world.root_yield = (world.root_yield + accrued) * spans_per_day
-    production.pay_grants(block, world)
-    production.produce(block, scratch, at, world, parameters)
-    demand.bring_news(block, scratch, world, parameters)
-    production.users_pay(block, scratch, world, parameters, weights)
-    production.settle(block, scratch, world, parameters)
-    note_prices(block)
-    registrations.register(block, scratch, at, world, learners, parameters)
-    note_market(block, world)
-    return_money(block, world, parameters)
-    value_learners(block, scratch, at, learners, parameters, weights)
+    production.pay_grants(fields, world)
+    production.produce(fields, scratch, at, world, parameters)
+    demand.bring_news(fields, scratch, world, parameters)
+    production.users_pay(fields, scratch, world, parameters, weights)
+    production.settle(fields, scratch, world, parameters)
+    note_prices(fields)
+    registrations.register(fields, scratch, at, world, stakers, parameters)
+    note_market(fields, world)
+    return_money(fields, world, parameters)
+    value_stakers(fields, scratch, at, stakers, parameters, weights)
     world.day += 1
 
 
 @rule
-def copy_rows(block, copy):
+def copy_rows(fields, copy):
     """The named rows of every subnet after a span: the table that a trace is made of."""
     for row in range(copy.shape[0]):
         for i in range(copy.shape[1]):
-            copy[row, i] = block[row, i]
+            copy[row, i] = fields[row, i]
 
 
 @inlined_rule
@@ -244,23 +244,23 @@ def advance_worlds(arrays, days, first, last, weighted):
     Learners' orders are executed on the first day. `weighted` is None in the kernel of equal weights: that
     is how the compiler knows.
     """
-    block, worlds, learners = arrays.block, arrays.worlds, arrays.learners
+    fields, worlds, stakers = arrays.fields, arrays.worlds, arrays.stakers
     for w in range(first, last):
         world = worlds[w]
         if world.equal_weights == (weighted is not None):
             continue
-        for learner in range(arrays.at.n_learners):
-            learners[w, learner].traded = 0.0
+        for staker in range(arrays.at.n_stakers):
+            stakers[w, staker].traded = 0.0
         for k in range(days):
             if world.day >= world.last_day:
                 break
             day(
-                block[w],
+                fields[w],
                 arrays.scratch,
                 arrays.ballots,
                 arrays.at,
                 world,
-                learners[w],
+                stakers[w],
                 arrays.validators[w],
                 arrays.orders[w],
                 arrays.parameters[w],

@@ -52,9 +52,9 @@ def read_signal(s, signal, p):
 
 
 @rule
-def population_wealth(block, world):
+def population_wealth(fields, world):
     """(informed, uninformed): purse, root and holdings at spot, TAO."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     informed = world.purse_informed + world.root_informed
     uninformed = world.purse_uninformed + world.root_uninformed
     for i in range(s.spot_price.size):
@@ -64,10 +64,10 @@ def population_wealth(block, world):
 
 
 @rule
-def follow_money(block, world, parameters):
+def follow_money(fields, world, parameters):
     """Move the level of valuations by stakers' money and by the alpha that there is to hold."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     held, everything = 0.0, 0.0
     for i in range(s.spot_price.size):
         held += s.spot_price[i] * (s.informed_alpha[i] + s.uninformed_alpha[i])
@@ -192,10 +192,10 @@ def excess_of_news(s, p, informed, common_news):
 
 
 @rule
-def start_news(block, world, parameters, slot):
+def start_news(fields, world, parameters, slot):
     """The character of a slot's owner, drawn by key; no news yet, at a liveliness drawn from its long run."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     counter = _FIRST_OWNER + np.int64(s.owner_number[slot])
     stream = np.uint64(s.stream_id[slot])
     a, b, _, _ = philox(world.world_key, world.episode, counter, 0, stream, NEWS)
@@ -205,12 +205,12 @@ def start_news(block, world, parameters, slot):
 
 
 @rule
-def bring_news(block, scratch, world, parameters):
+def bring_news(fields, scratch, world, parameters):
     """News of the day; nothing where `news_sd` is 0."""
     p = parameters_of(parameters)
     if p.news_sd == 0.0:
         return
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     key, episode, day = world.world_key, world.episode, world.day
     common_sd = p.market_sd * world.news_factor
     shared = philox(key, episode, _COMMON, day, 0, NEWS)

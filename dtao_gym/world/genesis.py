@@ -53,23 +53,23 @@ def _rates_kernel(issuance, root_weighted_tao, emission, root_share):
 def _shares_kernel(table):
     """Emission shares at genesis: what the first span will find, and the sum of moving prices."""
     a = arrays_of(table)
-    root = all_root(a.worlds[0], a.learners[0])
-    share_out(a.block[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)
+    root = all_root(a.worlds[0], a.stakers[0])
+    share_out(a.fields[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)
 
 
 @kernel
 def _values_kernel(table):
     """The worth of the stocks of each subnet at genesis."""
     a = arrays_of(table)
-    note_values(a.block[0], a.at, a.parameters[0])
+    note_values(a.fields[0], a.at, a.parameters[0])
 
 
 @kernel
 def _news_kernel(table):
     """The character of owners' news at genesis."""
     a = arrays_of(table)
-    for slot in range(a.block.shape[2]):
-        start_news(a.block[0], a.worlds[0], a.parameters[0], slot)
+    for slot in range(a.fields.shape[2]):
+        start_news(a.fields[0], a.worlds[0], a.parameters[0], slot)
 
 
 def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def layout_of(config: Config) -> Layout:
         )
     return Layout(
         n_subnets=wanted + config.empty_slots,
-        n_learners=config.n_learners,
+        n_stakers=config.n_stakers,
         price_days=config.momentum_lag_days,
         signal_days=config.signal_lag_days + 1,
         pipeline_stages=n_stages(config),
@@ -314,10 +314,10 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world["purse_uninformed"] = purses - informed * purses
     world["informed_weight"] = informed
     world["outside"] = config.outside_initial_tao or 0.0
-    state.learners["root"] = config.wealth_tao
-    state.learners["wealth"] = config.wealth_tao
-    state.learners["first_wealth"] = config.wealth_tao
-    state.learners["log_wealth"] = np.log(config.wealth_tao)
+    state.stakers["root"] = config.wealth_tao
+    state.stakers["wealth"] = config.wealth_tao
+    state.stakers["first_wealth"] = config.wealth_tao
+    state.stakers["log_wealth"] = np.log(config.wealth_tao)
     world["price_sum"] = state.row("spot_price").sum()
 
 
@@ -366,7 +366,7 @@ def _place_rates(state: State, config: Config) -> None:
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]
     validators = 0.5 * (1.0 - config.owner_cut) * emission
-    root = world["root_informed"] + world["root_uninformed"] + state.learners["root"].sum()
+    root = world["root_informed"] + world["root_uninformed"] + state.stakers["root"].sum()
     issuance = state.row("alpha_genesis")[0]
     root_share = _rates(issuance, config.tao_weight * root)[1]
     kept = 1.0 - config.validator_take

@@ -41,7 +41,7 @@ PRESET: dict[str, Any] = {
     "scarcity_elasticity": 0.0,
     "portfolio_days": 1e9,
     "spans_per_day": 24,
-    "n_learners": 0,
+    "n_stakers": 0,
     "outside_initial_tao": 67_000.0,
 }
 """What a history from the launch on is played with, unless a configuration says otherwise.
@@ -75,7 +75,7 @@ GENESIS_ONLY = [
     "selection",
     "world_seed",
     "split",
-    "n_learners",
+    "n_stakers",
     "wealth_tao",
     "validator_top5",
     "root_column_share",
@@ -343,7 +343,7 @@ def record(
         state, worlds = batch.state, batch.state.worlds
         started = state.row("started") > 0.0
         root = worlds["root_informed"] + worlds["root_uninformed"] + worlds["root_validators"]
-        root = root + state.learners["root"].sum(1)
+        root = root + state.stakers["root"].sum(1)
         pools = state.row("tao_reserve").sum(1) + worlds["aggregate"]
         dates.append(day)
         prices.append(np.where(started, state.row("spot_price"), np.nan))

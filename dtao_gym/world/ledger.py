@@ -44,7 +44,7 @@ TAO_ACCOUNTS = (
 def tao_total(state: State) -> np.ndarray:
     """All TAO of each world: pools, treasuries, learners and every account."""
     total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
-    total += state.learners["root"].sum(1)
+    total += state.stakers["root"].sum(1)
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
 
 
@@ -67,7 +67,7 @@ def audit(
     tao_error = np.abs(tao_total(state) - expected) / tao_scale
 
     held = sum(state.row(name) for name in ALPHA_HOLDERS)
-    held = held + state.section("learner_alpha").sum(1) + state.section("learner_claimable").sum(1)
+    held = held + state.section("staker_alpha").sum(1) + state.section("staker_claimable").sum(1)
     outstanding, reserve = state.row("alpha_outstanding"), state.row("alpha_reserve")
     issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
     alpha_scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
@@ -75,11 +75,11 @@ def audit(
     by_issuance = np.abs(reserve + outstanding - issued) / alpha_scale
     alpha_error = np.maximum(by_holder, by_issuance).max(1)
 
-    tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.learners["root"].T]
+    tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.stakers["root"].T]
     tao += [*state.row("tao_reserve").T, *state.row("treasury").T]
     alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
-    alpha += [*state.section("learner_alpha").swapaxes(0, 1)]
-    alpha += [*state.section("learner_claimable").swapaxes(0, 1)]
+    alpha += [*state.section("staker_alpha").swapaxes(0, 1)]
+    alpha += [*state.section("staker_claimable").swapaxes(0, 1)]
     least = np.inf if signed else tolerance
     sound = all(_sound(account, least * tao_scale) for account in tao)
     sound &= all(_sound(account, least * alpha_scale) for account in alpha)
@@ -99,11 +99,11 @@ def refill(state: State, rows: np.ndarray) -> None:
     """Give some learners what they began with; `outside` pays, as far as it can, and their wealth counts anew.
 
     Args:
-        rows: `(n_worlds * n_learners,)` bool, worlds by worlds.
+        rows: `(n_worlds * n_stakers,)` bool, worlds by worlds.
     """
     for row in np.flatnonzero(rows):
-        world, learner = divmod(int(row), state.learners.shape[1])
-        account, me = state.worlds[world], state.learners[world, learner]
+        world, staker = divmod(int(row), state.stakers.shape[1])
+        account, me = state.worlds[world], state.stakers[world, staker]
         gift = min(max(me["first_wealth"] - me["wealth"], 0.0), max(account["outside"], 0.0))
         account["outside"] -= gift
         me["root"] += gift

@@ -25,10 +25,10 @@ from dtao_gym.world.state import pipeline_row, scratch_rows, signal_row, subnet_
 
 
 @rule
-def spend(block, world, parameters):
+def spend(fields, world, parameters):
     """Budgets of the day: a part of each treasury, or a fixed one that `outside` pays and gets back."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     for i in range(s.budget.size):
         taken = 1.0 if s.registered_block[i] >= 0.0 else 0.0
         s.income[i] = 0.0
@@ -58,12 +58,12 @@ def _stocks_stage(s, t, p):
 
 
 @rule
-def _pipeline(block, scratch, at, parameters):
+def _pipeline(fields, scratch, at, parameters):
     """All stages move at once; `t.spent` becomes the knowledge that arrives."""
     p = parameters_of(parameters)
     t = scratch_rows(scratch)
     for k in range(at.pipeline_stages):
-        row = pipeline_row(block, at.pipeline + k)
+        row = pipeline_row(fields, at.pipeline + k)
         for i in range(row.size):
             leaving = p.stage_rate * row[i]
             row[i] += t.spent[i] - leaving
@@ -91,15 +91,15 @@ def _arrival_stage(s, t, signal, p):
 
 
 @rule
-def note_values(block, at, parameters):
+def note_values(fields, at, parameters):
     """What the informed think the stocks of each subnet are worth, and what users get of it."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     for i in range(s.informed_value.size):
         s.informed_value[i] = 0.0
     if p.pipeline_visible == 1:
         for k in range(at.pipeline_stages):
-            row = pipeline_row(block, at.pipeline + k)
+            row = pipeline_row(fields, at.pipeline + k)
             for i in range(row.size):
                 s.informed_value[i] = (s.informed_value[i] + row[i]) * p.stage_discount
     for i in range(s.informed_value.size):
@@ -120,19 +120,19 @@ def note_values(block, at, parameters):
 
 
 @rule
-def pay_grants(block, world):
+def pay_grants(fields, world):
     """Grants for the knowledge that arrived yesterday, out of what was taken off the day's emission for them."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     due = row_sum(s.grant_due)
     for i in range(s.income.size):
         s.income[i] += world.granted * s.grant_due[i] / due if due > 0.0 else 0.0
 
 
 @rule
-def produce(block, scratch, at, world, parameters):
+def produce(fields, scratch, at, world, parameters):
     """Stocks, opinions and the public signal move by one day; sums of the run are kept."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     key, episode, day = world.world_key, world.episode, world.day
     for i in range(s.budget.size):
         a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), ECONOMY)
@@ -143,10 +143,10 @@ def produce(block, scratch, at, world, parameters):
     to_normals(t.sold)
     _stocks_stage(s, t, p)
     spent_on_research = row_sum(t.proceeds)
-    _pipeline(block, scratch, at, parameters)
-    signal = signal_row(block, at.signal_history + day % at.signal_days)
+    _pipeline(fields, scratch, at, parameters)
+    signal = signal_row(fields, at.signal_history + day % at.signal_days)
     _arrival_stage(s, t, signal, p)
-    note_values(block, at, parameters)
+    note_values(fields, at, parameters)
 
     budget = row_sum(s.budget)
     for i in range(s.budget.size):
@@ -174,12 +174,12 @@ def _rationed(t, account):
 
 
 @rule
-def users_pay(block, scratch, world, parameters, weights):
+def users_pay(fields, scratch, world, parameters, weights):
     """Users pay for a part of the value they get, from `outside`.
 
     They buy alpha, which is recycled; where there are no pools they pay the owner.
     """
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     p = parameters_of(parameters)
     for i in range(t.spent.size):
         t.spent[i] = p.revenue_share * s.true_value[i] * s.started[i]
@@ -212,10 +212,10 @@ def _consume_stage(s, t, kept, weight):
 
 
 @rule
-def settle(block, scratch, world, parameters):
+def settle(fields, scratch, world, parameters):
     """Fees are paid; a part of what owners earned enters their treasuries, without finance nothing; the rest is consumed."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     if p.payment == FEE_PAY:
         for i in range(s.income.size):
             t.spent[i] = p.fee_per_value * (s.short_stock[i] + s.knowledge[i])

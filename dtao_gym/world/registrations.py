@@ -51,10 +51,10 @@ def arrivals_of_day(word, mean):
 
 
 @rule
-def start_subnets(block, world, parameters):
+def start_subnets(fields, world, parameters):
     """Owners whose delay is over make the start call, and governance enables the emission of newcomers."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     for i in range(s.started.size):
         if s.started[i] == 0.0 and s.start_block[i] <= world.block:
             s.started[i] = 1.0
@@ -75,10 +75,10 @@ def registration_cost(world, parameters):
 
 
 @rule
-def register(block, scratch, at, world, learners, parameters):
+def register(fields, scratch, at, world, stakers, parameters):
     """Founders arrive and register where a slot is worth more to them than it costs."""
     p = parameters_of(parameters)
-    n = subnet_rows(block).tao_reserve.size
+    n = subnet_rows(fields).tao_reserve.size
     key, episode, day = world.world_key, world.episode, world.day
     word = philox(key, episode, 0, day, 0, ENTRY)[0]
     for k in range(arrivals_of_day(word, p.arrivals_per_day * n)):
@@ -88,22 +88,22 @@ def register(block, scratch, at, world, learners, parameters):
             continue
         if world.outside < cost + p.initial_treasury_tao:
             continue
-        slot = _slot_for_newcomer(block, scratch, world, parameters)
+        slot = _slot_for_newcomer(fields, scratch, world, parameters)
         if slot < 0:
             continue
-        salvaged = p.salvage * subnet_rows(block).knowledge[slot]
-        if subnet_rows(block).registered_block[slot] >= 0.0:
-            dissolve(block, at, world, learners, parameters, slot)
-        clear(block, slot)  # opinions of empty slots move as well
-        found(block, at, world, parameters, slot, cost, normal(kind), salvaged)
-        note_values(block, at, parameters)
+        salvaged = p.salvage * subnet_rows(fields).knowledge[slot]
+        if subnet_rows(fields).registered_block[slot] >= 0.0:
+            dissolve(fields, at, world, stakers, parameters, slot)
+        clear(fields, slot)  # opinions of empty slots move as well
+        found(fields, at, world, parameters, slot, cost, normal(kind), salvaged)
+        note_values(fields, at, parameters)
 
 
 @rule
-def _slot_for_newcomer(block, scratch, world, parameters):
+def _slot_for_newcomer(fields, scratch, world, parameters):
     """An empty slot, or that of the subnet to be dissolved; -1 if there is neither."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     for i in range(s.registered_block.size):
         if s.registered_block[i] < 0.0:
             return i
@@ -121,29 +121,29 @@ def _slot_for_newcomer(block, scratch, world, parameters):
 
 
 @rule
-def dissolve(block, at, world, learners, parameters, slot):
+def dissolve(fields, at, world, stakers, parameters, slot):
     """Pay out a subnet: its TAO goes to holders of its alpha, what is the protocol's is recycled.
 
     Stakers are paid into purses, learners into root, everybody else into `outside`. Claims and burned alpha
     get nothing.
     """
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     pot = s.tao_reserve[slot]
     others = s.owner_alpha[slot] + s.miner_alpha[slot] + s.validator_alpha[slot]
     others += s.idle_alpha[slot]
     staked = others + s.informed_alpha[slot] + s.uninformed_alpha[slot]
-    for learner in range(at.n_learners):
-        staked += block[at.learner_alpha + learner, slot]
+    for staker in range(at.n_stakers):
+        staked += fields[at.staker_alpha + staker, slot]
     total = alpha_that_is_paid(
         staked, s.protocol_alpha[slot], s.alpha_reserve[slot], s.reserve_counts[slot] > 0.0
     )
     left = pot
     if p.injection == DIRECT and s.alpha_reserve[slot] == 0.0:
         others, total = 1.0, 1.0  # without a pool the pot is the owner's lock
-    for learner in range(at.n_learners):
-        paid = dissolution_payout(pot, block[at.learner_alpha + learner, slot], total)
-        learners[learner].root += paid
+    for staker in range(at.n_stakers):
+        paid = dissolution_payout(pot, fields[at.staker_alpha + staker, slot], total)
+        stakers[staker].root += paid
         left -= paid
     informed = dissolution_payout(pot, s.informed_alpha[slot], total)
     uninformed = dissolution_payout(pot, s.uninformed_alpha[slot], total)
@@ -168,13 +168,13 @@ def dissolve(block, at, world, learners, parameters, slot):
 
 
 @rule
-def clear(block, slot):
+def clear(fields, slot):
     """Empty a slot; it keeps its key of random numbers, and what is counted since genesis."""
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     stream, owner, consumed = s.stream_id[slot], s.owner_number[slot], s.consumed[slot]
     payoff, predecessors = s.first_owner_payoff[slot], s.consumed_by_predecessors[slot]
-    for row in range(block.shape[0]):
-        block[row, slot] = 0.0
+    for row in range(fields.shape[0]):
+        fields[row, slot] = 0.0
     s.stream_id[slot], s.owner_number[slot], s.consumed[slot] = stream, owner, consumed
     s.first_owner_payoff[slot], s.consumed_by_predecessors[slot] = payoff, predecessors
     s.registered_block[slot] = EMPTY
@@ -185,10 +185,10 @@ def clear(block, slot):
 
 
 @rule
-def found(block, at, world, parameters, slot, cost, kind, salvaged):
+def found(fields, at, world, parameters, slot, cost, kind, salvaged):
     """A new subnet in a cleared slot; `kind` is a standard normal number, `salvaged` the knowledge found there."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     world.outside -= cost + p.initial_treasury_tao
     tao, alpha, burned = cost, 0.0, 0.0  # without pools the lock is kept for the owner
     if p.injection != DIRECT:
@@ -215,12 +215,12 @@ def found(block, at, world, parameters, slot, cost, kind, salvaged):
     s.influence_share[slot] = p.influence_share
     s.owner_sale_fraction[slot] = p.owner_sale_fraction
     for k in range(at.price_days):
-        block[at.price_history + k, slot] = s.spot_price[slot]
+        fields[at.price_history + k, slot] = s.spot_price[slot]
     for k in range(at.signal_days):
-        block[at.signal_history + k, slot] = salvaged
+        fields[at.signal_history + k, slot] = salvaged
     s.belief[slot] = salvaged
     s.prior[slot] = UNKNOWN if p.prior_kept > 0.0 else 0.0
-    start_news(block, world, parameters, slot)
+    start_news(fields, world, parameters, slot)
     world.last_lock = cost
     world.last_lock_block = world.block
     world.registrations += 1

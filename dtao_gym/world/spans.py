@@ -47,11 +47,11 @@ ROUNDING = 1e-9
 
 
 @rule
-def all_root(world, learners):
+def all_root(world, stakers):
     """Root stake of everybody, TAO."""
     total = scripted_root(world)
-    for learner in range(learners.size):
-        total += learners[learner].root
+    for staker in range(stakers.size):
+        total += stakers[staker].root
     return total
 
 
@@ -139,7 +139,7 @@ def _ledger_stage(s, t, blocks, p, destroyed, kept_part, sold_part, owner_part, 
         take = validators * p.validator_take
         dividend = validators - take
         staked = s.owner_alpha[i] + s.validator_alpha[i] + s.informed_alpha[i]
-        staked += s.uninformed_alpha[i] + t.staked_by_learners[i]
+        staked += s.uninformed_alpha[i] + t.alpha_of_stakers[i]
         gain = dividend / staked if staked > 0.0 else 0.0
         take += kept_part * t.root_alpha[i] * p.validator_take
         unclaimed = 0.0 if staked > 0.0 else dividend
@@ -188,41 +188,41 @@ def _flow_mark_stage(s):
 
 
 @rule
-def _learners_stake(block, scratch, at):
+def _sum_alpha_of_stakers(fields, scratch, at):
     """Add up learners' alpha before dividends."""
     t = scratch_rows(scratch)
     for i in range(t.gain.size):
-        t.staked_by_learners[i] = 0.0
-    for learner in range(at.n_learners):
-        alpha = alpha_row(block, at.learner_alpha + learner)
+        t.alpha_of_stakers[i] = 0.0
+    for staker in range(at.n_stakers):
+        alpha = alpha_row(fields, at.staker_alpha + staker)
         for i in range(alpha.size):
-            t.staked_by_learners[i] += alpha[i]
+            t.alpha_of_stakers[i] += alpha[i]
 
 
 @rule
-def _learners_dividends(block, scratch, at, learners, root, parameters, kept_part):
+def _pay_dividends_to_stakers(fields, scratch, at, stakers, root, parameters, kept_part):
     p = parameters_of(parameters)
     t = scratch_rows(scratch)
-    for learner in range(at.n_learners):
-        alpha = alpha_row(block, at.learner_alpha + learner)
-        owed = owed_row(block, at.learner_claimable + learner)
+    for staker in range(at.n_stakers):
+        alpha = alpha_row(fields, at.staker_alpha + staker)
+        owed = owed_row(fields, at.staker_claimable + staker)
         part = kept_part * (1.0 - p.validator_take)
-        part *= learners[learner].root / root if root > 0.0 else 0.0
+        part *= stakers[staker].root / root if root > 0.0 else 0.0
         for i in range(alpha.size):
             alpha[i] *= 1.0 + t.gain[i]
             owed[i] += part * t.root_alpha[i]
 
 
 @rule
-def _pay_root(world, learners, amount, root):
+def _pay_root(world, stakers, amount, root):
     """Divide TAO among root stakers in proportion to stake."""
     if not root > 0.0:
         world.root_validators += amount
         return
     rate = amount / root
     grow_scripted_root(world, rate)
-    for learner in range(learners.size):
-        learners[learner].root += learners[learner].root * rate
+    for staker in range(stakers.size):
+        stakers[staker].root += stakers[staker].root * rate
 
 
 @stage
@@ -254,10 +254,10 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
 
 
 @inlined_rule
-def share_out(block, scratch, at, world, parameters, root, blocks):
+def share_out(fields, scratch, at, world, parameters, root, blocks):
     """Emission rates, and emission shares from what was stored before; returns the share of the frozen subnets."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     if p.halving:
         world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
         pools = 0.0 if p.injection == DIRECT else 1.0
@@ -269,7 +269,7 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
     if p.frozen_share:
         rest = Rest(0.0, 0.0, 0.0, 0.0, share_of_rest(world, p.allocation))
     world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
-    signal = signal_row(block, at.signal_history + world.day % at.signal_days)
+    signal = signal_row(fields, at.signal_history + world.day % at.signal_days)
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
     if p.allocation == USER_RULE:
         error = apply_user_rule(p.rule_address, market, rest, s.emission_share)
@@ -291,10 +291,10 @@ def share_out(block, scratch, at, world, parameters, root, blocks):
 
 
 @rule
-def pay_directly(block, scratch, world, parameters, blocks, paid_emission):
+def pay_directly(fields, scratch, world, parameters, blocks, paid_emission):
     """Before there were pools: owners and miners are paid the block's TAO; returns what all stake earns."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     for i in range(t.sold.size):
         tao = blocks * paid_emission * s.emission_share[i]
         owner, miners, validators, _ = split_alpha_out(tao, p.owner_cut, 0.0)
@@ -309,11 +309,11 @@ def pay_directly(block, scratch, world, parameters, blocks, paid_emission):
 
 @inlined_rule
 def mint_into_pools(
-    block, scratch, at, world, learners, parameters, blocks, paid_emission, weights, root, root_open
+    fields, scratch, at, world, stakers, parameters, blocks, paid_emission, weights, root, root_open
 ):
     """Minting, injection, dividends and moving prices; returns root's TAO, and TAO that pools could not take."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
     keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
     destroyed = 1.0 if p.bought_destroyed == 1 else 0.0
@@ -346,20 +346,20 @@ def mint_into_pools(
         # on average, what is still to come of a span is this part of it
         root_tao = _sell_root(s, t, p, 0.5 * (blocks - 1.0) / blocks, weights)
     _moving_price_stage(s, blocks, world.block, p, weights)
-    _learners_stake(block, scratch, at)
+    _sum_alpha_of_stakers(fields, scratch, at)
     _ledger_stage(s, t, blocks, p, destroyed, keeps, sells, owner_part, scripted_share)
-    _learners_dividends(block, scratch, at, learners, root, parameters, keeps)
+    _pay_dividends_to_stakers(fields, scratch, at, stakers, root, parameters, keeps)
     return root_tao, row_sum(t.unused_tao)
 
 
 @inlined_rule
-def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
+def coinbase(fields, scratch, at, world, stakers, parameters, blocks, weights):
     """Shares, minting, injection, dividends and moving prices of a span."""
     p = parameters_of(parameters)
-    s = subnet_rows(block)
-    root = all_root(world, learners)
+    s = subnet_rows(fields)
+    root = all_root(world, stakers)
     _flow_stage(s, blocks, p.flow_ema_kept)
-    rest_share = share_out(block, scratch, at, world, parameters, root, blocks)
+    rest_share = share_out(fields, scratch, at, world, parameters, root, blocks)
     root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
     granted_part = 0.0
     if p.milestone_grant_tao > 0.0 and world.block_emission > 0.0:
@@ -367,15 +367,15 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
         granted_part = min(due / (BLOCKS_PER_DAY * world.block_emission), 1.0)
     paid_emission = world.block_emission * (1.0 - granted_part)
     if p.injection == DIRECT:
-        root_tao = pay_directly(block, scratch, world, parameters, blocks, paid_emission)
+        root_tao = pay_directly(fields, scratch, world, parameters, blocks, paid_emission)
         unused = 0.0
     else:
         root_tao, unused = mint_into_pools(
-            block,
+            fields,
             scratch,
             at,
             world,
-            learners,
+            stakers,
             parameters,
             blocks,
             paid_emission,
@@ -402,18 +402,18 @@ def coinbase(block, scratch, at, world, learners, parameters, blocks, weights):
     rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
     world.aggregate -= rest_income
     take = root_tao * p.validator_take
-    _pay_root(world, learners, root_tao - take + rest_income, root)
+    _pay_root(world, stakers, root_tao - take + rest_income, root)
     world.root_validators += take
     world.root_yield = (root_tao - take + rest_income) / root if root > 0.0 else 0.0
 
 
 @rule
-def accrued_root_yield(block, scratch, world, learners, parameters):
+def accrued_root_yield(fields, scratch, world, stakers, parameters):
     """Root dividends of the last span that are kept as claims, at spot, per TAO of root."""
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     p = parameters_of(parameters)
     root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
-    root = all_root(world, learners)
+    root = all_root(world, stakers)
     if p.root_dividend != CLAIMABLE or not root_open or not root > 0.0:
         return 0.0
     value = 0.0

@@ -1,6 +1,6 @@
 """The arrays of a batch of worlds.
 
-One float64 block `[world, row, subnet]` holds everything that exists once per subnet: the named rows of
+One float64 array `[world, row, subnet]` holds everything that exists once per subnet: the named rows of
 `Subnets`, then sections of variable length whose sizes are fixed when the batch is made. What exists once
 per world is a record in `worlds`, once per learner a record in `learners`.
 """
@@ -169,7 +169,7 @@ class Scratch(NamedTuple):
     gain: Row
     """Alpha dividends per staked alpha."""
     take: Row
-    staked_by_learners: Row
+    alpha_of_stakers: Row
     claimed: Row
     """Part of what root is owed that is claimed."""
     sold: Row
@@ -256,7 +256,7 @@ VALIDATOR_DTYPE = np.dtype(
     ]
 )
 
-LEARNER_DTYPE = np.dtype(
+STAKER_DTYPE = np.dtype(
     [
         ("root", np.float64),  # root stake, TAO
         ("wealth", np.float64),  # what the whole position would fetch, TAO
@@ -273,7 +273,7 @@ class Layout:
     """Sizes of a batch: subnets, learners, and the sections of variable length."""
 
     n_subnets: int
-    n_learners: int = 1
+    n_stakers: int = 1
     price_days: int = 20
     signal_days: int = 8
     pipeline_stages: int = 3
@@ -281,10 +281,10 @@ class Layout:
 
     @property
     def sections(self) -> dict[str, slice]:
-        """Rows of each section in the block, after the named ones."""
+        """Rows of each section in `fields`, after the named ones."""
         sizes = {
-            "learner_alpha": self.n_learners,
-            "learner_claimable": self.n_learners,
+            "staker_alpha": self.n_stakers,
+            "staker_claimable": self.n_stakers,
             "price_history": self.price_days,
             "signal_history": self.signal_days,
             "pipeline": self.pipeline_stages,
@@ -302,13 +302,13 @@ class Layout:
 
 OFFSETS_DTYPE = np.dtype(
     [
-        ("n_learners", np.int64),
+        ("n_stakers", np.int64),
         ("n_validators", np.int64),
         (
-            "learner_alpha",
+            "staker_alpha",
             np.int64,
         ),  # first row of the section, as wherever no number of rows is meant
-        ("learner_claimable", np.int64),
+        ("staker_claimable", np.int64),
         ("price_history", np.int64),
         ("price_days", np.int64),
         ("signal_history", np.int64),
@@ -339,13 +339,13 @@ pipeline_row = section_reader("pipeline")
 class State:
     """The arrays of `n_worlds` worlds; plain data that copies, pickles and saves."""
 
-    ARRAYS = ("block", "worlds", "learners", "validators")
+    ARRAYS = ("fields", "worlds", "stakers", "validators")
 
     def __init__(self, layout: Layout, n_worlds: int):
         self.layout = layout
-        self.block = np.zeros((n_worlds, layout.n_rows, layout.n_subnets))
+        self.fields = np.zeros((n_worlds, layout.n_rows, layout.n_subnets))
         self.worlds = np.zeros(n_worlds, WORLD_DTYPE)
-        self.learners = np.zeros((n_worlds, layout.n_learners), LEARNER_DTYPE)
+        self.stakers = np.zeros((n_worlds, layout.n_stakers), STAKER_DTYPE)
         self.validators = np.zeros((n_worlds, layout.n_validators), VALIDATOR_DTYPE)
 
     @property
@@ -358,11 +358,11 @@ class State:
         The engine reads `spot_price` and the world's `equal_weights`: refresh them if you write reserves or
         weights.
         """
-        return self.block[:, ROW_OF[name]]
+        return self.fields[:, ROW_OF[name]]
 
     def section(self, name: str) -> np.ndarray:
         """View `(n_worlds, length, n_subnets)` of a section of variable length."""
-        return self.block[:, self.layout.sections[name]]
+        return self.fields[:, self.layout.sections[name]]
 
     def set(self, world: int, other: "State", source: int = 0) -> None:
         """Copy one world of another state with the same layout."""

@@ -13,8 +13,8 @@ from dtao_gym.compiling import inlined_rule
 from dtao_gym.views import address_of_array, array_at, constants_at
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.state import (
-    LEARNER_DTYPE,
     OFFSETS_DTYPE,
+    STAKER_DTYPE,
     VALIDATOR_DTYPE,
     WORLD_DTYPE,
     Scratch,
@@ -36,9 +36,9 @@ TABLE_DTYPE = np.dtype(
 class Arrays(NamedTuple):
     """The arrays behind a table, and the table itself, which has the layout's offsets."""
 
-    block: np.ndarray
+    fields: np.ndarray
     worlds: np.ndarray
-    learners: np.ndarray
+    stakers: np.ndarray
     validators: np.ndarray
     parameters: np.ndarray
     orders: np.ndarray
@@ -50,7 +50,7 @@ class Arrays(NamedTuple):
 
 _table_at = constants_at(TABLE_DTYPE)
 _matrix, _cube = array_at(np.float64, 2), array_at(np.float64, 3)
-_worlds, _learners = array_at(WORLD_DTYPE, 1), array_at(LEARNER_DTYPE, 2)
+_worlds, _learners = array_at(WORLD_DTYPE, 1), array_at(STAKER_DTYPE, 2)
 _validators, _parameters = array_at(VALIDATOR_DTYPE, 2), array_at(PARAMETERS_DTYPE, 1)
 
 
@@ -59,12 +59,12 @@ def arrays_of(address):
     """The arrays of the table at an address."""
     t = _table_at(address)
     return Arrays(
-        _cube(t.block, (t.n_worlds, t.n_rows, t.n_subnets)),
+        _cube(t.fields, (t.n_worlds, t.n_rows, t.n_subnets)),
         _worlds(t.worlds, (t.n_worlds,)),
-        _learners(t.learners, (t.n_worlds, t.n_learners)),
+        _learners(t.stakers, (t.n_worlds, t.n_stakers)),
         _validators(t.validators, (t.n_worlds, t.n_validators)),
         _parameters(t.parameters, (t.n_worlds,)),
-        _cube(t.orders, (t.n_worlds, max(t.n_learners, 1), t.n_subnets)),
+        _cube(t.orders, (t.n_worlds, max(t.n_stakers, 1), t.n_subnets)),
         _matrix(t.scratch, (N_SCRATCH, t.n_subnets)),
         _matrix(t.ballots, (t.n_ballots, 1 + t.n_subnets)),
         _cube(t.trace, (t.trace_spans, t.trace_rows, t.n_subnets)),
@@ -88,19 +88,19 @@ class Table:
         layout = offsets(state.layout)
         for name in OFFSETS_DTYPE.names or ():
             self._record[name] = layout[name]
-        sizes = (*state.block.shape, N_COUNTS + state.layout.n_validators)
+        sizes = (*state.fields.shape, N_COUNTS + state.layout.n_validators)
         for name, size in zip(_SIZES, sizes, strict=True):
             self._record[name] = size
         self.address = address_of_array(self._record)
 
     def current(self, state: State, parameters: np.ndarray) -> bool:
         """Whether these are the state and the parameters, with the arrays that they had."""
-        block, worlds, learners, validators, known = self._arrays
+        fields, worlds, stakers, validators, known = self._arrays
         return (
             state is self._state
-            and state.block is block
+            and state.fields is fields
             and state.worlds is worlds
-            and state.learners is learners
+            and state.stakers is stakers
             and state.validators is validators
             and parameters is known
         )
@@ -109,7 +109,7 @@ class Table:
         """A copy for one thread, with scratch rows and ballots of its own.
 
         Args:
-            arrays: what kernels read or write besides: `orders` `(n_worlds, max(n_learners, 1), n_subnets)`, `trace`
+            arrays: what kernels read or write besides: `orders` `(n_worlds, max(n_stakers, 1), n_subnets)`, `trace`
                 `(spans, rows, n_subnets)`; contiguous float64.
         """
         made = copy.copy(self)

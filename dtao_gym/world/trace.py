@@ -72,7 +72,7 @@ def trace(
         ConfigError: for a bad configuration, a netuid that is not simulated, or a bad number of blocks.
     """
     config = Config.make(config, **overrides)
-    config = Config.make(config, spans_per_day=BLOCKS_PER_DAY, n_learners=0)
+    config = Config.make(config, spans_per_day=BLOCKS_PER_DAY, n_stakers=0)
     column = _column(config, netuid)
     if not isinstance(blocks, int | np.integer) or not 1 <= blocks <= MAX_BLOCKS:
         raise ConfigError(f"blocks: got {blocks!r}, allowed are 1 to {MAX_BLOCKS}")

@@ -61,12 +61,12 @@ def grow_scripted_root(world, rate):
 
 
 @inlined_rule
-def insiders_sell(block, scratch, world, blocks, parameters, weights):
+def insiders_sell(fields, scratch, world, blocks, parameters, weights):
     """Owners, miners and validators sell fixed parts of what the span minted to them, in one order.
 
     With them go what miners and validators have kept long enough.
     """
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     p = parameters_of(parameters)
     owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
     owner_part *= 1.0 if p.payment == ALPHA_PAY else 0.0
@@ -100,18 +100,18 @@ def _insiders_ledger(s, t, p, owner_part, miner_part):
 
 
 @inlined_rule
-def claim_root(block, scratch, at, world, learners, parameters, weights):
+def claim_root(fields, scratch, at, world, stakers, parameters, weights):
     """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
     p = parameters_of(parameters)
     if p.root_dividend != CLAIMABLE:
         return
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     claimed = p.claimed_per_span
     swap = claimed * p.root_swap_share
     for i in range(t.sold.size):
         t.sold[i] = swap * s.scripted_claimable[i]
-    for learner in range(at.n_learners):
-        owed = owed_row(block, at.learner_claimable + learner)
+    for staker in range(at.n_stakers):
+        owed = owed_row(fields, at.staker_claimable + staker)
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
     sell_rows(s, t, weights, None, p.min_reserve)
@@ -136,15 +136,15 @@ def claim_root(block, scratch, at, world, learners, parameters, weights):
         grow_scripted_root(world, gained / scripted)
     else:
         world.root_validators += gained
-    for learner in range(at.n_learners):
-        owed = owed_row(block, at.learner_claimable + learner)
-        alpha = alpha_row(block, at.learner_alpha + learner)
+    for staker in range(at.n_stakers):
+        owed = owed_row(fields, at.staker_claimable + staker)
+        alpha = alpha_row(fields, at.staker_alpha + staker)
         for i in range(t.sold.size):
             amount = owed[i] * t.claimed[i]
             owed[i] -= amount
             alpha[i] += amount * keep
             t.sold[i] = amount * t.proceeds[i]
-        learners[learner].root += row_sum(t.sold)
+        stakers[staker].root += row_sum(t.sold)
 
 
 @stage
@@ -202,9 +202,9 @@ def _populations_ledger(s, t, informed_purse):
 
 
 @inlined_rule
-def scripted_stakers_trade(block, scratch, world, parameters, weights):
+def scripted_stakers_trade(fields, scratch, world, parameters, weights):
     """The two populations trade a part of the way to the market target, within purses and holdings."""
-    s, t = subnet_rows(block), scratch_rows(scratch)
+    s, t = subnet_rows(fields), scratch_rows(scratch)
     p = parameters_of(parameters)
     _wish_stage(s, t, p.trade_speed_per_span, p.trade_of_pool_per_span, p.short_sales == 1, weights)
     wanted = row_sum(t.spent)
@@ -225,14 +225,14 @@ def scripted_stakers_trade(block, scratch, world, parameters, weights):
 
 
 @rule
-def learner_trades(block, alpha, world, me, orders, part, parameters):
+def staker_trades(fields, alpha, world, me, orders, part, parameters):
     """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
 
     Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
     which the chain takes one fee, on the sale. Subnets that are not started take no orders.
     """
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     proceeds = 0.0
     wanted = 0.0
     for i in range(alpha.size):

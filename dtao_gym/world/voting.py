@@ -82,7 +82,7 @@ def _excess_of_news(s, world):
 
 
 @rule
-def vote(block, scratch, ballot, world, validators, parameters):
+def vote(fields, scratch, ballot, world, validators, parameters):
     """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
 
     The informed part of a vote reads what a subnet contributes, spillovers included, the rest what it believes of the
@@ -90,7 +90,7 @@ def vote(block, scratch, ballot, world, validators, parameters):
     a part of their vote to favourites instead. `ballot`: (4 + validators, 1 + subnets), working space.
     """
     p = parameters_of(parameters)
-    s = subnet_rows(block)
+    s = subnet_rows(fields)
     n = s.vote_share.size
     shared = ballot[0]
     shared[:] = 0.0

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from dtao_agents.training.settings import read
 
 import evaluate
 import train
-from agents.settings import read
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import settings, write_settings
 

@@ -3,8 +3,7 @@
 import os
 
 import pytest
-
-from agents.files import write_atomically
+from dtao_agents.files import write_atomically
 
 
 def test_content_is_replaced(tmp_path):

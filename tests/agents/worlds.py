@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import yaml
+from dtao_agents.training.settings import TrainConfig
 
-from agents.settings import TrainConfig
 from dtao_gym.envs.episodes import Episodes, checked_config
 from dtao_gym.world.config import Config
 

@@ -60,7 +60,7 @@ def test_large_pools_have_less_news():
 def levels(days: int, **changes) -> np.ndarray:
     """Levels of news of 1,024 subnets after some days."""
     config = Config.make(
-        n_subnets=64, n_learners=0, trade_speed=0.0, spans_per_day=1, arrivals_per_slot_year=0.0,
+        n_subnets=64, n_stakers=0, trade_speed=0.0, spans_per_day=1, arrivals_per_slot_year=0.0,
         revenue_share=0.0, **changes,
     )  # fmt: skip
     batch = Batch(config, 16)
@@ -130,7 +130,7 @@ def test_a_newcomer_is_trusted_less_and_less():
     config = Config.make(
         genesis="drawn", n_subnets=4, empty_slots=1, arrivals_per_slot_year=12.0, entry_value_tao=1e6,
         prior_half_life_days=10.0, start_delay_days=0, trade_speed=0.0, momentum=0.0, news_sd=0.0,
-        opinion_noise_sd=0.0, n_learners=0, pruning=False, revenue_share=0.0, scarcity_elasticity=0.0,
+        opinion_noise_sd=0.0, n_stakers=0, pruning=False, revenue_share=0.0, scarcity_elasticity=0.0,
         portfolio_days=1e9,
     )  # fmt: skip
     batch = Batch(config)

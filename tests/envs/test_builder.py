@@ -443,8 +443,8 @@ def test_rivals_may_follow_a_policy(same):
 
 def test_no_staker_learns_beside_it():
     env = start()
-    assert env.config.n_learners == 0
-    assert env.episodes.batch.state.learners.shape == (1, 0)
+    assert env.config.n_stakers == 0
+    assert env.episodes.batch.state.stakers.shape == (1, 0)
     info = env.step(np.zeros(4))[4]
     assert "wealth" not in info
     assert all(np.asarray(value).size > 0 for value in info.values())

@@ -254,7 +254,7 @@ def test_decisions_hold_for_all_days_of_a_step(same):
 @pytest.mark.parametrize("influence", [False, True])
 @pytest.mark.parametrize("decides", ["all", "composition"])
 def test_builder_action_stands_for_its_decisions(decides, influence):
-    config = Config.make(influence=influence, builder_decides=decides, n_learners=0)
+    config = Config.make(influence=influence, builder_decides=decides, n_stakers=0)
     env = start(influence=influence, builder_decides=decides)
     for research, courting in ((0.002, 0.0), (0.3, 0.1), (0.5, 0.25), (0.998, 0.002)):
         info = env.step(builder_action(config, research, courting))[4]

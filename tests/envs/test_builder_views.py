@@ -262,8 +262,8 @@ def test_an_action_of_the_wrong_shape_is_refused_by_the_single_view(action, stat
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"n_learners": 1}, "n_learners: got 1, allowed is 0"),
-        ({"n_learners": 3}, "n_learners: got 3, allowed is 0"),
+        ({"n_stakers": 1}, "n_stakers: got 1, allowed is 0"),
+        ({"n_stakers": 3}, "n_stakers: got 3, allowed is 0"),
         ({"builder_slot": 4}, "builder_slot: got 4, allowed are 0 to 3"),
         ({"builder_slot": 4, "empty_slots": 2}, "builder_slot: got 4, allowed are 0 to 3"),
         ({"builder_decides": "nothing"}, "builder_decides: got 'nothing', allowed"),

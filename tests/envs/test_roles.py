@@ -83,7 +83,7 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     """`SUBNET_FEATURES` and `GLOBAL_FEATURES` from the state, in plain NumPy."""
     batch, config = env.episodes.batch, env.config
     state = batch.state
-    world, me = state.worlds[0], state.learners[0, 0]
+    world, me = state.worlds[0], state.stakers[0, 0]
     p = dict(zip(PARAMETERS_DTYPE.names, batch.parameters[0], strict=True))
     row = {name: state.row(name)[0] for name in ("tao_reserve", "alpha_reserve", "pool_tao_weight",
            "moving_price", "alpha_emission", "alpha_outstanding", "dilution_alpha", "emission_share",
@@ -92,8 +92,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     price = (1 - weight) / weight * row["tao_reserve"] / row["alpha_reserve"]
     past = state.section("price_history")[0, world["day"] % config.momentum_lag_days]
     signal = state.section("signal_history")[0, world["day"] % (config.signal_lag_days + 1)]
-    alpha = state.section("learner_alpha")[0, 0]
-    owed = state.section("learner_claimable")[0, 0]
+    alpha = state.section("staker_alpha")[0, 0]
+    owed = state.section("staker_claimable")[0, 0]
     issuance = row["alpha_reserve"] + row["alpha_outstanding"]
     diluted = issuance / row["dilution_alpha"] if config.dilution else 1.0
     net = alpha * (1 - p["pool_fee"])
@@ -188,7 +188,7 @@ def test_observations_stay_in_the_space(wealth, era, n):
 
 def test_observation_of_a_learner_with_nothing_stays_in_the_space():
     env = start()
-    env.episodes.batch.state.learners["root"] = 0.0
+    env.episodes.batch.state.stakers["root"] = 0.0
     for _ in range(3):
         obs, reward, terminated, truncated, _ = env.step(np.zeros(env.action_space.shape))
         assert env.observation_space.contains(obs)
@@ -261,7 +261,7 @@ def test_do_nothing_equals_all_root(same):
     nothing = np.full(lazy.action_space.shape, -1.0)
     for _ in range(30):
         assert same(lazy.step(nothing), rooted.step(target_action(np.eye(7)[0])))
-    assert rooted.episodes.batch.state.section("learner_alpha").sum() == 0.0
+    assert rooted.episodes.batch.state.section("staker_alpha").sum() == 0.0
 
 
 # --- wealth and reward
@@ -275,11 +275,11 @@ def test_liquidation_wealth_is_what_selling_everything_fetches(era, wealth):
     before = env.step(target_action([0.0, 3.0, 1.0, 1.0, 0.0, 2.0, 1.0]))[4]
     assert 0 < before["wealth"] < wealth
     assert before["root_tao"] < 1e-6 * wealth
-    batch.step(-batch.state.section("learner_alpha").copy())
+    batch.step(-batch.state.section("staker_alpha").copy())
     after = env.episodes.info()
     assert after["root_tao"][0] == pytest.approx(before["wealth"], rel=1e-12)
     assert after["wealth"][0] == pytest.approx(before["wealth"], rel=1e-12)
-    assert not batch.state.section("learner_alpha").any()
+    assert not batch.state.section("staker_alpha").any()
     assert batch.audit().ok
 
 
@@ -296,7 +296,7 @@ def test_liquidation_wealth_counts_claims_at_what_they_fetch():
     """Claimed at once: no fee, at the price that all claims of the day get together."""
     env = still(start(wealth_tao=100_000.0, **NOTHING_ELSE_MOVES))
     state = env.episodes.batch.state
-    state.section("learner_claimable")[0, 0] = 5.0
+    state.section("staker_claimable")[0, 0] = 5.0
     state.row("alpha_outstanding")[:] += 5.0
     state.row("alpha_genesis")[:] += 5.0
     env.episodes.batch.step()

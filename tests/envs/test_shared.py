@@ -69,14 +69,14 @@ def test_the_companion_decides_for_the_other_role():
     env.reset()
     env.step(np.zeros((4, 4), np.float32))
     assert [s.shape for s in seen] == [(6, 4 * 12 + 6)]
-    assert (env.society.batch.state.learners["traded"] > 0.0).all()
+    assert (env.society.batch.state.stakers["traded"] > 0.0).all()
 
 
 def test_one_member_learns_among_its_peers():
     def peers(observation, batch, rngs):
         return np.full((len(observation), 4), 0.25, np.float32)
 
-    env = SharedVecEnv(3, "builder", learner=2, peers=peers, builders=[0, 2, 3], **SETTINGS)
+    env = SharedVecEnv(3, "builder", staker=2, peers=peers, builders=[0, 2, 3], **SETTINGS)
     assert env.num_envs == 3
     seen = env.reset()
     np.testing.assert_array_equal(seen, env.society.observe()["builder"][1::3])
@@ -87,9 +87,9 @@ def test_one_member_learns_among_its_peers():
     paid = (state.row("consumed") - before)[:, 2] / env.society.config.consumption_scale_tao
     np.testing.assert_allclose(reward, paid, rtol=1e-5)
     with pytest.raises(ConfigError, match=r"learner: got 1, allowed is one of \(0, 2, 3\)"):
-        SharedVecEnv(3, "builder", learner=1, peers=peers, builders=[0, 2, 3], **SETTINGS)
+        SharedVecEnv(3, "builder", staker=1, peers=peers, builders=[0, 2, 3], **SETTINGS)
     with pytest.raises(ConfigError, match="peers: got None"):
-        SharedVecEnv(3, "builder", learner=0, **SETTINGS)
+        SharedVecEnv(3, "builder", staker=0, **SETTINGS)
 
 
 def test_refusals():

@@ -66,8 +66,8 @@ def test_info_is_what_its_docstring_lists():
     listed += ROLES["staker"].info.__doc__
     assert all(name in listed for name in info)
     assert info["day"] == 1
-    assert info["wealth"] == state.learners["wealth"][0, 0]
-    assert info["root_tao"] == state.learners["root"][0, 0]
+    assert info["wealth"] == state.stakers["wealth"][0, 0]
+    assert info["root_tao"] == state.stakers["root"][0, 0]
     assert info["traded_tao"] == pytest.approx(1000.0, rel=1e-3)
     spent = state.row("budget")[0].sum()  # a cost, since it is paid out of treasuries
     assert info["welfare"] == pytest.approx(info["true_value"].sum() - spent)
@@ -503,8 +503,8 @@ def test_actions_of_any_number_type_are_taken(same):
     ("wrong", "message"),
     [
         ({"role": "miner"}, "role: got 'miner', allowed are staker, builder"),
-        ({"n_learners": 2}, "n_learners: got 2, allowed is 1"),
-        ({"role": "builder", "n_learners": 1}, "n_learners: got 1, allowed is 0"),
+        ({"n_stakers": 2}, "n_stakers: got 2, allowed is 1"),
+        ({"role": "builder", "n_stakers": 1}, "n_stakers: got 1, allowed is 0"),
         ({"role": "builder", "builder_slot": 9}, "builder_slot: got 9, allowed are 0 to 5"),
         ({"role": "builder", "empty_slots": 2, "builder_slot": 7}, "builder_slot: got 7, allowed"),
         ({"reward_noise": True}, "reward_noise: got True with payment 'alpha', allowed"),

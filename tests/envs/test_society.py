@@ -87,13 +87,13 @@ def test_builders_equal_one_builder_whose_rivals_follow_the_same_policy(rng, sam
 
 def test_stakers_alike_are_paid_alike_and_the_sum_is_theirs():
     society = start(3, n_worlds=2)
-    before = society.batch.state.learners["wealth"].copy()
+    before = society.batch.state.stakers["wealth"].copy()
     total = 0.0
     for _ in range(4):
         action = np.zeros((6, 6), np.float32)
         action[:, -1] = -0.9
         total = total + society.step({"staker": action})["staker"].reward
-    grown = np.log(society.batch.state.learners["wealth"] / before)
+    grown = np.log(society.batch.state.stakers["wealth"] / before)
     np.testing.assert_allclose(total, grown.ravel(), rtol=1e-9, atol=1e-15)
     assert np.ptp(grown[0]) < 1e-4  # who trades first changes by the day
 
@@ -161,7 +161,7 @@ def test_ruined_stakers_have_successors_and_nothing_is_made_or_lost(rng):
         ruined += int(outcomes["staker"].terminated.sum())
         society.go_on(outcomes)
         assert society.batch.audit().ok
-        assert not society.batch.state.learners["ruined"].any()
+        assert not society.batch.state.stakers["ruined"].any()
     assert ruined > 0
 
 
@@ -215,7 +215,7 @@ def test_bad_members_are_refused(stakers, builders, message):
 
 
 def test_configurations_that_do_not_fit_are_refused():
-    with pytest.raises(ConfigError, match="n_learners: got 3, allowed is 1"):
-        start(1, n_learners=3)
+    with pytest.raises(ConfigError, match="n_stakers: got 3, allowed is 1"):
+        start(1, n_stakers=3)
     with pytest.raises(ConfigError, match="twin_world"):
         start(0, [0], twin_world=True)

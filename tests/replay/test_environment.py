@@ -111,7 +111,7 @@ def test_a_bad_action_is_refused_before_anything_changes(entry):
     before = env.episodes.batch.state.copy()
     with pytest.raises(ValueError, match=r"action: got .* at world 0, entry 3"):
         env.step(action)
-    np.testing.assert_array_equal(before.block, env.episodes.batch.state.block)
+    np.testing.assert_array_equal(before.fields, env.episodes.batch.state.fields)
 
 
 def test_parameters_of_simulated_worlds_are_unknown():

@@ -31,7 +31,7 @@ def nothing(batch: ReplayBatch) -> np.ndarray:
 
 
 def alpha_of(batch: ReplayBatch) -> np.ndarray:
-    return batch.state.section("learner_alpha")[0, 0]
+    return batch.state.section("staker_alpha")[0, 0]
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_root_earns_the_root_yield_exactly(path):
     expected = 1000.0
     for rate in market.number("root_yield")[first + 1 : first + 11]:
         expected += expected * rate
-    assert batch.state.learners["wealth"][0, 0] == expected
-    assert batch.state.learners["root"][0, 0] == expected
+    assert batch.state.stakers["wealth"][0, 0] == expected
+    assert batch.state.stakers["root"][0, 0] == expected
 
 
 @pytest.mark.parametrize("impact", ["recovering", "permanent"])
@@ -81,7 +81,7 @@ def test_buy_and_hold_is_its_closed_form(path, impact):
         tao, alpha = tao * alpha / (alpha - bought), alpha - bought
     worth = tao * held * (1.0 - fee) / (alpha + held * (1.0 - fee))
     root = (1000.0 - N * spent) * np.prod(1.0 + market.number("root_yield")[rates])
-    assert batch.state.learners["wealth"][0, 0] == pytest.approx(root + worth.sum(), rel=1e-12)
+    assert batch.state.stakers["wealth"][0, 0] == pytest.approx(root + worth.sum(), rel=1e-12)
 
 
 def test_a_round_trip_costs_fees_alone_where_impact_is_permanent(path):
@@ -96,7 +96,7 @@ def test_a_round_trip_costs_fees_alone_where_impact_is_permanent(path):
         alpha = alpha_of(batch) / (1.0 + market.row("stake_yield")[first + 1, batch.columns[0]])
         batch.advance(-alpha[None, None], 1)
         rest = alpha_of(batch).copy()
-        root = batch.state.learners["root"][0, 0]
+        root = batch.state.stakers["root"][0, 0]
         cost[impact] = 1000.0 - root
         assert (rest < 0.01 * alpha).all()
     assert cost["recovering"] > cost["permanent"] + 1.0
@@ -113,20 +113,20 @@ def test_the_learners_tao_goes_to_pools_and_fees_and_nowhere_else(path):
     for _ in range(8):
         market, row = market_at(batch)
         columns = batch.columns[0]
-        root, alpha = batch.state.learners["root"][0, 0], alpha_of(batch).copy()
+        root, alpha = batch.state.stakers["root"][0, 0], alpha_of(batch).copy()
         authors = batch.state.worlds["authors"][0]
         orders = rng.normal(0.0, 100.0, (1, 1, N))
         orders[orders < 0] *= 2.0
         batch.advance(orders, 1)
         _, now = market_at(batch)
         fees = batch.state.worlds["authors"][0] - authors
-        root_after = batch.state.learners["root"][0, 0] / (1.0 + market.number("root_yield")[now])
+        root_after = batch.state.stakers["root"][0, 0] / (1.0 + market.number("root_yield")[now])
         after = alpha_of(batch) / (1.0 + market.row("stake_yield")[now, columns])
         tao, pool = (market.row(name)[row, columns] for name in ("tao_reserve", "alpha_reserve"))
         moved = tao * pool / (pool - (after - alpha)) - tao
         assert root - root_after == pytest.approx(moved.sum() + fees, rel=1e-9, abs=1e-9)
         assert (alpha_of(batch) >= 0.0).all()
-        assert batch.state.learners["root"][0, 0] >= 0.0
+        assert batch.state.stakers["root"][0, 0] >= 0.0
 
 
 def test_recovering_impact_is_gone_at_the_next_close(path):
@@ -171,13 +171,13 @@ def test_a_subnet_that_ends_is_paid_out_at_its_last_price(tmp_path):
     batch.advance(buy(batch, 100.0), 1)
     batch.advance(nothing(batch), 4)  # the sample after the last one is filled
     assert batch.state.row("started")[0].tolist() == [1.0, 1.0, 1.0, 1.0]
-    alpha, root = alpha_of(batch).copy(), batch.state.learners["root"][0, 0]
+    alpha, root = alpha_of(batch).copy(), batch.state.stakers["root"][0, 0]
     batch.advance(nothing(batch), 1)
     assert batch.state.row("started")[0].tolist() == [1.0, 0.0, 1.0, 1.0]
     assert alpha_of(batch)[1] == 0.0
     market, row = market_at(batch)
     grown = root * (1.0 + market.number("root_yield")[row])
-    paid = batch.state.learners["root"][0, 0] - grown
+    paid = batch.state.stakers["root"][0, 0] - grown
     assert paid == pytest.approx(alpha[1] * price[29, 1], rel=1e-12)
     batch.advance(buy(batch, 10.0), 1)  # nobody sells it any more
     assert alpha_of(batch)[1] == 0.0
@@ -255,7 +255,7 @@ def test_a_world_is_the_same_alone_in_any_batch_and_on_any_number_of_threads():
         for step in range(6):
             batch.advance(role.apply(batch, actions[step, worlds]), 1)
             seen.append(role.observe(batch))
-        return np.stack(seen, axis=1), batch.state.block.copy()
+        return np.stack(seen, axis=1), batch.state.fields.copy()
 
     whole, block = play(list(range(20)), 1)
     again, same_block = play(list(range(20)), 3)
@@ -274,7 +274,7 @@ def test_copies_and_pickles_go_their_own_way(path):
         twin.advance(nothing(twin), 2)
         other = copy.deepcopy(batch)
         other.advance(nothing(other), 2)
-        np.testing.assert_array_equal(twin.state.block, other.state.block)
+        np.testing.assert_array_equal(twin.state.fields, other.state.fields)
         assert (batch.state.worlds["day"] == 1).all()
 
 
@@ -283,7 +283,7 @@ def test_a_batch_stands_still_at_the_end_of_its_prices(path):
     batch.advance(nothing(batch), 1000)
     market, row = market_at(batch)
     assert row == market.dates.size - 1
-    assert np.isfinite(batch.state.block).all()
+    assert np.isfinite(batch.state.fields).all()
 
 
 def test_signals_and_claims_are_zero(path):
@@ -312,7 +312,7 @@ BAD = {
     "reserves": ("mainnet-1999-01-01", "reserves: unknown snapshot"),
     "split": ("test", "split: got 'test'"),
     "days": (3, "days: unknown parameter"),
-    "n_learners": (2, "n_learners: got 2"),
+    "n_stakers": (2, "n_stakers: got 2"),
     "first_day": ("2025-03-01", "did you mean 'first_date'"),
     "split_date": ("soon", "split_date: got 'soon'"),
 }
@@ -340,7 +340,7 @@ def test_late_prices_need_reserves(tmp_path):
         batch_of(path)
     batch = batch_of(path, reserves="mainnet-2026-04-11")
     batch.advance(buy(batch, 5.0), 5)
-    assert np.isfinite(batch.state.block).all()
+    assert np.isfinite(batch.state.fields).all()
     with pytest.raises(ConfigError, match="allowed is it with a CSV"):
         ReplayConfig.make(reserves="mainnet-2026-04-11").markets()
 

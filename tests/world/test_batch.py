@@ -34,7 +34,7 @@ RULES = [
 
 def mixed(n_worlds: int) -> list[Config]:
     """Configurations that differ in everything but the sizes of arrays."""
-    sizes = {"n_subnets": 6, "n_learners": 2, "wealth_tao": 20_000.0}
+    sizes = {"n_subnets": 6, "n_stakers": 2, "wealth_tao": 20_000.0}
     return [Config.make(sizes | RULES[k % len(RULES)], world_seed=100 + k) for k in range(n_worlds)]
 
 
@@ -81,9 +81,9 @@ def test_days_at_once_are_days_one_by_one():
     for _ in range(9):
         one.step()
     many.step(orders, 10)
-    before = many.state.learners["traded"]
+    before = many.state.stakers["traded"]
     assert before.any()  # of the first day, the one with orders
-    one.state.learners["traded"] = before
+    one.state.stakers["traded"] = before
     assert arrays(one) == arrays(many)
 
 
@@ -176,20 +176,20 @@ def test_relabelling_the_subnets_relabels_the_outcome(era, n_subnets):
     batch, relabelled = Batch(config, 2), Batch(config, 2)
     random = np.random.default_rng(0)
     order = random.permutation(batch.layout.n_subnets)
-    relabelled.state.block[...] = batch.state.block[:, :, order]
+    relabelled.state.fields[...] = batch.state.fields[:, :, order]
     for _ in range(10):
         orders = random_orders(batch, random, scale=0.0)
         batch.step(orders)
         relabelled.step(orders[:, :, order])
-    mine, theirs = relabelled.state.block, batch.state.block[:, :, order]
+    mine, theirs = relabelled.state.fields, batch.state.fields[:, :, order]
     scale = np.maximum(np.abs(theirs).max(axis=2, keepdims=True), 1e-3)
     assert (np.abs(mine - theirs) <= 1e-12 * scale).all()
     for name in (*TAO_ACCOUNTS, "moving_price_sum", "root_yield", "revenue_paid"):
         assert relabelled.state.worlds[name] == pytest.approx(
             batch.state.worlds[name], rel=1e-12, abs=1e-9
         ), name
-    assert relabelled.state.learners["wealth"] == pytest.approx(
-        batch.state.learners["wealth"], rel=1e-12
+    assert relabelled.state.stakers["wealth"] == pytest.approx(
+        batch.state.stakers["wealth"], rel=1e-12
     )
 
 
@@ -225,7 +225,7 @@ def test_only_the_chosen_worlds_change():
     [
         ({"tao_weight": 2}, "tao_weight: got 2"),
         ({"tao_wait": 0.1}, "did you mean 'tao_weight'"),
-        ({"era": "launch", "n_learners": 2}, "sizes of arrays are fixed"),
+        ({"era": "launch", "n_stakers": 2}, "sizes of arrays are fixed"),
         ({"era": "launch", "n_subnets": 4}, "sizes of arrays are fixed"),
         ({"signal_lag_days": 3}, "sizes of arrays are fixed"),
         ({"momentum_lag_days": 3}, "sizes of arrays are fixed"),
@@ -308,7 +308,7 @@ def test_orders_of_absurd_sizes_are_cut_to_what_is_there(size):
     for sign in (1.0, -1.0, 1.0):
         batch.step(np.full((2, 1, 5), sign * size))
         assert_sound(batch)
-    assert (batch.state.learners["wealth"] > 900.0).all()
+    assert (batch.state.stakers["wealth"] > 900.0).all()
 
 
 def test_an_order_without_cover_is_scaled_down():
@@ -316,8 +316,8 @@ def test_an_order_without_cover_is_scaled_down():
     batch.step(np.full((1, 1, 5), 1000.0))
     state = batch.state
     # all of it, and what root earned before the trades
-    assert 1000.0 <= state.learners["traded"][0, 0] < 1000.1
-    assert (state.section("learner_alpha") > 0.0).all()
+    assert 1000.0 <= state.stakers["traded"][0, 0] < 1000.1
+    assert (state.section("staker_alpha") > 0.0).all()
 
 
 @pytest.mark.parametrize("numbers", [{"n_worlds": 0}, {"n_worlds": 2, "seeds": [1]}])
@@ -341,16 +341,16 @@ def test_worlds_of_different_sizes_do_not_go_into_one_batch():
 
 
 def test_learners_hold_what_they_bought_themselves():
-    batch = Batch(Config(n_subnets=5, n_learners=3, wealth_tao=1000.0), 4)
+    batch = Batch(Config(n_subnets=5, n_stakers=3, wealth_tao=1000.0), 4)
     orders = np.zeros((4, 3, 5))
     orders[:, 0, 1] = 200.0
     orders[:, 2, 3] = 300.0
     batch.step(orders)
-    held = batch.state.section("learner_alpha")
+    held = batch.state.section("staker_alpha")
     expected = np.zeros((3, 5), bool)
     expected[0, 1] = expected[2, 3] = True
     assert ((held > 0.0) == expected).all()
-    root = batch.state.learners["root"]
+    root = batch.state.stakers["root"]
     assert root[:, 0] == pytest.approx(800.0, rel=1e-3)
     assert root[:, 1] == pytest.approx(1000.0, rel=1e-3)
     assert root[:, 2] == pytest.approx(700.0, rel=1e-3)
@@ -364,10 +364,10 @@ def test_learners_hold_what_they_bought_themselves():
 def test_nobody_is_always_first():
     # two learners place one order: who comes first pays less, and that is each of them half the time
     batch = Batch(
-        Config(n_subnets=2, n_learners=2, wealth_tao=50_000.0, arrivals_per_slot_year=0.0), 600
+        Config(n_subnets=2, n_stakers=2, wealth_tao=50_000.0, arrivals_per_slot_year=0.0), 600
     )
     batch.step(np.full((600, 2, 2), 20_000.0))
-    held = batch.state.section("learner_alpha")
+    held = batch.state.section("staker_alpha")
     assert (held[:, 0] != held[:, 1]).all()
     first = held[:, 0] > held[:, 1]
     assert (first[:, 0] == first[:, 1]).all()
@@ -379,13 +379,13 @@ def test_nobody_is_always_first():
 
 def test_a_learner_that_does_nothing_is_scripted_money_in_root():
     # one learner of 1,000 TAO and two of 500 are the same market
-    one = Batch(Config(n_subnets=5, n_learners=1, wealth_tao=1000.0))
-    two = Batch(Config(n_subnets=5, n_learners=2, wealth_tao=500.0))
+    one = Batch(Config(n_subnets=5, n_stakers=1, wealth_tao=1000.0))
+    two = Batch(Config(n_subnets=5, n_stakers=2, wealth_tao=500.0))
     for batch in (one, two):
         batch.step(days=30)
-    for amount in (lambda s: s.learners["root"], lambda s: s.section("learner_claimable")):
+    for amount in (lambda s: s.stakers["root"], lambda s: s.section("staker_claimable")):
         assert amount(two.state).sum(1) == pytest.approx(amount(one.state).sum(1), rel=1e-12)
-    assert two.state.learners["wealth"][0, 0] == two.state.learners["wealth"][0, 1]
+    assert two.state.stakers["wealth"][0, 0] == two.state.stakers["wealth"][0, 1]
     assert two.state.row("spot_price") == pytest.approx(one.state.row("spot_price"), rel=1e-12)
 
 
@@ -405,7 +405,7 @@ def test_root_is_paid_where_the_chain_pays_it(tmp_path, name, moving_price):
     batch = toy(tmp_path, config={"spans_per_day": 1, "root_claim_hazard": 0.0}, **three)
     batch.step()
     assert batch.state.worlds["moving_price_sum"][0] == sum(moving_price)
-    claims = batch.state.row("scripted_claimable") + batch.state.section("learner_claimable").sum(1)
+    claims = batch.state.row("scripted_claimable") + batch.state.section("staker_claimable").sum(1)
     assert (claims > 0.0).all() == flag
     assert (batch.state.row("alpha_recycled") > 0.0).all()  # revenue, in both
     assert_sound(batch)
@@ -430,7 +430,7 @@ def test_with_the_gate_shut_roots_alpha_is_recycled(tmp_path, era):
 ONE_POT = {
     "n_subnets": 8,
     "frozen_subnets": "share",
-    "n_learners": 0,
+    "n_stakers": 0,
     "arrivals_per_slot_year": 0.0,
     "spans_per_day": 1,
 }
@@ -468,7 +468,7 @@ def test_with_news_pots_differ_by_what_it_does_to_few_subnets():
 
 
 def test_without_it_pots_differ():
-    config = {"n_subnets": 8, "n_learners": 0, "arrivals_per_slot_year": 0.0}
+    config = {"n_subnets": 8, "n_stakers": 0, "arrivals_per_slot_year": 0.0}
     laws = [
         Config.make(**config, allocation=name, root_validators=9) for name in ("root_vote", "price")
     ]

@@ -240,11 +240,11 @@ def test_relabelling_the_subnets_relabels_the_outcome(law):
     )  # fmt: skip
     batch, relabelled = Batch(config, 3), Batch(config, 3)
     order = np.random.default_rng(law).permutation(6)
-    relabelled.state.block[...] = batch.state.block[:, :, order]
+    relabelled.state.fields[...] = batch.state.fields[:, :, order]
     for one in (batch, relabelled):
         one.step(days=40)
     assert (batch.state.worlds["dissolutions"] > 0).all()
-    mine, theirs = relabelled.state.block, batch.state.block[:, :, order]
+    mine, theirs = relabelled.state.fields, batch.state.fields[:, :, order]
     scale = np.maximum(np.abs(theirs).max(axis=2, keepdims=True), 1e-3)
     assert (np.abs(mine - theirs) <= 1e-9 * scale).all()
     for name in (*TAO_ACCOUNTS, "welfare_sum", "registrations", "dissolutions"):

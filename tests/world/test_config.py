@@ -42,7 +42,7 @@ def refusal(*args, **overrides) -> str:
         ("tao_weight", -0.01, "greater than or equal to 0"),
         ("n_subnets", 0, "greater than or equal to 1"),
         ("n_subnets", 129, "less than or equal to 128"),
-        ("n_learners", -1, "greater than or equal to 0"),
+        ("n_stakers", -1, "greater than or equal to 0"),
         ("world_seed", -1, "greater than or equal to 0"),
         ("world_seed", 2**63, "less than 9223372036854775808"),
         ("ruin_fraction", 0.0, "greater than 0"),

@@ -129,8 +129,8 @@ SLOTS = {"empty_slots": 2, "root_validators": 8}
 
 
 @functools.cache
-def reused(n_subnets: int, n_learners: int) -> Batch:
-    return Batch(Config(n_subnets=n_subnets, n_learners=n_learners, **SLOTS), 4)
+def reused(n_subnets: int, n_stakers: int) -> Batch:
+    return Batch(Config(n_subnets=n_subnets, n_stakers=n_stakers, **SLOTS), 4)
 
 
 def with_pools(changes: dict) -> dict:
@@ -146,7 +146,7 @@ def begin(rules, sizes, seed) -> Batch:
     """Four worlds, each at the start of an episode under rules of its own."""
     batch = reused(*sizes)
     for world, changes in enumerate(rules):
-        batch.configs[world] = Config(n_subnets=sizes[0], n_learners=sizes[1], **SLOTS)
+        batch.configs[world] = Config(n_subnets=sizes[0], n_stakers=sizes[1], **SLOTS)
         batch.set_parameters([world], **with_pools(changes))
         batch.reset(world, seed, world)
     return batch
@@ -192,7 +192,7 @@ CROWDED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("era", ERAS)
 def test_money_is_conserved_for_five_years_of_128_subnets_that_come_and_go(era):
-    batch = Batch(Config.make(CROWDED, era=era, n_learners=2), 2)
+    batch = Batch(Config.make(CROWDED, era=era, n_stakers=2), 2)
     random = np.random.default_rng(0)
     for _ in range(61):
         batch.step(random_orders(batch, random, scale=0.0), 30)
@@ -203,7 +203,7 @@ def test_money_is_conserved_for_five_years_of_128_subnets_that_come_and_go(era):
 
 @pytest.mark.parametrize("era", ERAS)
 def test_money_is_conserved_through_entry_and_pruning(era):
-    config = Config.make(CROWDED, era=era, n_subnets=6, empty_slots=3, pruning=True, n_learners=2)
+    config = Config.make(CROWDED, era=era, n_subnets=6, empty_slots=3, pruning=True, n_stakers=2)
     batch = Batch(config, 3)
     random = np.random.default_rng(1)
     for _ in range(80):
@@ -223,7 +223,7 @@ BUILDERS = (
 @pytest.mark.parametrize("builders", BUILDERS)
 @pytest.mark.parametrize("era", ERAS)
 def test_money_is_conserved_for_five_years_of_builders_paid_otherwise(era, builders):
-    sizes = {"n_subnets": 4, "empty_slots": 2, "n_learners": 2}
+    sizes = {"n_subnets": 4, "empty_slots": 2, "n_stakers": 2}
     builders = with_pools(builders | {"era": era})
     batch = Batch(Config.make(CROWDED | sizes, pruning=True, **builders), 2)
     random = np.random.default_rng(2)

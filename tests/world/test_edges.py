@@ -118,7 +118,7 @@ def test_pools_of_one_tao_as_at_the_launch(tmp_path, era):
 
 
 def test_a_world_without_stakers_and_learners(tmp_path):
-    batch = toy(tmp_path, config={"n_learners": 0}, alpha_outstanding=0.0, root_stake_tao=0.0)
+    batch = toy(tmp_path, config={"n_stakers": 0}, alpha_outstanding=0.0, root_stake_tao=0.0)
     assert batch.state.worlds["root_informed"][0] == 0.0
     batch.step(days=5)
     assert_sound(batch)

@@ -28,7 +28,7 @@ def start(seed: int = 0, episode: int = 0, **config):
 @pytest.mark.parametrize("name", [JUNE, APRIL])
 @pytest.mark.parametrize("n_subnets", SIZES)
 def test_the_ledger_starts_from_the_sum_of_its_accounts(name, n_subnets):
-    state = start(genesis=name, n_subnets=n_subnets, n_learners=3, wealth_tao=2000.0)
+    state = start(genesis=name, n_subnets=n_subnets, n_stakers=3, wealth_tao=2000.0)
     chain = Snapshot.named(name)
     world = state.worlds[0]
     # pools and root are the chain's at every size; purses, treasuries, `outside` and learners are ours
@@ -50,7 +50,7 @@ def test_all_alpha_has_a_holder(name):
     stakers = (state.row("informed_alpha") + state.row("uninformed_alpha"))[0]
     assert stakers == pytest.approx(0.7 * outstanding, rel=1e-14)
     assert state.row("informed_alpha")[0] == pytest.approx(0.25 * stakers, rel=1e-14)
-    assert not state.section("learner_alpha").any()
+    assert not state.section("staker_alpha").any()
 
 
 def test_root_and_purses_are_divided_by_who_is_informed():
@@ -64,9 +64,9 @@ def test_root_and_purses_are_divided_by_who_is_informed():
 
 
 def test_learners_start_in_root():
-    state = start(n_learners=2, wealth_tao=123.0)
-    assert (state.learners["root"] == 123.0).all()
-    assert (state.learners["wealth"] == 123.0).all()
+    state = start(n_stakers=2, wealth_tao=123.0)
+    assert (state.stakers["root"] == 123.0).all()
+    assert (state.stakers["wealth"] == 123.0).all()
 
 
 def test_the_outside_account_is_stationary_unless_given():
@@ -155,7 +155,7 @@ def test_a_sample_depends_on_nothing_else():
         {"era": "launch"},
         {"tao_weight": 0.1, "spans_per_day": 24},
         {"world_seed": 99},
-        {"n_learners": 2},
+        {"n_stakers": 2},
     ):
         assert sampled(3, 2, **change) == expected
     batch = Batch(Config(n_subnets=8, selection="sample"), 3, seeds=[1, 2, 3])
@@ -210,7 +210,7 @@ SUM_RULES = ("uniform", "price", "price_burn", "price_rootprop")
 @pytest.mark.parametrize("allocation", SUM_RULES)
 @pytest.mark.parametrize("era", ERAS)
 def test_a_part_of_the_market_has_the_shares_of_the_whole(era, allocation):
-    rules = {"era": era, "allocation": allocation, "spans_per_day": 1, "n_learners": 0}
+    rules = {"era": era, "allocation": allocation, "spans_per_day": 1, "n_stakers": 0}
     rules["arrivals_per_slot_year"] = 0.0
     part, whole = (Batch(Config.make(rules, n_subnets=n)) for n in (7, None))
     for batch in (part, whole):

@@ -205,7 +205,7 @@ def test_preset_gives_way_to_what_is_set_and_to_another_genesis():
 
 
 def test_play_is_what_setting_parameters_by_hand_gives(tmp_path):
-    base = Config.make(QUICK, genesis=snapshot(tmp_path), trade_speed=0.2, n_learners=0)
+    base = Config.make(QUICK, genesis=snapshot(tmp_path), trade_speed=0.2, n_stakers=0)
     periods = [
         Period(date(2025, 2, 13), "launch", {"trade_speed": 0.9, "arrivals_per_slot_year": 12.0}),
         Period(date(2025, 2, 16), "tao_flow"),

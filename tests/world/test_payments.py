@@ -12,7 +12,7 @@ from dtao_gym.world.state import State
 STILL = PREDICTABLE | {
     "spans_per_day": 1, "trade_speed": 0.0, "revenue_share": 0.0, "root_claim_hazard": 0.0,
     "miner_sale_fraction": 0.0, "validator_sale_fraction": 0.0, "arrivals_per_slot_year": 0.0,
-    "n_learners": 0, "n_subnets": 6, "genesis": "drawn",
+    "n_stakers": 0, "n_subnets": 6, "genesis": "drawn",
 }  # fmt: skip
 """One span a day in which nobody but owners trades."""
 CUT = Config().owner_cut

@@ -14,7 +14,7 @@ from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.parameters import PAYMENTS
-from dtao_gym.world.state import LEARNER_DTYPE, WORLD_DTYPE, State, Subnets
+from dtao_gym.world.state import STAKER_DTYPE, WORLD_DTYPE, State, Subnets
 
 DAYS = 30
 TOLERANCE = 1e-9
@@ -36,9 +36,9 @@ SETTINGS = {
     "one span": {"spans_per_day": 1},
     "24 spans": {"spans_per_day": 24},
     "240 spans": {"spans_per_day": 240},
-    "twap, two learners": {"n_learners": 2, "execution": "twap", "wealth_tao": 20_000.0},
-    "three learners, rich": {"n_learners": 3, "wealth_tao": 100_000.0},
-    "nobody learns": {"n_learners": 0},
+    "twap, two learners": {"n_stakers": 2, "execution": "twap", "wealth_tao": 20_000.0},
+    "three learners, rich": {"n_stakers": 3, "wealth_tao": 100_000.0},
+    "nobody learns": {"n_stakers": 0},
     "claims kept": {"root_swap_share": 0.0},
     "claims divided, all at once": {"root_swap_share": 0.6, "root_claim_hazard": 1.0},
     "opinions by wealth, yield": {"opinion_weights": "wealth", "yield_sensitivity": 0.5},
@@ -66,7 +66,7 @@ SETTINGS = {
     },
 }
 VARIATIONS = {
-    "many spans, two learners": {"spans_per_day": 12, "n_learners": 2, "wealth_tao": 20_000.0},
+    "many spans, two learners": {"spans_per_day": 12, "n_stakers": 2, "wealth_tao": 20_000.0},
     "gate, kept claims": {"root_gate": "chain", "root_swap_share": 0.5, "root_claim_hazard": 0.5},
     "no halving, users' purses": {"halving": False, "revenue_share": 0.6, "spans_per_day": 1},
     "all subnets": {"n_subnets": None, "pool_fee": 0.003, "flat_fee_tao": 0.001},
@@ -118,7 +118,7 @@ LIFECYCLE = {
     "seeded with the lock": {"seeding": "median_price", "chain_bought": "protocol"},
     "seeded with the minimum": {"seeding": "minimum", "min_lock_tao": 10.0, "pruning": True},
     "enabled by governance": {"entrants_enabled": False, "governance_days": 2.0, "pruning": True},
-    "values drawn": {"genesis_values": "drawn", "pruning": True, "n_learners": 2},
+    "values drawn": {"genesis_values": "drawn", "pruning": True, "n_stakers": 2},
     "drawn, no pruning, one span": {
         "genesis_values": "drawn",
         "empty_slots": 4,
@@ -193,7 +193,7 @@ def run_both(
         refresh(batch.state)
     market = NumpyMarket(config, batch.state)
     rng = np.random.default_rng(1)
-    shape = (worlds, config.n_learners, batch.layout.n_subnets)
+    shape = (worlds, config.n_stakers, batch.layout.n_subnets)
     for day in range(days):
         for when, settings in eras:
             if when == day:
@@ -254,9 +254,9 @@ def relative_errors(engine: State, reference: State, floor: float) -> dict[str, 
         for n in WORLD_DTYPE.names
     }
     # a learner that spends its last TAO keeps rounding: its root counts as part of its wealth
-    for name in LEARNER_DTYPE.names:
-        a, b = engine.learners[name], reference.learners[name]
-        wealth = np.maximum(engine.learners["wealth"], 1e-9)
+    for name in STAKER_DTYPE.names:
+        a, b = engine.stakers[name], reference.stakers[name]
+        wealth = np.maximum(engine.stakers["wealth"], 1e-9)
         found[f"learner's {name}"] = error(1.0 + a / wealth, 1.0 + b / wealth)
     return found
 
@@ -529,7 +529,7 @@ def test_they_agree_where_worlds_end_before_others():
         decide_anything(state)
         state.worlds["last_day"] = [4, 17, 100]  # one within a step of days
 
-    config = configured("price_burn", horizon="geometric", n_learners=2)
+    config = configured("price_burn", horizon="geometric", n_stakers=2)
     batch, reference = run_both(config, end)
     assert batch.state.worlds["day"].tolist() == [4, 17, DAYS]
     assert_agree(batch, reference)

@@ -130,25 +130,25 @@ def test_a_newcomer_starts_with_what_it_paid(tmp_path, seeding):
 
 
 def test_who_held_alpha_is_paid_in_proportion_and_the_rest_is_recycled(tmp_path):
-    batch = toy(tmp_path, config=EAGER | {"n_learners": 2, "wealth_tao": 500.0})
+    batch = toy(tmp_path, config=EAGER | {"n_stakers": 2, "wealth_tao": 500.0})
     orders = np.zeros((1, 2, 4))
     orders[0, 0, 3], orders[0, 1, 3] = 30.0, 10.0
     batch.step(orders)
-    learners = batch.state.learners["root"][0].copy()
-    held = batch.state.section("learner_alpha")[0, :, 3].copy()
+    stakers = batch.state.stakers["root"][0].copy()
+    held = batch.state.section("staker_alpha")[0, :, 3].copy()
     slot, before, _ = until_registration(batch)
     assert slot == 3
-    paid = batch.state.learners["root"][0] - before.learners["root"][0]
+    paid = batch.state.stakers["root"][0] - before.stakers["root"][0]
     assert (held > 0.0).all()
-    assert (learners < 500.0).all()
+    assert (stakers < 500.0).all()
     # dividends of the last day compound both holdings alike
     assert paid[0] / paid[1] == pytest.approx(held[0] / held[1], rel=1e-3)
     pot = before.row("tao_reserve")[0, 3]
     assert 0.0 < paid.sum() < pot
     world, earlier = batch.state.worlds[0], before.worlds[0]
     assert world["recycled"] >= earlier["recycled"]
-    assert not batch.state.section("learner_alpha")[0, :, 3].any()
-    assert not batch.state.section("learner_claimable")[0, :, 3].any()
+    assert not batch.state.section("staker_alpha")[0, :, 3].any()
+    assert not batch.state.section("staker_claimable")[0, :, 3].any()
     assert_sound(batch)
 
 
@@ -179,7 +179,7 @@ def test_a_newcomer_waits_for_its_start_call():
         for name in ("started", "emission_share", "moving_price", "alpha_minted"):
             assert state.row(name)[0, slot] == 0.0, name
     batch.step(orders)
-    assert state.section("learner_alpha")[0, 0, slot] > 0.0
+    assert state.section("staker_alpha")[0, 0, slot] > 0.0
     assert state.row("alpha_minted")[0, slot] > 0.0
     assert state.row("moving_price")[0, slot] > 0.0
     assert_sound(batch)

@@ -15,14 +15,14 @@ from tests.world.toy import random_orders
 TAO_ROWS = ("tao_reserve", "treasury")
 ALPHA_ROWS = (*ALPHA_HOLDERS, "alpha_reserve", "alpha_outstanding")
 ALPHA_COUNTERS = ("alpha_genesis", "alpha_minted", "alpha_recycled")
-SECTIONS = ("learner_alpha", "learner_claimable")
+SECTIONS = ("staker_alpha", "staker_claimable")
 TAO_COUNTERS = ("tao_genesis", "minted")
 
 
 @pytest.fixture(scope="module")
 def lived_in() -> State:
     """Three worlds after a few busy days; every account that can hold something does."""
-    batch = Batch(Config(n_subnets=4, n_learners=2, wealth_tao=50_000.0), 3)
+    batch = Batch(Config(n_subnets=4, n_stakers=2, wealth_tao=50_000.0), 3)
     random = np.random.default_rng(0)
     for _ in range(4):
         batch.step(random_orders(batch, random, scale=0.0))
@@ -37,7 +37,7 @@ def state(lived_in) -> State:
 def account(state: State, name: str) -> np.ndarray:
     """View of one account: a row, a section, a field of the world or the learners' root."""
     if name == "root":
-        return state.learners["root"]
+        return state.stakers["root"]
     if name in SECTIONS:
         return state.section(name)
     return state.row(name) if name in Subnets._fields else state.worlds[name]
@@ -180,7 +180,7 @@ def test_money_that_changes_hands_is_no_error(state):
     state.worlds["outside"] += 0.25
     state.row("treasury")[:, 0] += 0.75
     state.row("miner_alpha")[:] -= 0.5
-    state.section("learner_alpha")[:, 0] += 0.5
+    state.section("staker_alpha")[:, 0] += 0.5
     assert audit(state).ok
 
 
@@ -194,16 +194,16 @@ def same(one: State, other: State) -> bool:
 def test_a_copy_is_independent(state, lived_in):
     twin = state.copy()
     assert same(twin, state)
-    twin.block[:] = 0.0
+    twin.fields[:] = 0.0
     twin.worlds["day"] = -1
-    twin.learners["root"] = -1.0
+    twin.stakers["root"] = -1.0
     assert same(state, lived_in)
 
 
 def test_restore_brings_back_the_very_bits(state):
     saved = state.copy()
     arrays = [getattr(state, name) for name in State.ARRAYS]
-    state.block *= 2.0
+    state.fields *= 2.0
     state.worlds["outside"] += 1.0
     state.restore(saved)
     assert same(state, saved)
@@ -243,9 +243,9 @@ def test_a_state_of_another_shape_is_refused_whole(state, tmp_path, layout, n_wo
     state.save(tmp_path / "state.npz")
     with pytest.raises(ValueError, match=r"state\.npz: .* has .*shape .*allowed is"):
         other.load(tmp_path / "state.npz")
-    assert not other.block.any()
+    assert not other.fields.any()
     assert not other.worlds["tao_genesis"].any()
-    assert not other.learners["root"].any()
+    assert not other.stakers["root"].any()
 
 
 @pytest.mark.parametrize("bad", State.ARRAYS)
@@ -257,8 +257,8 @@ def test_a_broken_file_leaves_the_state_as_it_was(state, lived_in, tmp_path, bad
         del arrays[bad]
     else:
         arrays[bad] = changed[how](arrays[bad])
-    if bad != "block":
-        arrays["block"] = arrays["block"] * 2.0
+    if bad != "fields":
+        arrays["fields"] = arrays["fields"] * 2.0
     np.savez(tmp_path / "state.npz", **arrays)
     with pytest.raises((ValueError, KeyError), match=bad):
         state.load(tmp_path / "state.npz")
@@ -267,7 +267,7 @@ def test_a_broken_file_leaves_the_state_as_it_was(state, lived_in, tmp_path, bad
 
 def test_a_file_with_code_in_it_is_refused(state, lived_in, tmp_path):
     arrays = {name: getattr(state, name) for name in State.ARRAYS}
-    arrays["learners"] = np.array([print], dtype=object)
+    arrays["stakers"] = np.array([print], dtype=object)
     np.savez(tmp_path / "state.npz", **arrays)
     with pytest.raises(ValueError, match="allow_pickle"):
         state.load(tmp_path / "state.npz")
@@ -275,9 +275,9 @@ def test_a_file_with_code_in_it_is_refused(state, lived_in, tmp_path):
 
 
 def test_sections_follow_each_other_without_gap_or_overlap():
-    layout = Layout(3, n_learners=2, price_days=5, signal_days=4, pipeline_stages=3)
+    layout = Layout(3, n_stakers=2, price_days=5, signal_days=4, pipeline_stages=3)
     edges = [(s.start, s.stop) for s in layout.sections.values()]
     assert edges[0][0] == len(Subnets._fields)
     assert all(a[1] == b[0] for a, b in pairwise(edges))
-    assert State(layout, 2).block.shape == (2, edges[-1][1], 3)
+    assert State(layout, 2).fields.shape == (2, edges[-1][1], 3)
     assert layout.n_rows == edges[-1][1]

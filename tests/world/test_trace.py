@@ -24,7 +24,7 @@ STILL = {
 
 
 def test_a_day_of_a_trace_is_a_day_of_the_engine_at_7200_spans(tmp_path):
-    config = Config.make(genesis=snapshot(tmp_path), n_learners=0)
+    config = Config.make(genesis=snapshot(tmp_path), n_stakers=0)
     found = trace(config, 2, 7200)
     batch = Batch(Config.make(config, spans_per_day=7200, revenue_share=0.0))
     assert found.block.tolist() == list(range(CHAIN["block"] + 1, CHAIN["block"] + 7201))

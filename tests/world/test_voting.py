@@ -119,18 +119,18 @@ def test_a_bad_list_of_validators_is_refused():
 
 def test_before_pools_everybody_is_paid_in_tao():
     batch = Batch(
-        Config.make(era="pre_dtao", n_learners=1, root_column_share=0.1, revenue_share=0.0)
+        Config.make(era="pre_dtao", n_stakers=1, root_column_share=0.1, revenue_share=0.0)
     )
     before = batch.state.copy()
     batch.step(np.full((1, 1, 128), 5.0))
     world, earlier = batch.state.worlds[0], before.worlds[0]
     paid = 0.9 * world["minted"]
-    learner = batch.state.learners["root"][0, 0] - 1000.0
+    staker = batch.state.stakers["root"][0, 0] - 1000.0
     validators = 0.5 * (1 - 11796 / 65535) * paid
-    assert learner > 0.0
+    assert staker > 0.0
     assert world["root_validators"] - earlier["root_validators"] == pytest.approx(
         validators * 11796 / 65535, rel=1e-3
     )
-    assert learner / 1000.0 == pytest.approx(world["root_yield"], rel=1e-3)
-    assert not batch.state.section("learner_alpha").any()
+    assert staker / 1000.0 == pytest.approx(world["root_yield"], rel=1e-3)
+    assert not batch.state.section("staker_alpha").any()
     assert not batch.state.row("alpha_minted").any()

@@ -48,11 +48,11 @@ def toy(folder: Path, n_worlds: int = 1, config: dict | None = None, **changes) 
 
 def random_orders(batch: Batch, random: np.random.Generator, scale: float = 2.0) -> np.ndarray:
     """Orders of all sizes: parts and multiples of wealth and holdings, many of them impossible, some zero."""
-    shape = (batch.n_worlds, batch.layout.n_learners, batch.layout.n_subnets)
+    shape = (batch.n_worlds, batch.layout.n_stakers, batch.layout.n_subnets)
     size = 10 ** random.uniform(-6, scale, shape)
-    wealth = batch.state.learners["wealth"][:, :, None]
+    wealth = batch.state.stakers["wealth"][:, :, None]
     buys = size * wealth / batch.layout.n_subnets
-    sales = -size * np.maximum(batch.state.section("learner_alpha"), 1e-3)
+    sales = -size * np.maximum(batch.state.section("staker_alpha"), 1e-3)
     kind = random.integers(0, 3, shape)
     return np.select([kind == 0, kind == 1], [buys, sales], 0.0)
 
@@ -67,8 +67,8 @@ def assert_sound(batch: Batch) -> None:
     state = batch.state
     checked = batch.audit(1e-9)
     assert checked.ok, checked
-    assert np.isfinite(state.block).all()
-    for array in (state.worlds, state.learners):
+    assert np.isfinite(state.fields).all()
+    for array in (state.worlds, state.stakers):
         for name in array.dtype.names:
             assert np.isfinite(array[name]).all(), name
     cap, halves = SUPPLY_CAP * (1 + 1e-14), batch.parameters["halving"] == 1

@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from agents.games import share_of
-from agents.probe.cells import Solved
-from agents.probe.contrasts import Contrast, all_contrasts, contrast, holm, overall
-from agents.probe.plan import all_cells, make_plan
-from agents.statistics import Estimate, bca_interval, resample_means
+from dtao_agents.equilibrium.game import share_of
+from dtao_agents.evaluation.statistics import Estimate, bca_interval, resample_means
+from dtao_agents.probe.cells import Solved
+from dtao_agents.probe.contrasts import Contrast, all_contrasts, contrast, holm, overall
+from dtao_agents.probe.plan import all_cells, make_plan
 
 PLAN = make_plan({})
 

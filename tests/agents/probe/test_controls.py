@@ -1,12 +1,12 @@
 """Negative controls hold at a small size, and a technology that is not the right one is found out."""
 
 import pytest
+from dtao_agents.cache import Store
+from dtao_agents.probe.checks import Check, failures, from_records, to_records
+from dtao_agents.probe.controls import CONTROLS, INSTITUTIONS
+from dtao_agents.probe.gates import GATES, GateError, control_gate, pass_gates
+from dtao_agents.probe.size import GATE
 
-from agents.probe.checks import Check, failures, from_records, to_records
-from agents.probe.controls import CONTROLS, INSTITUTIONS
-from agents.probe.gates import GATES, GateError, control_gate, pass_gates
-from agents.probe.size import GATE
-from agents.probe.store import Store
 from tests.agents.probe.tiny import BROKEN
 
 SMALL = GATE._replace(seeds=4, cap_days=400)

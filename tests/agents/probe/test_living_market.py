@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dtao_agents.probe.living_market import course, is_alive, life, market_is_alive
 
-from agents.probe.living_market import course, is_alive, life, market_is_alive
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
@@ -37,7 +37,7 @@ def test_the_old_market_dies():
 
 
 def test_what_is_counted_on_a_market_made_for_it():
-    batch = Batch(Config.make(n_subnets=8, n_learners=0))
+    batch = Batch(Config.make(n_subnets=8, n_stakers=0))
     state = batch.state
     state.row("started")[...] = 1.0
     target = np.geomspace(1e-3, 1.0, 8)
@@ -59,6 +59,6 @@ def test_what_is_counted_on_a_market_made_for_it():
 
 
 def test_a_course_has_the_first_day_and_five_more():
-    found = course(Config.make(n_subnets=4, n_learners=0), range(1), 10)
+    found = course(Config.make(n_subnets=4, n_stakers=0), range(1), 10)
     assert [one.day for one in found] == [1, 2, 4, 6, 8, 10]
     assert set(is_alive(found[0], found[1]).values()) <= {True, False}

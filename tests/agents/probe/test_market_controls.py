@@ -3,17 +3,17 @@
 import json
 
 import pytest
-
-from agents.probe import market_controls
-from agents.probe.checks import failures, from_records, to_records
-from agents.probe.controls import CONTROLS
-from agents.probe.market_controls import (
+from dtao_agents.probe import market_controls
+from dtao_agents.probe.checks import failures, from_records, to_records
+from dtao_agents.probe.controls import CONTROLS
+from dtao_agents.probe.market_controls import (
     DIRECT,
     INERT_ODDS,
     effect_of_subnets,
     slots_of_sample,
 )
-from agents.probe.size import GATE, world
+from dtao_agents.probe.size import GATE, world
+
 from dtao_gym.world import config_people
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import chosen_subnets

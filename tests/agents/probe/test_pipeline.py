@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from dtao_agents.cache import Store
+from dtao_agents.probe import cells
+from dtao_agents.probe.gates import GateError, control_gate
+from dtao_agents.probe.pipeline import run
+from dtao_agents.probe.plan import all_cells
 
-from agents.probe import cells
-from agents.probe.gates import GateError, control_gate
-from agents.probe.pipeline import run
-from agents.probe.plan import all_cells
-from agents.probe.store import Store
 from tests.agents.probe.tiny import BROKEN, GATES, TINY, plan
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -114,8 +114,8 @@ def test_a_broken_technology_stops_the_probe_before_any_cell(tmp_path):
 PROGRAM = """
 import sys, json
 from pathlib import Path
-from agents.probe.pipeline import run
-from agents.probe.plan import make_plan
+from dtao_agents.probe.pipeline import run
+from dtao_agents.probe.plan import make_plan
 run(make_plan(json.loads(sys.argv[1])), Path(sys.argv[2]), ())
 """
 

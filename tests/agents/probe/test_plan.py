@@ -2,9 +2,8 @@
 
 import pytest
 import yaml
-
-from agents.nash import QUICK
-from agents.probe.plan import (
+from dtao_agents.equilibrium.nash import QUICK
+from dtao_agents.probe.plan import (
     REFERENCE,
     all_cells,
     base_world,
@@ -12,7 +11,8 @@ from agents.probe.plan import (
     population_of,
     read_plan,
 )
-from agents.probe.size import GATE, world
+from dtao_agents.probe.size import GATE, world
+
 from dtao_gym.world.config import ConfigError
 
 

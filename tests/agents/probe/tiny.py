@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
-from agents.probe.gates import control_gate
-from agents.probe.plan import Plan, make_plan
+from dtao_agents.probe.gates import control_gate
+from dtao_agents.probe.plan import Plan, make_plan
 
 TINY: dict[str, Any] = {
     "institutions": ["price", "root_vote"],

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from dtao_agents.results.plan import ResultsPlan, make_results_plan
 
-from agents.results.plan import ResultsPlan, make_results_plan
 from tests.agents.worlds import FEE_ARM, SETTINGS, WORLD
 
 STAKER = {name: value for name, value in SETTINGS.items() if name != "evaluation_episodes"}

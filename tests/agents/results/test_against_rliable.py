@@ -1,13 +1,12 @@
-"""Point estimates and intervals of `agents.statistics` beside those of rliable (Agarwal et al. 2021).
+"""Point estimates and intervals of `dtao_agents.evaluation.statistics` beside those of rliable (Agarwal et al. 2021).
 
 rliable needs arch 7, and arch 7 needs pandas 2.
 """
 
 import numpy as np
 import pytest
+from dtao_agents.evaluation.statistics import RESAMPLES, bootstrap, interquartile_mean, mean
 from rliable import library, metrics
-
-from agents.statistics import RESAMPLES, bootstrap, interquartile_mean, mean
 
 REPETITIONS = RESAMPLES
 SAMPLES = {

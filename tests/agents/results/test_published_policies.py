@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-
-from agents.best_response import judged, play
-from agents.policies import PolicyError, config_hash, load_policy
-from agents.results.kinds import SOCIETY_PUBLISHED
-from agents.results.pretrained import PUBLISHED_NAME, evaluate_again, read_published, told
-from agents.settings import TrainConfig
-from agents.society_settings import read_settings
+from dtao_agents.equilibrium.best_response import judged, play
+from dtao_agents.evaluation.policy_files import PolicyError, config_hash, load_policy
+from dtao_agents.results.kinds import SOCIETY_PUBLISHED
+from dtao_agents.results.pretrained import PUBLISHED_NAME, evaluate_again, read_published, told
+from dtao_agents.training.multi_agent_settings import read_settings
+from dtao_agents.training.settings import TrainConfig
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 POLICIES = REPOSITORY / "policies"

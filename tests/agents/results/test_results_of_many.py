@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dtao_agents.results.kinds import KINDS, society_settings
+from dtao_agents.results.plan import Row, make_results_plan
 
-from agents.results.kinds import KINDS, society_settings
-from agents.results.plan import Row, make_results_plan
 from dtao_gym.world.config import ConfigError
-from tests.agents.test_together import MANY
+from tests.agents.training.test_multi_agent import MANY
 from tests.agents.worlds import WORLD
 
 RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64, "starts": 3}

@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from dtao_agents.cache import Store
+from dtao_agents.evaluation.evaluate import evaluation_config, play_in_batches
+from dtao_agents.evaluation.policy_files import load_policy
+from dtao_agents.evaluation.registry import REGISTERED, registered
+from dtao_agents.evaluation.statistics import bootstrap
+from dtao_agents.results.pipeline import make_results
+from dtao_agents.results.plan import make_results_plan
+from dtao_agents.results.pretrained import evaluate_again, read_published, told
+from dtao_agents.results.tasks import Task, run_tasks
 
-from agents.evaluate import evaluation_config, play_in_batches
-from agents.policies import load_policy
-from agents.probe.store import Store
-from agents.registry import REGISTERED, registered
-from agents.results.pipeline import make_results
-from agents.results.plan import make_results_plan
-from agents.results.pretrained import evaluate_again, read_published, told
-from agents.results.tasks import Task, run_tasks
-from agents.statistics import bootstrap
 from tests.agents.results.small_plan import content, small_plan
 from tests.agents.worlds import settings
 
@@ -205,7 +205,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
         places[name] = [
             x for flag, part in parts.items() for x in (f"--{flag}", f"{tmp_path}/{part}")
         ]
-    command = [sys.executable, "-m", "agents.results", "--config", f"{tmp_path}/plan.yaml"]
+    command = [sys.executable, "-m", "dtao_agents.results", "--config", f"{tmp_path}/plan.yaml"]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, *places["killed"]], cwd=REPOSITORY, env=environment)
     trainings = tmp_path / "killed" / "trainings"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dtao_agents.results.kinds import KINDS, kind_of, settings_of
+from dtao_agents.results.pipeline import training_task
+from dtao_agents.results.plan import make_results_plan, read_results_plan
 
-from agents.results.kinds import KINDS, kind_of, settings_of
-from agents.results.pipeline import training_task
-from agents.results.plan import make_results_plan, read_results_plan
 from dtao_gym.world.config import ConfigError
 from tests.agents.results.small_plan import content, small_plan
 

@@ -1,0 +1,67 @@
+"""Finished units of a probe on disk, by the hash of all that they depend on: a probe that is killed goes on where it was."""
+
+import hashlib
+import inspect
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dtao_agents.files import write_atomically
+from dtao_gym.protocol.plugins import resolve
+
+
+def source_of_rule(allocation: str) -> str:
+    """Hash of the file of a user's allocation rule; empty for those of the chain."""
+    if ":" not in allocation:
+        return ""
+    file = inspect.getsourcefile(resolve(allocation).function)
+    return "" if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """Hash of what a unit depends on."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Store:
+    """A folder of finished units, each a JSON record and arrays beside it.
+
+    Args:
+        folder: made if it is not there.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _path(self, name: str, key: str) -> Path:
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:80]
+        return self.folder / f"{slug}-{key[:16]}.json"
+
+    def load(self, name: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
+        """Record and arrays of a unit; None if it is not there, not whole, or of other inputs."""
+        path = self._path(name, key)
+        try:
+            content = json.loads(path.read_text())
+            with np.load(io.BytesIO(path.with_suffix(".npz").read_bytes())) as file:
+                arrays = dict(file)
+            fits = content["key"] == key and sorted(arrays) == content["arrays"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            return None
+        return (content["record"], arrays) if fits else None
+
+    def save(self, name: str, key: str, record: Any, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep a unit. The record is written last: without it the unit counts as not finished."""
+        path = self._path(name, key)
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, **dict(arrays))
+        write_atomically(path.with_suffix(".npz"), packed.getvalue())
+        content = {"name": name, "key": key, "arrays": sorted(arrays), "record": record}
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())

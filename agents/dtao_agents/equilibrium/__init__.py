@@ -1,0 +1,1 @@
+"""Equilibria of builders in research shares, and best responses to learned policies."""

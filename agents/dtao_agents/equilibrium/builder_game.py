@@ -1,0 +1,183 @@
+"""The game of builders, played by the engine: what one of them earns by a research share of its own.
+
+All other builders, newcomers too, play the population's share. In every seed one builder of genesis deviates, a
+different slot from seed to seed; all candidates face the same shocks, since no draw depends on what anyone does.
+Episodes end on drawn days, one quantile of the geometric distribution per seed and the same for all institutions,
+and payoffs are undiscounted; with a fixed horizon they are discounted, and a terminal value may be added.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dtao_agents.equilibrium.game import Payoffs
+from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config
+from dtao_gym.world.genesis import end_of_life
+from dtao_gym.world.state import State
+
+DAYS_PER_CALL = 500
+"""Between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a population that plays one share brings about; arrays have one entry per seed."""
+
+    research_share: float
+    research_tao: np.ndarray
+    """Spent on research over the run, all builders."""
+    work_tao: np.ndarray
+    """Spent on research and short-term work."""
+    influence_tao: np.ndarray
+    welfare_tao: np.ndarray
+    """Value to users less costs, over the run."""
+    days: np.ndarray
+    merit: np.ndarray
+    """Rank correlation of emission share and contributed value on the last day."""
+    dissolutions: np.ndarray
+    prices: np.ndarray
+    """Sum of prices on the last day."""
+
+
+class BuilderGame:
+    """Payoffs of constant policies in a configuration, for `dtao_agents.equilibrium.nash`.
+
+    Args:
+        config: the institution and everything else; `research_share` is replaced by the population's.
+        seeds: world seeds; the j-th world ends at the (j + 1/2) / n quantile where the horizon is geometric.
+        capitalisation: what a day of signal is worth to the uninformed at first; None: the configuration's,
+            which then stays as it is.
+        days: length of a run where the horizon is fixed.
+        terminal: adds to payoffs what stocks are worth at the end, `(batch, world, slot) -> TAO`.
+        prepare: changes the state of the worlds before they start.
+        threads: threads that share the worlds.
+        slots: of the builder who deviates in each seed; None: in the j-th seed slot j, counted round and round.
+        on_progress: called with the part of a run that is done, now and then.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        seeds: Sequence[int],
+        capitalisation: float | None = None,
+        days: int | None = None,
+        terminal: Callable[[Batch, np.ndarray, np.ndarray], np.ndarray] | None = None,
+        prepare: Callable[[State], None] | None = None,
+        threads: int = 2,
+        slots: Sequence[int] | None = None,
+        on_progress: Callable[[float], Any] = lambda part: None,
+    ):
+        if (config.horizon == "fixed") != (days is not None):
+            raise ValueError(
+                f"days: got {days!r} with horizon {config.horizon!r}, allowed are days with a fixed one, else None"
+            )
+        self.config = Config.make(config, n_stakers=0)
+        self.seeds = list(seeds)
+        self.capitalisation = capitalisation
+        self.days, self.terminal, self.threads = days, terminal, threads
+        self.prepare = prepare
+        self.slots = slots
+        self.on_progress = on_progress
+        self.outcome: Outcome | None = None
+        """Of the last population that was asked about."""
+
+    def configured(self, research_share: float) -> Config:
+        """The configuration in which everybody plays a share."""
+        changes: dict[str, float] = {"research_share": research_share}
+        if self.capitalisation is not None:
+            changes["pooled_capitalisation"] = self.capitalisation
+        return Config.make(self.config, **changes)
+
+    def payoffs(self, research_share: float, candidates: np.ndarray) -> Payoffs:
+        """Payoffs `(seeds, candidates)` of the deviating builder when the others play `research_share`."""
+        return self._play(research_share, np.asarray(candidates, float), "research_share")
+
+    def influence_payoffs(self, influence_share: float, candidates: np.ndarray) -> Payoffs:
+        """The same for shares of influence in the budget; research shares are those of the configuration."""
+        config = Config.make(self.config, influence_share=influence_share)
+        game = BuilderGame(
+            config,
+            self.seeds,
+            self.capitalisation,
+            self.days,
+            self.terminal,
+            self.prepare,
+            self.threads,
+            self.slots,
+            self.on_progress,
+        )
+        return game._play(config.research_share, np.asarray(candidates, float), "influence_share")
+
+    def _play(self, research_share: float, candidates: np.ndarray, decision: str) -> Payoffs:
+        config = self.configured(research_share)
+        n, columns = len(self.seeds), candidates.size + 1  # the last column is the population
+        seeds = np.repeat(self.seeds, columns)
+        batch = Batch(config, len(seeds), seeds=[int(seed) for seed in seeds], threads=self.threads)
+        slots = np.arange(n) % batch.layout.n_subnets
+        if self.slots is not None:
+            slots = np.asarray(self.slots)
+        worlds = np.arange(n * columns).reshape(n, columns)
+        state = batch.state
+        own = [*candidates, getattr(config, decision)]
+        state.row(decision)[worlds, slots[:, None]] = own
+        if self.prepare is not None:
+            self.prepare(state)
+        last = self._last_days(config, n)
+        state.worlds["last_day"] = np.repeat(last, columns)
+        self._run(batch, int(last.max()))
+        values = state.row("first_owner_payoff")[worlds, slots[:, None]]
+        if self.terminal is not None:
+            world, slot = worlds.ravel(), np.repeat(slots, columns)
+            values = values + self.terminal(batch, world, slot).reshape(n, columns)
+        ours = state.worlds[worlds[:, -1]]
+        estimate = float(ours["informed_value_sum"].sum() / ours["plain_value_sum"].sum())
+        self.outcome = _outcome(research_share, state, worlds[:, -1], config)
+        return Payoffs(values[:, :-1], estimate)
+
+    def _last_days(self, config: Config, n: int) -> np.ndarray:
+        if self.days is not None:
+            return np.full(n, self.days)
+        return np.array([end_of_life(config, (j + 0.5) / n) for j in range(n)])
+
+    def _run(self, batch: Batch, days: int) -> None:
+        nothing = np.zeros((batch.n_worlds, 1, batch.layout.n_subnets))
+        for done in range(0, days, DAYS_PER_CALL):
+            batch.advance(nothing, min(DAYS_PER_CALL, days - done))
+            self.on_progress(min(done + DAYS_PER_CALL, days) / days)
+
+
+def _outcome(research_share: float, state: State, worlds: np.ndarray, config: Config) -> Outcome:
+    def of(name: str) -> np.ndarray:
+        return state.worlds[name][worlds].copy()
+
+    contributed = (
+        state.row("short_stock")[worlds] + (1.0 + config.spillover) * state.row("knowledge")[worlds]
+    )
+    return Outcome(
+        research_share,
+        of("research_sum"),
+        of("work_sum"),
+        of("influence_sum"),
+        of("welfare_sum"),
+        of("day"),
+        rank_correlation(state.row("emission_share")[worlds], contributed),
+        of("dissolutions"),
+        of("price_sum"),
+    )
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Spearman's correlation along the last axis; nan where one of the two does not vary. Ties share their mean rank."""
+
+    def ranks(values: np.ndarray) -> np.ndarray:
+        below = (values[..., None, :] < values[..., None]).sum(-1)
+        equal = (values[..., None, :] == values[..., None]).sum(-1)
+        rank = below + 0.5 * (equal - 1)
+        return rank - rank.mean(-1, keepdims=True)
+
+    a, b = ranks(np.asarray(one)), ranks(np.asarray(other))
+    norm = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
+    return np.divide((a * b).sum(-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0.0)

@@ -1,0 +1,1 @@
+"""Evaluation of policies: on evaluation seeds, in the arena, on real prices."""

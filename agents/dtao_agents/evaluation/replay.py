@@ -1,0 +1,212 @@
+"""Evaluation on real prices: a learned policy, the scripted stakers, root and buy-and-hold."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from dtao_agents.evaluation.evaluate import check_policy
+from dtao_agents.evaluation.policy_files import PolicyError, load_policy
+from dtao_agents.evaluation.reports import LEARNED
+from dtao_agents.files import write_atomically
+from dtao_agents.roles.scripted import STAKERS, Follower, in_proportion
+from dtao_agents.training.settings import TrainConfig, read
+from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
+from dtao_gym.replay.config import ReplayConfig
+from dtao_gym.replay.prices import treatment_summary
+from dtao_gym.replay.windows import Starts
+
+WINDOW_DAYS = 91
+MOST_SUBNETS = 48
+"""Upper limit of subnets by default: the packaged path of 2026 has 50."""
+LIMITS = (
+    "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
+    "September and October 2025 are held out, November 2025 to early March 2026 is missing.",
+    "Intervals know only the days seen, and no number of policies tried before.",
+)
+
+
+def momentum_7d(observation: np.ndarray, batch: Any) -> np.ndarray:
+    """Weights proportional to positive log returns of the last week."""
+    days, history = batch.state.worlds["day"], batch.state.section("price_history")
+    past = history[np.arange(len(history)), (days - 7) % history.shape[1]]
+    known = (past > 0.0) & (batch.state.row("started") > 0.0)
+    ratio = np.where(known, batch.state.row("spot_price"), 1.0) / np.where(known, past, 1.0)
+    return in_proportion(np.log(ratio))
+
+
+SCRIPTED = {
+    **{name: player for name, player in STAKERS.items() if name not in ("all_root", "value")},
+    "momentum_7d": Follower(momentum_7d, 0.1),
+}
+"""Scripted stakers of a replay: `root` takes the place of `all_root`; without a signal `value` stays in root."""
+
+
+def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
+    """Configuration of the back-test: the given one, else the evaluation split of the run's own replay, else both packaged paths."""
+    if config is not None:
+        return ReplayConfig.make(config)
+    env = settings.env
+    if isinstance(env, ReplayConfig):
+        return ReplayConfig.make(
+            env, split="evaluation", selection="largest", horizon_days=WINDOW_DAYS
+        )
+    n = env.n_subnets or MOST_SUBNETS
+    return ReplayConfig.make(
+        n_subnets=min(n, MOST_SUBNETS),
+        wealth_tao=env.wealth_tao,
+        days_per_step=env.days_per_step,
+        horizon_days=WINDOW_DAYS,
+    )
+
+
+def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
+    """Whether the test days are disjoint from the days that training may have used.
+
+    Simulated training uses no price of the data (the simulator is fitted to moments of the same months). Training in a
+    replay uses the days of every window that it can draw, and the closes before them that are observed.
+    """
+    env = settings.env
+    if not isinstance(env, ReplayConfig):
+        return True
+    starts = Starts(env, env.markets())
+    seen: set[np.datetime64] = set()
+    for number, first in starts.starts:
+        dates = starts.markets[number].dates
+        seen.update(dates[first - env.history_days : first + starts.length + 1])
+    markets = config.markets()
+    judged: set[np.datetime64] = set()
+    for window, days in consecutive(config):
+        judged.update(markets[window.market].dates[window.first + 1 : window.first + days + 1])
+    return not seen & judged
+
+
+def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[str, Any], Backtest]:
+    """Back-test the policy of a staker's run; write replay.json and replay.csv into its folder.
+
+    Args:
+        config: a `ReplayConfig`, a dict or a path; by default what `replay_config` says.
+        trusted: whether a rule of emission that the run names as a Python function may be imported.
+
+    Returns:
+        The content of replay.json, and the back-test. Raises PolicyError, ConfigError.
+    """
+    settings = read(run / "config.yaml", trusted)
+    torch.set_num_threads(settings.torch_threads)
+    if settings.role == "builder":
+        raise PolicyError(f"{run}: got a builder, allowed is a staker: prices are not a builder's")
+    made = replay_config(settings, config)
+    check_policy(run, load_policy(run), settings)
+    policy = load_policy(run, made.n_subnets)
+    players = {LEARNED: policy, **SCRIPTED}
+    found = backtest(players, made, unseen=training_saw_none(settings, made))
+    verdict = verdict_of(found, made)
+    verdict |= {"run": run.resolve().name, "training_seed": settings.seed}
+    write_atomically(run / "replay.json", (json.dumps(verdict, indent=2) + "\n").encode())
+    write_atomically(run / "replay.csv", _rows(found).encode())
+    return verdict, found
+
+
+def verdict_of(found: Backtest, config: ReplayConfig) -> dict[str, Any]:
+    """JSON content of a back-test."""
+    policies: dict[str, Any] = {}
+    for name in found.played[IMPACTS[0]]:
+        of_impacts = {}
+        for impact in IMPACTS:
+            played = found.played[impact][name]
+            of_impacts[impact] = {
+                "log_growth": found.growth(name, impact)._asdict(),
+                "by_window": played.total.tolist(),
+                "turnover": played.turnover,
+                **{
+                    f"minus_{less}": found.growth(name, impact, less)._asdict()
+                    for less in (ROOT, HOLD)
+                },
+            }
+        policies[name] = of_impacts
+    return {
+        "windows": found.windows,
+        "days": found.days,
+        "coverage": COVERAGE,
+        "block_days": found.block_days,
+        "n_subnets": config.n_subnets,
+        "wealth_tao": config.wealth_tao,
+        "unseen": found.unseen,
+        "credible": found.credible(LEARNED),
+        "treated": found.counts,
+        "config": json.loads(config.model_dump_json()),
+        "policies": policies,
+    }
+
+
+def report(verdict: dict[str, Any], console: Console) -> None:
+    """Print the table, 100 columns wide, the claim if it can be made, and the limits."""
+    table = Table(
+        title=f"Log growth on real prices, {verdict['days']} days, windows: {len(verdict['windows'])}, "
+        f"{verdict['n_subnets']} subnets, 95 % intervals",
+        box=SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+    )
+    table.add_column("policy", no_wrap=True)
+    for heading in ("growth", "minus root", "minus hold", "permanent", "turnover"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    shown = verdict["policies"]
+    for name in sorted(shown, key=lambda name: -shown[name][IMPACTS[0]]["log_growth"]["value"]):
+        own, other = (shown[name][impact] for impact in IMPACTS)
+        cells = [_formatted(own[key]) for key in ("log_growth", "minus_root", "minus_hold")]
+        table.add_row(
+            name,
+            *cells,
+            f"{other['log_growth']['value']:+.2f}",
+            f"{np.mean(own['turnover']):.1f}",
+            style="bold" if name == LEARNED else None,
+        )
+    console.print(table)
+    windows = ", ".join(f"{first} to {last}" for first, last in verdict["windows"])
+    console.print(f"windows: {windows}", highlight=False)
+    for market, counts in verdict["treated"].items():
+        console.print(f"treated in {market}: {treatment_summary(counts)}", highlight=False)
+    console.print(_claim(verdict), highlight=False)
+    for line in LIMITS:
+        console.print(line, highlight=False)
+
+
+def _claim(verdict: dict[str, Any]) -> str:
+    if verdict["credible"]:
+        return "credible: lower bounds against root and buy-and-hold are above 0, on days that training never saw"
+    if not verdict["unseen"]:
+        return "no claim: training may have seen these days; set split_date"
+    own = verdict["policies"][LEARNED]
+    lows = {
+        f"{less} ({impact})": own[impact][f"minus_{less}"]["low"]
+        for impact in IMPACTS
+        for less in (ROOT, HOLD)
+    }
+    worst = min(lows, key=lambda name: lows[name])
+    return f"no claim: the lower bound against {worst} is {lows[worst]:+.2f}, and it would have to be above 0"
+
+
+def _formatted(estimate: dict[str, float]) -> str:
+    return f"{estimate['value']:+.2f} [{estimate['low']:+.2f}, {estimate['high']:+.2f}]"
+
+
+def _rows(found: Backtest) -> str:
+    """One row per impact, policy, window and day."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("impact", "policy", "first_close", "day", "log_growth"))
+    for impact, players in found.played.items():
+        for name, played in players.items():
+            for (first, _), days in zip(found.windows, played.growth, strict=True):
+                rows.writerows(
+                    (impact, name, first, k + 1, repr(float(x))) for k, x in enumerate(days)
+                )
+    return text.getvalue()

@@ -1,0 +1,62 @@
+"""Oracles on the terminal: `python -m dtao_agents.oracles [--kind A|S|all] [--json FILE]`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from dtao_agents.files import write_atomically
+from dtao_agents.oracles.collect import collect
+from dtao_agents.oracles.table import UNITS, WIDTH, Row, to_json
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("id")
+    table.add_column("", width=1)
+    table.add_column("what", ratio=1, overflow="fold")
+    for name in ("expected", "got", "tolerance"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    before = ("", "")
+    for row in rows:
+        what, _, case = row.setting.rpartition(": ")
+        table.add_row(
+            "" if row.id == before[0] else row.id,
+            row.kind,
+            escape(f"    {case}" if case and (row.id, what) == before else row.setting),
+            f"{row.expected:.8g}",
+            f"{row.got:.8g}",
+            f"{row.tolerance:.1g}{UNITS[row.measure]}",
+            "holds" if row.ok else "FAILS",
+            style=None if row.ok else "bold red",
+        )
+        before = (row.id, what)
+    return table
+
+
+def main(
+    kind: Annotated[Literal["A", "S", "all"], tyro.conf.arg(help="Which rows.")] = "all",
+    json: Annotated[Path | None, tyro.conf.arg(help="File to write the rows to as well.")] = None,
+) -> None:
+    """Print what the model must give beside what it gives; exit status 1 if a row fails."""
+    console = Console(width=WIDTH)
+    with Console(stderr=True).status("oracles") as status:
+        rows = collect(kind, status.update)
+    console.print(_table(rows))
+    if json is not None:
+        write_atomically(json, to_json(rows).encode())
+    failed = [row for row in rows if not row.ok]
+    print(f"{len(rows) - len(failed)} of {len(rows)} rows hold.")
+    if failed:
+        sys.exit("failed: " + ", ".join(dict.fromkeys(row.id for row in failed)))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

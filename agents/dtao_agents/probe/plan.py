@@ -1,0 +1,210 @@
+"""What a probe runs: a plan, read from YAML, and the cells that follow from it."""
+
+import itertools
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dtao_agents.equilibrium.nash import QUICK, NashSettings
+from dtao_agents.training.settings import line_of
+from dtao_gym.realism.gate import PRESETS
+from dtao_gym.world.config import Config, ConfigError, read_yaml
+
+BASE_WORLD: dict[str, Any] = PRESETS["probe"] | {
+    "horizon": "geometric",
+    "horizon_cap_days": 8000,
+}
+"""The world of every cell: eight subnets of mainnet, drawn anew for each seed, under the rules of June 2026. The other subnets
+answer alike under every institution, so that all divide one pot (`dtao_gym/world/rest.py`).
+"""
+REFERENCE = "fee"
+"""Name of the reference: builders whom users pay for exactly their own value."""
+SPEEDS: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
+
+
+class Plan(BaseModel):
+    """Everything that decides what a probe finds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    institutions: tuple[str, ...] = Field(
+        ("price", "tao_flow", "root_vote"), min_length=1, description="Allocation rules to compare."
+    )
+    payments: tuple[Literal["alpha", "direct"], ...] = Field(
+        ("direct",), min_length=1, description="How owners are paid."
+    )
+    pruning: tuple[bool, ...] = Field(
+        (False, True), min_length=1, description="Whether newcomers displace the weakest subnet."
+    )
+    moving_prices: tuple[Literal["fast", "slow"], ...] = Field(
+        SPEEDS, min_length=1, description="Speeds of the moving price."
+    )
+    population: Path | None = Field(
+        None,
+        description="YAML of world parameters fitted to data; they override the base world. None: that of spring 2026.",
+    )
+    world: dict[str, Any] = Field(
+        default_factory=dict, description="World parameters of every cell, over all the others."
+    )
+    seeds: int = Field(
+        64, ge=2, le=65_536, description="World seeds of every cell, the same in all."
+    )
+    first_seed: int = Field(0, ge=0, lt=2**40, description="First of them.")
+    start: float = Field(
+        0.3, gt=0.0, lt=1.0, description="Research share from which cells are solved."
+    )
+    capitalisation: float = Field(
+        502.69,
+        gt=0.0,
+        description="Days of its signal that a subnet is worth to the uninformed, to begin with; estimated in each cell.",
+    )
+    solver: NashSettings = Field(QUICK, description="How equilibria are sought.")
+    smallest_effect: float = Field(
+        0.2, gt=0.0, description="Smallest effect of interest, log-odds."
+    )
+    widest: float = Field(
+        0.15,
+        gt=0.0,
+        description="Widest half-width of an interval, log-odds, that allows a verdict.",
+    )
+    threads: int = Field(2, ge=1, le=256, description="Threads that share the worlds.")
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> "Plan":
+        """Itself. Raises ValueError where a cell would be run twice."""
+        for name in ("institutions", "payments", "pruning", "moving_prices"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: got {list(values)}, allowed is each once")
+        return self
+
+    @property
+    def world_seeds(self) -> range:
+        """Seeds of the worlds."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    def to_yaml(self) -> str:
+        """All fields, defaults too, as text that `read_plan` takes."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+def make_plan(content: dict[str, Any]) -> Plan:
+    """A plan from a mapping; what `solver` does not say is that of the short plan. Raises `ConfigError`."""
+    fields = dict(content)
+    solver = fields.get("solver", {})
+    if isinstance(solver, dict):
+        fields["solver"] = QUICK.model_dump() | solver
+    try:
+        return Plan.model_validate(fields)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_line(problem) for problem in error.errors())) from None
+
+
+def read_plan(path: str | Path) -> Plan:
+    """A plan from a YAML file. Raises `ConfigError` that names the file."""
+    content = read_yaml(Path(path))
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
+    try:
+        return make_plan(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _line(problem: Any) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    model = NashSettings if len(problem["loc"]) > 1 else Plan
+    return line_of(problem, model.model_fields)
+
+
+# --- cells
+
+
+class Cell(NamedTuple):
+    """One institution in one setting: what is solved for a research share."""
+
+    institution: str
+    payment: str
+    pruning: bool
+    moving_price: str
+    config: Config
+    estimated: bool
+    """Whether the capitalisation of the uninformed is estimated; nobody reads signals in the reference."""
+
+    @property
+    def name(self) -> str:
+        """For tables and file names."""
+        if self.institution == REFERENCE:
+            return REFERENCE
+        pruning = "pruning" if self.pruning else "no pruning"
+        return f"{self.institution}, {self.payment}, {pruning}, {self.moving_price}"
+
+    @property
+    def setting(self) -> tuple[str, bool, str]:
+        """What a cell shares with those of other institutions."""
+        return self.payment, self.pruning, self.moving_price
+
+
+def population_of(plan: Plan) -> dict[str, Any]:
+    """World parameters of the plan's population; none: the default one. Raises `ConfigError`."""
+    if plan.population is None:
+        return {}
+    content = read_yaml(plan.population)
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"{plan.population}: got {type(content).__name__}, allowed is a mapping of parameters"
+        )
+    try:
+        Config.make(content)
+    except ConfigError as error:
+        raise ConfigError(f"{plan.population}: {error}") from None
+    return content
+
+
+def base_world(plan: Plan) -> Config:
+    """The world before any institution: defaults, then the population's, then the plan's. Raises `ConfigError`."""
+    return Config.make(BASE_WORLD | population_of(plan) | plan.world)
+
+
+def reference_cell(plan: Plan) -> Cell:
+    """The fee arm: no finance, no pruning, the builder's discount that of society.
+
+    Costs count in its welfare, as they do in all other cells.
+    """
+    world = base_world(plan)
+    config = Config.make(
+        world,
+        allocation="price",
+        payment="fee",
+        finance=False,
+        pruning=False,
+        cost_weight=1.0,
+        builder_discount_per_year=world.social_discount_per_year,
+    )
+    return Cell(REFERENCE, "fee", False, config.moving_price_variant, config, False)
+
+
+def institution_cells(plan: Plan) -> list[Cell]:
+    """Every institution in every setting of the plan; only the allocation rule differs between institutions."""
+    world = base_world(plan)
+    cells = []
+    for institution, payment, pruning, speed in itertools.product(
+        plan.institutions, plan.payments, plan.pruning, plan.moving_prices
+    ):
+        config = Config.make(
+            world,
+            allocation=institution,
+            payment=payment,
+            pruning=pruning,
+            moving_price_variant=speed,
+        )
+        cells.append(Cell(institution, payment, pruning, speed, config, True))
+    return cells
+
+
+def all_cells(plan: Plan) -> list[Cell]:
+    """The reference, then the institutions."""
+    return [reference_cell(plan), *institution_cells(plan)]

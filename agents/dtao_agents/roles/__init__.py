@@ -1,0 +1,1 @@
+"""Agents of each role: scripted policies, metrics, networks, report tables."""

@@ -1,0 +1,1 @@
+"""Training with PPO: one learner, or many agents at once."""

@@ -1,0 +1,269 @@
+"""Learning together: one policy for all stakers and one for all builders, in the same worlds.
+
+Each role has a PPO of Stable-Baselines3, which holds its network, its rollout buffer and its optimiser; the loop that
+steps the worlds is here, since two of them learn from the same steps. In some of the worlds a role meets past versions
+of the other one, so that it does not forget how to deal with what the other once did.
+"""
+
+import copy
+from collections import deque
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import Logger
+
+from dtao_agents.training.checkpoints import (
+    restore_learner,
+    restore_worlds,
+    staker_arrays,
+    worlds_arrays,
+)
+from dtao_agents.training.linear_critic import LinearCritic, solve_critic
+from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.networks import Actor
+from dtao_agents.training.ppo import new_ppo
+from dtao_agents.training.sb3_policy import SubnetPolicy
+from dtao_gym.envs.society import Outcome, Society
+from dtao_gym.world.parameters import DAYS_PER_YEAR
+
+STATISTICS = {
+    "policy_loss": "train/policy_gradient_loss",
+    "value_loss": "train/value_loss",
+    "approx_kl": "train/approx_kl",
+    "explained_variance": "train/explained_variance",
+    "exploration_std": "train/std",
+}
+
+
+class Learner:
+    """A role that learns: its PPO, the rows that it learns from, and its past versions."""
+
+    def __init__(self, role: str, settings: SocietyConfig, society: Society):
+        self.role, self.settings = role, settings.roles[role]
+        self.rows, self.past_rows = _rows(role, settings, society)
+        shapes = society.roles[role]
+        self.n_actions = shapes.action_space.shape[0]
+        self.ppo: PPO = new_ppo(
+            self.settings,
+            role,
+            settings.env,
+            (shapes.observation_space, shapes.action_space),
+            self.rows.size,
+            settings.rollout_steps,
+            settings.seed,
+        )
+        self.ppo.set_logger(Logger(None, []))
+        self.past: deque[dict[str, torch.Tensor]] = deque(maxlen=settings.past_kept)
+        self._past_actor = copy.deepcopy(self.actor)
+        self.starts = np.ones(self.rows.size, bool)
+        self.reward, self.returns = 0.0, np.zeros(self.rows.size)
+        self.episodes: deque[float] = deque(maxlen=max(100, self.rows.size))
+        self._decided: tuple = ()
+        self._cuts: list[np.ndarray] = []
+
+    @property
+    def actor(self) -> Actor:
+        """The network that the policy's file holds."""
+        policy = self.ppo.policy
+        assert isinstance(policy, SubnetPolicy)
+        return policy.actor
+
+    def remember(self) -> None:
+        """Keep the present version."""
+        weights = self.actor.state_dict()
+        self.past.append({name: t.detach().clone() for name, t in weights.items()})
+
+    def meet_past(self, draw: np.random.Generator) -> None:
+        """Choose the past version that plays in the rows of past versions, the present one if there is none."""
+        chosen = self.past[int(draw.integers(len(self.past)))] if self.past else None
+        self._past_actor.load_state_dict(chosen or self.actor.state_dict())
+
+    def decide(self, seen: np.ndarray, learning: bool) -> np.ndarray:
+        """Actions of all rows: with exploration where it learns, else the mean of the present or a past version."""
+        observation = torch.tensor(seen)
+        actions = np.empty((len(seen), self.n_actions), np.float32)
+        with torch.no_grad():
+            own = observation[self.rows]
+            if learning:
+                drawn, values, log_prob = self.ppo.policy(own)
+                self._decided = (seen[self.rows], drawn.numpy(), values, log_prob)
+            else:
+                drawn = self.actor(own)
+            actions[self.rows] = drawn.clamp(-1.0, 1.0).numpy()
+            if self.past_rows.size:
+                past = self._past_actor(observation[self.past_rows])
+                actions[self.past_rows] = past.clamp(-1.0, 1.0).numpy()
+        return actions
+
+    def record(self, outcome: Outcome, last: np.ndarray | None) -> None:
+        """What the last decisions brought; `last` are observations before new episodes began, where one was cut off."""
+        reward, terminated, truncated = (values[self.rows] for values in outcome)
+        self.reward += float(reward.mean())
+        self.returns += reward
+        done = terminated | truncated
+        self.episodes.extend(self.returns[done].tolist())
+        self.returns[done] = 0.0
+        seen, drawn, values, log_prob = self._decided
+        scaled = (reward * self.settings.reward_scale).astype(np.float32)
+        if truncated.any():  # what comes after counts
+            assert last is not None
+            with torch.no_grad():
+                after = self.ppo.policy.predict_values(torch.tensor(last[self.rows[truncated]]))
+            scaled[truncated] += self.ppo.gamma * after.numpy().ravel()
+        self.ppo.rollout_buffer.add(seen, drawn, scaled, self.starts, values, log_prob)
+        self._cuts.append(truncated)
+        self.starts = done
+
+    def learn(self, seen: np.ndarray, left: float) -> None:
+        """One update of PPO from the rollout; `left` is the part of the run that is left."""
+        after, buffer = seen[self.rows], self.ppo.rollout_buffer
+        critic = self.ppo.policy.mlp_extractor.critic
+        if isinstance(critic, LinearCritic):
+            solve_critic(critic, buffer, after, self.starts, np.stack(self._cuts))
+        else:
+            with torch.no_grad():
+                values = self.ppo.policy.predict_values(torch.tensor(after))
+            buffer.compute_returns_and_advantage(values, self.starts)
+        self._cuts.clear()
+        self.ppo._current_progress_remaining = left
+        self.ppo.num_timesteps += self.ppo.rollout_buffer.actions[..., 0].size
+        self.ppo.train()
+
+    def metrics(self, steps: int, per_year: float) -> dict[str, float]:
+        """Columns of a row of metrics, each with the role before it; of a role that stood still the last ones."""
+        values = self.ppo.logger.name_to_value
+        found = {
+            "reward_per_year": self.reward / steps * per_year,
+            "episode_reward": float(np.mean(self.episodes)) if self.episodes else np.nan,
+            **{name: float(values.get(key, np.nan)) for name, key in STATISTICS.items()},
+        }
+        self.reward = 0.0
+        return {f"{self.role}_{name}": value for name, value in found.items()}
+
+
+def _rows(role: str, settings: SocietyConfig, society: Society) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a role in worlds where its present version plays, and where past ones do."""
+    past = {
+        world for other in settings.roles if other != role for world in settings.past_worlds(other)
+    }
+    rows = np.arange(society.rows(role)).reshape(society.n_worlds, -1)
+    here = np.array([world not in past for world in range(society.n_worlds)])
+    return rows[here].ravel(), rows[~here].ravel()
+
+
+class Together:
+    """The worlds, and the roles that learn in them.
+
+    Attributes:
+        learners: by role.
+        rollouts: that have been played.
+        timesteps: decisions of all learners so far.
+    """
+
+    def __init__(self, settings: SocietyConfig):
+        self.settings = settings
+        self.society = Society(
+            settings.env,
+            settings.num_envs,
+            "all" if settings.builders else (),
+            heirs=True,
+            threads=settings.threads,
+        )
+        self.learners = {role: Learner(role, settings, self.society) for role in settings.roles}
+        self.rollouts = self.timesteps = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        first, society = self.settings.first_world_seed(), self.society
+        for world in range(society.n_worlds):
+            society.reset(world, first + world)
+        society.stagger()
+        society.reset_done()
+        self._seen = society.observe()
+
+    def learning(self) -> list[str]:
+        """The roles that learn in the next rollout."""
+        roles = list(self.learners)
+        if not self.settings.turn:
+            return roles
+        return [roles[self.rollouts // self.settings.turn % len(roles)]]
+
+    def rollout(self) -> dict[str, float]:
+        """Play one rollout and learn from it; the metrics of it."""
+        settings, learning = self.settings, self.learning()
+        draw = np.random.default_rng([settings.seed, self.rollouts])
+        for role, learner in self.learners.items():
+            learner.meet_past(draw)
+            if role in learning:
+                learner.ppo.rollout_buffer.reset()
+                learner.ppo.policy.set_training_mode(False)
+                if settings.turn:  # its last rollout was not the one before
+                    learner.starts[:] = True
+        for _ in range(settings.rollout_steps):
+            self._step(learning)
+        left = max(1.0 - self.timesteps / settings.total_timesteps, 0.0)
+        for role in learning:
+            self.learners[role].learn(self._seen[role], left)
+        self.rollouts += 1
+        if self.rollouts % settings.past_every == 0:
+            for learner in self.learners.values():
+                learner.remember()
+        per_year = DAYS_PER_YEAR / settings.env.days_per_step
+        found: dict[str, float] = {}
+        for learner in self.learners.values():
+            found |= learner.metrics(settings.rollout_steps, per_year)
+        return found
+
+    def _step(self, learning: list[str]) -> None:
+        actions = {
+            role: learner.decide(self._seen[role], role in learning)
+            for role, learner in self.learners.items()
+        }
+        outcomes = self.society.step(actions)
+        cut = any(found.truncated.any() for found in outcomes.values())
+        last: dict[str, Any] = self.society.observe() if cut else {}
+        for role in learning:
+            self.learners[role].record(outcomes[role], last.get(role))
+            self.timesteps += self.learners[role].rows.size
+        self.society.go_on(outcomes)
+        self._seen = self.society.observe()
+
+    def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and JSON facts of all that the future of the run depends on, between two rollouts."""
+        arrays, facts = worlds_arrays(self.society)
+        for role, learner in self.learners.items():
+            mine, own = staker_arrays(learner.ppo)
+            mine |= {"starts": learner.starts, "returns": learner.returns}
+            for k, version in enumerate(learner.past):
+                mine |= {f"past/{k}/{name}": t.numpy() for name, t in version.items()}
+            arrays |= {f"{role}/{name}": array for name, array in mine.items()}
+            facts[role] = own | {"episodes": list(learner.episodes), "past": len(learner.past)}
+        facts |= {"rollouts": self.rollouts, "timesteps": self.timesteps}
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, facts
+
+    def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Go on where `capture` was called. Raises `CheckpointError` where it does not fit."""
+        restore_worlds(self.society, arrays, facts)
+        for role, learner in self.learners.items():
+            mine = {
+                name.removeprefix(f"{role}/"): array
+                for name, array in arrays.items()
+                if name.startswith(f"{role}/")
+            }
+            own = facts[role]
+            restore_learner(learner.ppo, mine, own)
+            learner.starts, learner.returns = mine["starts"].astype(bool), mine["returns"].copy()
+            learner.episodes.extend(own["episodes"])
+            for k in range(own["past"]):
+                prefix = f"past/{k}/"
+                learner.past.append(
+                    {
+                        name.removeprefix(prefix): torch.from_numpy(array)
+                        for name, array in mine.items()
+                        if name.startswith(prefix)
+                    }
+                )
+        self.rollouts, self.timesteps = facts["rollouts"], facts["timesteps"]
+        self._seen = self.society.observe()

@@ -1,0 +1,289 @@
+"""Training: PPO of Stable-Baselines3 over a batch of worlds."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.spaces import Space
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+
+from dtao_agents.evaluation.policy_files import Card, config_hash, save_policy
+from dtao_agents.roles.scripted import without_signal
+from dtao_agents.training import fused_networks
+from dtao_agents.training.checkpoints import (
+    capture,
+    latest_checkpoint,
+    read_checkpoint,
+    restore,
+    write_checkpoint,
+)
+from dtao_agents.training.linear_critic import LinearCriticPPO
+from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
+from dtao_agents.training.run_folder import METRICS, RunLog, draw_learning_curve, write_manifest
+from dtao_agents.training.sb3_policy import SubnetPolicy
+from dtao_agents.training.settings import LearnerSettings, TrainConfig
+from dtao_gym.envs.builder import builder_action
+from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.world.config import Config
+from dtao_gym.world.parameters import DAYS_PER_YEAR
+
+POLICY_STATISTICS = {
+    "policy_loss": "train/policy_gradient_loss",
+    "value_loss": "train/value_loss",
+    "approx_kl": "train/approx_kl",
+    "clip_fraction": "train/clip_fraction",
+    "explained_variance": "train/explained_variance",
+    "exploration_std": "train/std",
+}
+"""Columns of the metrics, and their names in Stable-Baselines3's logger."""
+
+
+NEVER = 2**62
+"""Rollouts between two logs of Stable-Baselines3: `Recorder` logs instead."""
+
+
+class TrainingEnv(MarketVecEnv):
+    """Worlds for training: rewards times a factor, first episodes of staggered length.
+
+    Staggering makes worlds end at different steps; otherwise a batch would see all worlds on the same day.
+    """
+
+    def __init__(self, settings: TrainConfig):
+        super().__init__(
+            settings.num_envs, settings.role, config=settings.env, threads=settings.threads
+        )
+        self.reward_scale, self.observe_signal = settings.reward_scale, settings.observe_signal
+        self.reward = 0.0  # sum over steps of the mean reward, since it was last read
+        self.cuts: list[np.ndarray] = []  # of each step since a critic read them: truncations
+        self.seed(settings.first_world_seed())
+
+    def reset(self) -> np.ndarray:
+        observation = super().reset()
+        self.episodes.stagger()
+        return self._seen(observation)
+
+    def _seen(self, observation: np.ndarray) -> np.ndarray:
+        return observation if self.observe_signal else without_signal(observation)
+
+    def step_wait(self):
+        observation, reward, done, infos = super().step_wait()
+        self.reward += float(reward.mean(dtype=np.float64))
+        cut = np.zeros(self.num_envs, bool)
+        for world in np.flatnonzero(done):
+            cut[world] = infos[world]["TimeLimit.truncated"]
+            last = infos[world]["terminal_observation"]
+            infos[world]["terminal_observation"] = self._seen(last[None])[0]
+        self.cuts.append(cut)
+        return self._seen(observation), reward * np.float32(self.reward_scale), done, infos
+
+
+def policy_options(settings: LearnerSettings, role: str, config: Any) -> dict[str, Any]:
+    """Arguments of `SubnetPolicy`, as the settings of a run want it.
+
+    The first actions of a staker are nearly equal weights, approached slowly; those of a builder are near its
+    configured decisions, but for research (`research_share_init`). A builder's critic has to be solved for.
+    """
+    options: dict[str, Any] = {
+        "network": settings.network,
+        "hidden": settings.hidden,
+        "log_std_init": settings.log_std_init,
+        "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+    }
+    if role != "builder":
+        left = (1.0 - settings.daily_share_init) ** config.days_per_step
+        return options | {"speed_init": 1.0 - left}
+    action = builder_action(config, settings.research_share_init)
+    return options | {"action_init": action, "twin": config.twin_world, "linear_critic": True}
+
+
+def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) -> dict[str, Any]:
+    """Arguments of PPO for rollouts of `rollout_steps` steps in `n_rows` environments."""
+    rate = settings.learning_rate
+    return {
+        "learning_rate": (lambda left: rate * max(left, 0.0)) if settings.anneal else rate,
+        "n_steps": rollout_steps,
+        "batch_size": min(settings.batch_size, rollout_steps * n_rows),
+        "n_epochs": settings.epochs,
+        "gamma": settings.gamma,
+        "gae_lambda": settings.gae_lambda,
+        "clip_range": settings.clip_range,
+        "ent_coef": settings.entropy_coef,
+        "vf_coef": settings.value_coef,
+        "max_grad_norm": settings.max_grad_norm,
+        "rollout_buffer_class": ContiguousRolloutBuffer,
+        "device": "cpu",
+    }
+
+
+def new_ppo(
+    settings: LearnerSettings,
+    role: str,
+    config: Config,
+    spaces: tuple[Space, Space],
+    n_rows: int,
+    rollout_steps: int,
+    seed: int,
+) -> PPO:
+    """An untrained PPO without an environment, for those who fill its rollout buffer themselves.
+
+    Args:
+        spaces: of observations and of actions.
+        n_rows: environments that the buffer holds steps of.
+    """
+    model = PPO(
+        SubnetPolicy,
+        None,  # type: ignore[arg-type]
+        **ppo_arguments(settings, n_rows, rollout_steps),
+        policy_kwargs=policy_options(settings, role, config),
+        seed=seed % 2**32,
+        _init_setup_model=False,
+    )
+    model.observation_space, model.action_space = spaces
+    model.n_envs = n_rows
+    model._setup_model()
+    return model
+
+
+class Recorder(BaseCallback):
+    """After every update: metrics, progress, and now and then a checkpoint."""
+
+    def __init__(
+        self,
+        settings: TrainConfig,
+        ppo: PPO,
+        env: TrainingEnv,
+        log: RunLog,
+        seconds_before: float,
+    ):
+        super().__init__()
+        self.settings, self.ppo, self.env, self.log = settings, ppo, env, log
+        self.seconds_before, self.started = seconds_before, time.perf_counter()
+        self.recorded = -1
+
+    @property
+    def seconds(self) -> float:
+        """Training time so far, of the resumed run too."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def _on_training_start(self) -> None:
+        self.recorded = self.ppo.num_timesteps
+        self.started = time.perf_counter()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        # the update of the rollout before has just ended: the only moment without half-used buffers
+        self._after_update()
+
+    def _on_training_end(self) -> None:
+        self._after_update()
+
+    def _after_update(self) -> None:
+        done = self.ppo.num_timesteps
+        if done == self.recorded:
+            return
+        row = self._row(done)
+        self.recorded = done
+        self.log.add(row)
+        rollout = self.settings.num_envs * self.settings.rollout_steps
+        if (
+            done // rollout
+        ) % self.settings.checkpoint_every == 0 or done >= self.settings.total_timesteps:
+            self.log.flush()
+            arrays, own = capture(self.ppo)
+            facts = {"seconds": self.seconds}
+            write_checkpoint(self.log.checkpoints, arrays, own, done, facts)
+
+    def _row(self, done: int) -> dict[str, float]:
+        env = self.env
+        per_year = DAYS_PER_YEAR / self.settings.env.days_per_step
+        ended = self.ppo.ep_info_buffer or ()
+        steps = sum(info["l"] for info in ended)
+        values = self.ppo.logger.name_to_value
+        row = {
+            "timesteps": done,
+            "seconds": self.seconds,
+            "steps_per_second": done / self.seconds,
+            "reward_per_year": env.reward / self.settings.rollout_steps * per_year,
+            "episodes": sum(env.episodes.numbers),
+            "episode_reward_per_year": sum(info["r"] for info in ended) / steps * per_year
+            if steps
+            else np.nan,
+            "learning_rate": self.ppo.policy.optimizer.param_groups[0]["lr"],
+        }
+        env.reward = 0.0
+        row |= {column: float(values[name]) for column, name in POLICY_STATISTICS.items()}
+        assert tuple(row) == METRICS
+        return row
+
+
+def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
+    """An untrained PPO over an environment."""
+    model = LinearCriticPPO(
+        SubnetPolicy,
+        env,
+        **ppo_arguments(settings, settings.num_envs, settings.rollout_steps),
+        stats_window_size=max(100, settings.num_envs),
+        policy_kwargs=policy_options(settings, settings.role, settings.env),
+        seed=settings.seed % 2**32,
+    )
+    env.seed(settings.first_world_seed())  # PPO has just seeded it with the plain training seed
+    return model
+
+
+def compile_passes(model: PPO) -> None:
+    """Run the networks once forward and backward: compiling them is part of the setup, not of the training."""
+    policy = model.policy
+    spaces = (policy.observation_space, policy.action_space)
+    observation, action = (torch.zeros(1, *space.shape) for space in spaces)  # type: ignore[misc]
+    values, log_density, _ = policy.evaluate_actions(observation, action)
+    (values.sum() + log_density.sum()).backward()
+    policy.optimizer.zero_grad()
+
+
+def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
+    """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
+
+    The folder ends up with config.yaml, manifest.json, metrics.csv, policy.safetensors, policy.json,
+    learning_curve.png, checkpoints/ and tensorboard/.
+    """
+    torch.set_num_threads(settings.torch_threads)
+    fused_networks.set_threads(settings.threads)
+    torch.use_deterministic_algorithms(True)
+    started = time.perf_counter()
+    env = TrainingEnv(settings)
+    model = make_model(settings, env)
+    compile_passes(model)
+    setup_seconds = time.perf_counter() - started  # compiling the kernels, on a fresh machine
+    facts: dict[str, Any] = {"seconds": 0.0}
+    if resume:
+        arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
+        restore(model, arrays, own)
+    write_manifest(run, settings, status="running", setup_seconds=setup_seconds)
+    with RunLog(run, settings.total_timesteps, model.num_timesteps) as log:
+        recorder = Recorder(settings, model, env, log, facts["seconds"])
+        left = settings.total_timesteps - model.num_timesteps
+        if left > 0:
+            model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=not resume)
+    seconds = recorder.seconds if left > 0 else facts["seconds"]
+    learned = model.policy
+    assert isinstance(learned, SubnetPolicy)
+    shape = replace(learned.architecture, n_extra=0)  # which is nothing to the policy
+    world = config_hash(settings.env)
+    card = Card(shape, world, model.num_timesteps, settings.observe_signal)
+    save_policy(run, learned.actor, card)
+    draw_learning_curve(run, settings.role)
+    write_manifest(
+        run,
+        settings,
+        status="finished",
+        setup_seconds=setup_seconds,
+        train_seconds=seconds,
+        timesteps=model.num_timesteps,
+        steps_per_second=model.num_timesteps / seconds,
+    )

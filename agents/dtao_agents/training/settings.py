@@ -1,0 +1,214 @@
+"""Settings of a training run: typed, validated, read from YAML, overridden by flags."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dtao_gym.envs.episodes import checked_config, role_named
+from dtao_gym.replay.config import ReplayConfig
+from dtao_gym.world.config import Config, ConfigError
+
+WORLDS_PER_SEED = 2**20
+"""World k of training seed s has the seed s * 2**20 + k: runs of different seeds share no world."""
+
+MAX_BYTES = 2**20
+"""Largest file of settings that is read."""
+
+
+class LearnerSettings(BaseModel):
+    """How a policy learns: its network, its exploration, and PPO."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    network: Literal["shared", "mlp"] = Field(
+        "shared",
+        description="One small network for every subnet, or a plain one on the whole observation.",
+    )
+    hidden: int = Field(16, ge=1, le=1024, description="Width of the two hidden layers.")
+    daily_share_init: float = Field(
+        0.1,
+        gt=0.0,
+        lt=1.0,
+        description="Share of the way to its target that the untrained policy of a staker trades in a day.",
+    )
+    research_share_init: float = Field(
+        0.3,
+        ge=0.002,
+        le=0.998,
+        description="Research share of the untrained policy of a builder.",
+    )
+    log_std_init: float = Field(
+        -1.5, ge=-5.0, le=1.0, description="Log of the standard deviation of exploration."
+    )
+
+    batch_size: int = Field(4096, ge=2, description="Steps in a minibatch.")
+    epochs: int = Field(2, ge=1, description="Passes over a rollout.")
+    learning_rate: float = Field(3e-3, gt=0.0, le=1.0, description="Step of Adam.")
+    anneal: bool = Field(True, description="Lower the learning rate to zero over the run.")
+    gamma: float = Field(0.95, gt=0.0, le=1.0, description="Discount per step.")
+    gae_lambda: float = Field(
+        0.9, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation."
+    )
+    clip_range: float = Field(0.2, gt=0.0, le=1.0, description="Clipping of the probability ratio.")
+    entropy_coef: float = Field(0.0, ge=0.0, description="Weight of the entropy bonus.")
+    value_coef: float = Field(0.5, ge=0.0, description="Weight of the value loss.")
+    max_grad_norm: float = Field(0.5, gt=0.0, description="Largest norm of a gradient.")
+    reward_scale: float = Field(
+        20.0,
+        gt=0.0,
+        description="Factor on rewards in training; values of states should be a few units at most.",
+    )
+
+
+class TrainConfig(LearnerSettings):
+    """Everything that decides what a run learns. A step is one decision of one learner."""
+
+    role: Literal["staker", "builder", "replay"] = Field(
+        "staker",
+        description="Who learns: one in each world, where everybody else is scripted; replay: a staker on real prices.",
+    )
+    env: Config | ReplayConfig = Field(
+        default_factory=Config.make, description="Parameters of the world, or of the replay."
+    )
+    observe_signal: bool = Field(
+        True,
+        description="A staker sees the public signal. Off: signal features are 0, as they are in a replay.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**40,
+        description="Training seed: networks, exploration, and which worlds are seen.",
+    )
+    total_timesteps: int = Field(
+        2_000_000, ge=1, description="Steps of training, all worlds together."
+    )
+    num_envs: int = Field(256, ge=1, le=65_536, description="Worlds that run together.")
+    threads: int = Field(
+        2, ge=1, le=256, description="Threads that share the worlds, and the samples of an update."
+    )
+    torch_threads: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Threads of torch; more wait for each other where cores are few.",
+    )
+    checkpoint_every: int = Field(10, ge=1, description="Rollouts between two checkpoints.")
+    evaluation_episodes: int = Field(
+        256,
+        ge=2,
+        le=65_536,
+        description="Episodes that evaluate.py plays, on seeds that training never sees.",
+    )
+
+    rollout_steps: int = Field(32, ge=1, description="Steps of each world between two updates.")
+
+    @classmethod
+    def make(cls, content: dict[str, Any] | None = None) -> "TrainConfig":
+        """Settings from a mapping, as a YAML file holds it.
+
+        Raises `ConfigError` naming the field, what was got and what is allowed.
+        """
+        fields = dict(content or {})
+        env = fields.pop("env", {})
+        if not isinstance(env, dict | Config | ReplayConfig):
+            raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
+        if fields.get("role") == "replay":
+            fields["env"] = ReplayConfig.make(_only(env, ReplayConfig))
+        elif fields.get("role") == "builder":
+            fields["env"] = checked_config(_only(env, Config), {}, "builder")
+        else:
+            fields["env"] = Config.make(_only(env, Config))
+        try:
+            made = cls.model_validate(fields)
+        except ValidationError as error:
+            raise ConfigError(
+                "; ".join(line_of(problem, cls.model_fields) for problem in error.errors())
+            ) from None
+        return made.checked()
+
+    def checked(self) -> "TrainConfig":
+        """Itself. Raises `ConfigError` where two fields do not fit."""
+        if self.role == "builder" and not self.observe_signal:
+            raise ConfigError("observe_signal: got False, allowed is True for builders")
+        rollout = self.num_envs * self.rollout_steps
+        if rollout % self.batch_size and self.batch_size < rollout:
+            raise ConfigError(
+                f"batch_size: got {self.batch_size}, allowed are divisors of num_envs * rollout_steps = {rollout}"
+            )
+        wanted = role_named(self.role).n_stakers
+        if self.env.n_stakers != wanted:
+            raise ConfigError(f"env.n_stakers: got {self.env.n_stakers}, allowed is {wanted}")
+        if self.env.split != "train":
+            raise ConfigError(
+                f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other"
+            )
+        return self
+
+    def first_world_seed(self) -> int:
+        """Seed of world 0; world k has this plus k."""
+        return self.env.world_seed + self.seed * WORLDS_PER_SEED
+
+    def to_yaml(self) -> str:
+        """All fields, defaults too, as text that `read` takes."""
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def _only(env: Any, kind: type) -> Any:
+    """A mapping, or a configuration of one kind. Raises `ConfigError` for the other kind."""
+    if isinstance(env, dict | kind):
+        return env
+    raise ConfigError(f"env: got {type(env).__name__}, allowed is {kind.__name__} for this role")
+
+
+def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
+    """The content of a YAML file of settings.
+
+    Args:
+        trusted: whether the file may name a Python function as a rule of emission, which would be imported; not
+            where it comes with somebody else's run.
+
+    Raises `ConfigError`.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"{path}: got more than {MAX_BYTES} bytes, allowed are up to that")
+        # an alias of aliases may stand for more than memory holds
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ConfigError(f"{path}: got an alias (*name), allowed are plain values")
+        content = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
+    env = content.get("env")
+    rule = env.get("allocation") if isinstance(env, dict) else None
+    if not trusted and ":" in str(rule):
+        raise ConfigError(
+            f"{path}: env.allocation: got {rule!r}, which would be imported and run; allowed is a rule of the package, "
+            "or --trust-rule if the code is your own"
+        )
+    return content
+
+
+def read(path: str | Path, trusted: bool = True) -> TrainConfig:
+    """Settings from a YAML file; `trusted` as in `read_mapping`. Raises `ConfigError`."""
+    content = read_mapping(path, trusted)
+    try:
+        return TrainConfig.make(content)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def line_of(problem: Any, allowed_fields: Any) -> str:
+    """One pydantic error as `field: got X, allowed ...`."""
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(allowed_fields)
+        return f"{name}: unknown setting, got {problem['input']!r}, allowed are {allowed}"
+    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"

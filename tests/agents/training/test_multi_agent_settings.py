@@ -1,0 +1,54 @@
+"""Settings of runs in which many learn: what is refused, and that they come back from a file."""
+
+import pytest
+import yaml
+from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
+from dtao_agents.training.settings import TrainConfig
+
+from dtao_gym.world.config import ConfigError
+from tests.agents.worlds import SETTINGS, WORLD
+
+MANY = {"env": WORLD, "stakers": 2, "num_envs": 16}
+
+
+def test_they_come_back_from_a_file(tmp_path):
+    path = tmp_path / "many.yaml"
+    made = SocietyConfig.make(MANY | {"builder": {"learning_rate": 0.01}})
+    path.write_text(made.to_yaml())
+    assert read_settings(path) == made
+    assert made.env.n_stakers == 2
+    assert made.builder.learning_rate == 0.01
+
+
+def test_the_file_of_one_learner_is_told_apart(tmp_path):
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS))
+    assert isinstance(read_settings(path), TrainConfig)
+
+
+def test_worlds_of_past_opponents_do_not_overlap():
+    made = SocietyConfig.make(MANY | {"past_share": 0.25})
+    assert list(made.past_worlds("staker")) == [0, 1, 2, 3]
+    assert list(made.past_worlds("builder")) == [4, 5, 6, 7]
+    alone = SocietyConfig.make(MANY | {"stakers": 0})
+    assert list(alone.roles) == ["builder"]
+    assert not alone.past_worlds("builder")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stakers": 0, "builders": False}, "got none of either"),
+        ({"stakers": 65}, "stakers: got 65"),
+        ({"stakers": 0, "turn": 3}, "turn: got 3"),
+        ({"past_share": 0.5}, "past_share: got 0.5"),
+        ({"stalkers": 3}, "stalkers: unknown setting"),
+        ({"staker": {"gamma": 2.0}}, "staker.gamma: got 2.0"),
+        ({"env": 3}, "env: got 3"),
+        ({"env": WORLD | {"split": "evaluation"}}, "env.split"),
+        ({"env": WORLD | {"twin_world": True}}, "twin_world"),
+    ],
+)
+def test_what_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SocietyConfig.make(MANY | changes)
