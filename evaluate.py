@@ -15,7 +15,7 @@ from dtao_agents.evaluation.replay import replay as judge_replay
 from dtao_agents.evaluation.replay import report as report_replay
 from dtao_agents.evaluation.reports import report
 from dtao_agents.training.multi_agent_run import judge_run
-from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from rich.console import Console
 
 from dtao_gym.world.config import ConfigError
@@ -56,7 +56,7 @@ def main(
     settings = read_settings(run / "config.yaml", trust_rule)
     if replay_config is not None and not replay:
         raise ConfigError("--replay-config: got it alone, allowed is it with --replay")
-    if isinstance(settings, SocietyConfig):
+    if isinstance(settings, MultiAgentConfig):
         if replay:
             raise ConfigError("--replay: got a run of many learners, allowed is one of a staker")
         changes = {} if episodes is None else {"episodes": max(episodes, 8)}

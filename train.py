@@ -12,8 +12,8 @@ from typing import Annotated, Any
 import tyro
 from dtao_agents.flags import changed_fields, flags_of, to_settings
 from dtao_agents.training.checkpoints import CheckpointError
-from dtao_agents.training.multi_agent_run import train_together
-from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
+from dtao_agents.training.multi_agent_run import train_multi_agent
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_agents.training.ppo import train
 from dtao_agents.training.settings import TrainConfig
 
@@ -24,7 +24,7 @@ MAY_CHANGE = {"total_timesteps", "checkpoint_every", "evaluation_episodes"}
 """Settings that a resumed run may change: what it learns until then does not depend on them."""
 
 
-def parse(arguments: list[str]) -> tuple[Any, TrainConfig | SocietyConfig]:
+def parse(arguments: list[str]) -> tuple[Any, TrainConfig | MultiAgentConfig]:
     """Places (config, run_dir, overwrite, resume) and settings. Raises `ConfigError`.
 
     The file of settings is found first, so that `--help` shows its values as defaults.
@@ -70,7 +70,7 @@ def parse(arguments: list[str]) -> tuple[Any, TrainConfig | SocietyConfig]:
     return places, settings
 
 
-def _anneals(settings: TrainConfig | SocietyConfig) -> bool:
+def _anneals(settings: TrainConfig | MultiAgentConfig) -> bool:
     """Whether what is learned depends on when the run will end."""
     if isinstance(settings, TrainConfig):
         return settings.anneal
@@ -112,8 +112,8 @@ def main(arguments: list[str]) -> None:
     if not places.resume:
         prepare(run, places.overwrite)
     (run / "config.yaml").write_text(settings.to_yaml())
-    if isinstance(settings, SocietyConfig):
-        train_together(settings, run, resume=bool(places.resume))
+    if isinstance(settings, MultiAgentConfig):
+        train_multi_agent(settings, run, resume=bool(places.resume))
         print(f"Trained policies, metrics, exploitability: {run}/  Again: python evaluate.py {run}")
         return
     train(settings, run, resume=bool(places.resume))

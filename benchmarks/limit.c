@@ -10,11 +10,11 @@
  * staker that learns: flow averages; halving of TAO and alpha emission; demand shares and their fallback; the gate
  * of root dividends; minting, injection, chain buy and the new weight at the price of the middle block; moving
  * prices with the decay corrected for the age; dividends; the ledger of minted, recycled, burned, protocol and
- * claimable alpha; the learner's rows; root's income from the subnets that are not simulated; the drawn order of
+ * claimable alpha; the staker's rows; root's income from the subnets that are not simulated; the drawn order of
  * the groups (the same Philox words); sales of insiders, claims, trades of the scripted stakers, each with fees,
  * limits of pools, purses and holdings, and refusals; all accounts in TAO. Sums are loops of their own, as there.
  *
- * Left out: the learner's orders, which the engine executes on the first day of a call only; branches of other
+ * Left out: the staker's orders, which the engine executes on the first day of a call only; branches of other
  * eras, payments and institutions, some of which the engine evaluates and multiplies by 0 (the fall of the price
  * by root's sale, grants); the exact treatment of a weight of 1/2 among others; traces; the daily part, so that
  * target prices and decay rates stay those of the first day and income adds up.
@@ -130,22 +130,22 @@ static void moving_price_stage(double *s, double blocks, double block, const Par
 /* What becomes of bought alpha and of root's alpha: each 1 or 0. */
 typedef struct { double destroyed, kept, sold; } Parts;
 
-/* Dividends, the ledger of alpha and the learner's rows. */
-static void dividends(double *s, double *t, double blocks, Parts part, double scripted, double learner,
+/* Dividends, the ledger of alpha and the staker's rows. */
+static void dividends(double *s, double *t, double blocks, Parts part, double scripted, double staker,
                       const Parameters *p, int n)
 {
     S(alpha_emission); S(alpha_outstanding); S(owner_alpha); S(miner_alpha); S(validator_alpha); S(informed_alpha);
     S(uninformed_alpha); S(protocol_alpha); S(burned_alpha); S(scripted_claimable); S(alpha_minted);
-    S(alpha_recycled); S(stake_yield); S(learner_alpha); S(learner_claimable);
-    T(injected); T(alpha_bought); T(root_alpha); T(gain); T(take); T(staked_by_learners);
+    S(alpha_recycled); S(stake_yield); S(staker_alpha); S(staker_claimable);
+    T(injected); T(alpha_bought); T(root_alpha); T(gain); T(take); T(alpha_of_stakers);
     T(sold);
     double claims = part.kept * (1.0 - p->validator_take);
-    EACH staked_by_learners[i] = learner_alpha[i];
+    EACH alpha_of_stakers[i] = staker_alpha[i];
     EACH {
         double out = blocks * alpha_emission[i], owner = out * p->owner_cut, miners = 0.5 * (out - owner);
         double validators = miners - root_alpha[i], own = validators * p->validator_take, rest = validators - own;
         double staked = owner_alpha[i] + validator_alpha[i] + informed_alpha[i] + uninformed_alpha[i]
-                        + staked_by_learners[i];
+                        + alpha_of_stakers[i];
         double more = staked > 0.0 ? rest / staked : 0.0;
         own += part.kept * root_alpha[i] * p->validator_take;
         owner_alpha[i] = owner_alpha[i] * (1.0 + more) + owner;
@@ -170,8 +170,8 @@ static void dividends(double *s, double *t, double blocks, Parts part, double sc
         stake_yield[i] = gain[i];
     }
     EACH {
-        learner_alpha[i] *= 1.0 + gain[i];
-        learner_claimable[i] += claims * learner * root_alpha[i];
+        staker_alpha[i] *= 1.0 + gain[i];
+        staker_claimable[i] += claims * staker * root_alpha[i];
     }
 }
 
@@ -185,13 +185,13 @@ static void grow_scripted_root(World *g, double rate)
 static void coinbase(double *s, double *t, World *g, const Parameters *p, double blocks, int n)
 {
     S(tao_reserve); S(emission_share); S(flow_mark); S(protocol_flow); T(unused_tao);
-    double scripted = g->root_informed + g->root_uninformed + g->root_validators, root = scripted + g->learner_root;
+    double scripted = g->root_informed + g->root_uninformed + g->root_validators, root = scripted + g->staker_root;
     flow_stage(s, blocks, p->flow_ema_kept, n);
     double rest_share = share_out(s, t, g, n), open = g->moving_price_sum > 1.0 ? 1.0 : 0.0;
     mint_stage(s, t, blocks, g->block_emission, p->tao_weight * root, p, n);
     moving_price_stage(s, blocks, g->block, p, n);
     Parts part = {p->bought_destroyed, p->root_dividend == 1.0 ? open : 0.0, p->root_dividend == 0.0 ? open : 0.0};
-    dividends(s, t, blocks, part, root > 0.0 ? scripted / root : 1.0, root > 0.0 ? g->learner_root / root : 0.0, p, n);
+    dividends(s, t, blocks, part, root > 0.0 ? scripted / root : 1.0, root > 0.0 ? g->staker_root / root : 0.0, p, n);
     double unused = sum(unused_tao, n), minted = blocks * g->block_emission;
     EACH protocol_flow[i] = tao_reserve[i] - flow_mark[i];
     double unclaimed = 1.0 - rest_share - sum(emission_share, n);
@@ -204,7 +204,7 @@ static void coinbase(double *s, double *t, World *g, const Parameters *p, double
     double rate = root > 0.0 ? income / root : 0.0;
     g->aggregate -= income;
     grow_scripted_root(g, rate);
-    g->learner_root += g->learner_root * rate;
+    g->staker_root += g->staker_root * rate;
     g->root_validators += root > 0.0 ? 0.0 : income;
     g->root_yield = rate;
     g->block += blocks;
@@ -254,11 +254,11 @@ static void insiders_sell(double *s, double *t, World *g, const Parameters *p, d
 static void claim_root(double *s, double *t, World *g, const Parameters *p, double part, int n)
 {
     S(alpha_outstanding); S(protocol_flow); S(scripted_claimable); S(informed_alpha); S(uninformed_alpha);
-    S(learner_alpha); S(learner_claimable); T(claimed); T(sold); T(proceeds);
+    S(staker_alpha); S(staker_claimable); T(claimed); T(sold); T(proceeds);
     double swapped = part * p->root_swap_share, keep = 1.0 - p->root_swap_share;
     double people = g->root_informed + g->root_uninformed, informed = people > 0.0 ? g->root_informed / people : 0.0;
     EACH sold[i] = swapped * scripted_claimable[i];
-    EACH sold[i] += swapped * learner_claimable[i];
+    EACH sold[i] += swapped * staker_claimable[i];
     sell_rows(s, t, p, 0, n);
     EACH {
         alpha_outstanding[i] -= sold[i];
@@ -277,12 +277,12 @@ static void claim_root(double *s, double *t, World *g, const Parameters *p, doub
     grow_scripted_root(g, scripted > 0.0 ? gained / scripted : 0.0);
     g->root_validators += scripted > 0.0 ? 0.0 : gained;
     EACH {
-        double amount = learner_claimable[i] * claimed[i];
-        learner_claimable[i] -= amount;
-        learner_alpha[i] += amount * keep;
+        double amount = staker_claimable[i] * claimed[i];
+        staker_claimable[i] -= amount;
+        staker_alpha[i] += amount * keep;
         sold[i] = amount * proceeds[i];
     }
-    g->learner_root += sum(sold, n);
+    g->staker_root += sum(sold, n);
 }
 
 static void scripted_stakers_trade(double *s, double *t, World *g, const Parameters *p, int n)
@@ -339,7 +339,7 @@ static void run_days(double *rows, double *t, World *worlds, const Parameters *p
                 int order[4];
                 coinbase(s, t, g, p, blocks, n);
                 draw_order(g->world_key, g->episode, g->day, span, order);
-                for (int k = 0; k < 4; k++) /* 0 is the learner, who gives no orders */
+                for (int k = 0; k < 4; k++) /* 0 is the staker, who gives no orders */
                     if (order[k] == 1) insiders_sell(s, t, g, p, blocks, n);
                     else if (order[k] == 2) claim_root(s, t, g, p, p->claimed_per_span, n);
                     else if (order[k] == 3) scripted_stakers_trade(s, t, g, p, n);

@@ -17,10 +17,10 @@
     X(protocol_alpha) X(burned_alpha) X(scripted_claimable) X(alpha_minted) X(alpha_recycled) X(start_block) \
     X(started) X(miner_burned) X(emission_enabled) X(user_flow_ema) X(protocol_flow_ema) X(protocol_flow) \
     X(flow_mark) X(moving_rate) X(moving_decay) X(owner_sale_fraction) X(income) X(target_price) X(stake_yield) \
-    X(learner_alpha) X(learner_claimable)
+    X(staker_alpha) X(staker_claimable)
 #define SCRATCH_ROWS(X) \
     X(injected) X(root_alpha) X(root_sold) X(alpha_bought) X(unused_tao) X(paid) X(gain) X(take) \
-    X(staked_by_learners) X(claimed) X(sold) X(proceeds) X(spent) X(bought) X(fee)
+    X(alpha_of_stakers) X(claimed) X(sold) X(proceeds) X(spent) X(bought) X(fee)
 #define PARAMETERS(X) \
     X(tao_weight) X(owner_cut) X(validator_take) X(pool_fee) X(min_reserve) X(moving_price_base) \
     X(moving_price_halving_blocks) X(moving_price_cap) X(flow_ema_kept) X(miner_sale_fraction) \
@@ -28,7 +28,7 @@
     X(purse_use_per_span) X(trade_of_pool_per_span) X(bought_destroyed) X(root_dividend)
 #define WORLD_FIELDS(X) \
     X(block) X(chain_issuance) X(block_emission) X(moving_price_sum) X(root_informed) X(root_uninformed) \
-    X(root_validators) X(learner_root) X(purse_informed) X(purse_uninformed) X(outside) X(aggregate) X(authors) \
+    X(root_validators) X(staker_root) X(purse_informed) X(purse_uninformed) X(outside) X(aggregate) X(authors) \
     X(recycled) X(minted) X(granted) X(root_yield) X(rest_price_sum) X(rest_burn_weighted) \
     X(rest_enabled_burn_weighted) X(rest_enabled_moving_price) X(rest_root_income)
 

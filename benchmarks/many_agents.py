@@ -21,14 +21,14 @@ from stable_baselines3.common.env_util import make_vec_env
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "agents")]  # a checkout needs no installation
 
-from dtao_agents.training.multi_agent import Together  # noqa: E402
-from dtao_agents.training.multi_agent_settings import SocietyConfig  # noqa: E402
+from dtao_agents.training.multi_agent import MultiAgentTraining  # noqa: E402
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig  # noqa: E402
 from dtao_agents.training.sb3_policy import SubnetPolicy  # noqa: E402
 
 from benchmarks.figures import Figure, as_text, figure, machine, rates  # noqa: E402
 from benchmarks.workloads import ENV_SPANS, ENV_SUBNETS, THREADS, learning  # noqa: E402
+from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config  # noqa: E402
 from dtao_gym.envs.sb3 import SharedVecEnv  # noqa: E402
-from dtao_gym.envs.society import Society, society_config  # noqa: E402
 
 WORLDS, STAKERS = 256, 4
 WORLD = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS}
@@ -37,24 +37,24 @@ PUBLISHED = HERE.parent / "configs" / "multi_agent.yaml"
 
 def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list[float]:
     """Agent-steps per second: decisions are read, a day passes, everybody observes."""
-    society = Society(
-        society_config(None, WORLD, stakers), WORLDS, builders, heirs=True, threads=THREADS
-    )
+    members = {"staker": stakers, "builder": builders}
+    config = multi_agent_config(None, WORLD, members)
+    worlds = MultiAgentWorlds(config, WORLDS, members, respawn=True, threads=THREADS)
     for world in range(WORLDS):
-        society.reset(world, world)
-    society.reset_done()
+        worlds.reset(world, world)
+    worlds.reset_done()
     rng = np.random.default_rng(0)
     actions = {
-        name: rng.uniform(-1, 1, (society.rows(name), *role.action_space.shape)).astype(np.float32)
-        for name, role in society.roles.items()
+        name: rng.uniform(-1, 1, (worlds.rows(name), *role.action_space.shape)).astype(np.float32)
+        for name, role in worlds.roles.items()
     }
     steps = 10 if quick else 40
 
     def work() -> int:
         for _ in range(steps):
-            society.go_on(society.step(actions))
-            society.observe()
-        return steps * sum(society.rows(name) for name in society.roles)
+            worlds.autoreset(worlds.step(actions))
+            worlds.observe()
+        return steps * sum(worlds.rows(name) for name in worlds.roles)
 
     return rates(work, 3 if quick else 7)
 
@@ -68,7 +68,7 @@ def together(quick: bool) -> list[float]:
     """Steps per second of the published run of many learners."""
     import yaml
 
-    made = Together(SocietyConfig.make(yaml.safe_load(PUBLISHED.read_text())))
+    made = MultiAgentTraining(MultiAgentConfig.make(yaml.safe_load(PUBLISHED.read_text())))
     rollouts = 2 if quick else 6
 
     def work() -> int:

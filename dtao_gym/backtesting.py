@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_gym.envs.episodes import as_float32
-from dtao_gym.envs.replay import ReplayStaker
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.features import as_float32
+from dtao_gym.envs.staker.replay import ReplayStaker
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.windows import Window, choose, key_of, possible_starts
 from dtao_gym.replay.worlds import ReplayBatch

@@ -11,7 +11,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from dtao_gym.envs.roles import target_action  # noqa: E402
+from dtao_gym.envs.staker.role import target_action  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 DAYS, SUBNETS = 200, 16

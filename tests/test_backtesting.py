@@ -16,7 +16,7 @@ from dtao_gym.backtesting import (
     consecutive,
     stay_in_root,
 )
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import ConfigError
 from tests.replay.paths import prices, write_wide

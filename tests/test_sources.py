@@ -1,7 +1,5 @@
 """The import closures that caches are keyed by."""
 
-import sys
-
 import pytest
 
 from dtao_gym.sources import fingerprint, import_closure
@@ -26,33 +24,33 @@ def test_the_caches_of_the_probe_and_of_the_results_know_what_they_depend_on():
 
 
 @pytest.fixture
-def package(request, tmp_path, monkeypatch):
-    folder = tmp_path / "toy_sources"
+def package(tmp_path, monkeypatch):
+    """A package under a name of its own, since folders of packages are cached."""
+    folder = tmp_path / f"package_{tmp_path.name}"
     folder.mkdir()
     for name, text in {
         "__init__": "",
-        "rule": "def f():\n    from toy_sources import late\n    return late\n",
-        "late": "import numpy\nfrom toy_sources.part import (\n    one,\n    two,\n)\n",
+        "rule": f"def f():\n    from {folder.name} import late\n    return late\n",
+        "late": f"import numpy\nfrom {folder.name}.part import (\n    one,\n    two,\n)\n",
         "part": "one, two = 1, 2\n",
         "unused": "",
     }.items():
         (folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    yield folder
-    sys.modules.pop("toy_sources", None)
+    return folder
 
 
 def test_imports_in_functions_and_over_several_lines_count(package):
-    found = {path.stem for path in import_closure("toy_sources.rule")}
+    found = {path.stem for path in import_closure(f"{package.name}.rule")}
     assert found == {"__init__", "rule", "late", "part"}
 
 
 def test_a_fingerprint_changes_with_any_file_of_the_closure_and_with_no_other(package):
-    before = fingerprint("toy_sources.rule")
+    before = fingerprint(f"{package.name}.rule")
     (package / "unused.py").write_text("x = 1\n")
-    assert fingerprint("toy_sources.rule") == before
+    assert fingerprint(f"{package.name}.rule") == before
     (package / "part.py").write_text("one, two = 1, 3\n")
-    assert fingerprint("toy_sources.rule") != before
+    assert fingerprint(f"{package.name}.rule") != before
 
 
 def test_a_module_without_a_source_file_is_refused():

@@ -6,10 +6,10 @@ from typing import Annotated, Any, TypeVar
 import tyro
 from pydantic import BaseModel
 
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
 
-Settings = TypeVar("Settings", TrainConfig, SocietyConfig)
+Settings = TypeVar("Settings", TrainConfig, MultiAgentConfig)
 
 
 def flags_of(model: BaseModel) -> type:

@@ -1,11 +1,24 @@
-"""What the observations, actions and infos of all roles are made with; compiled with the kernels that use it."""
+"""Parts that all roles share: feature arithmetic, the market's part of infos, ends of steps, checks of actions.
 
-from typing import Any
+The compiled functions become parts of the kernels that use them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from dtao_gym.compiling import inlined_rule
-from dtao_gym.numerics import log, tanh
+from dtao_gym.numerics import log
+
+
+def named_indices(kind: str, names: Sequence[str]) -> Any:
+    """Return a NamedTuple that maps each name to its position: ``named_indices("Own", ("a", "b")).b == 1``.
+
+    Compiled code reads its fields as constants.
+    """
+    fields = [(name, int) for name in names]
+    return cast(Any, NamedTuple(kind, fields))(*range(len(names)))  # type: ignore[misc]
 
 
 @inlined_rule
@@ -15,22 +28,29 @@ def log_ratio(a, b):
 
 
 @inlined_rule
-def squash(raw, scale, shift, row):
-    """tanh of a scaled row of features, in place."""
-    for i in range(row.shape[1]):
-        row[raw, i] = tanh(scale * (row[raw, i] - shift))
+def log_price(price):
+    """ln of a price, TAO per alpha, bounded below at ln 1e-12."""
+    return log(max(price, 1e-12))
 
 
 @inlined_rule
 def immunity_left(block, registered_block, immunity_blocks):
-    """Part of the immunity period that is left, 0 to 1; 0 in empty slots."""
+    """Remaining part of the immunity period, 0 to 1; 0 in empty slots."""
     left = 1.0 - (block - registered_block) / max(immunity_blocks, 1.0)
     return max(left, 0.0) if registered_block >= 0.0 else 0.0
 
 
 @inlined_rule
+def implied_price(s, p, signal, i):
+    """Price that the lagged public signal of subnet `i` implies, TAO per alpha, for an uninformed reader."""
+    issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
+    diluted = issuance / s.dilution_alpha[i] if p.dilution and issuance > 0.0 else 1.0
+    return p.price_of_capital * p.pooled_capitalisation * signal[i] / diluted
+
+
+@inlined_rule
 def first_bad(action):
-    """Index of the first entry that is not in [-1, 1], or -1."""
+    """Index of the first entry outside [-1, 1] (or NaN); -1 if there is none."""
     for k in range(action.size):
         if not abs(action[k]) <= 1.0:
             return k
@@ -44,17 +64,17 @@ MARKET_ROWS = ("true_value", "spot_price", "emission_share")
 """Rows of the subnets that infos report."""
 
 
-FIRST_OWN_NUMBER = 1 + len(MARKET_NUMBERS)
-"""Where a role's own numbers begin in `facts`: after the reward and those of the market."""
+FIRST_OWN_FACT = 1 + len(MARKET_NUMBERS)
+"""Position of a role's own numbers in `facts`, behind the reward and `MARKET_NUMBERS`."""
 
 
 @inlined_rule
 def write_market(s, world, reward, own_numbers, facts):
-    """The reward, `MARKET_NUMBERS`, and after the role's own numbers `MARKET_ROWS`, into `facts`."""
+    """Write the reward, `MARKET_NUMBERS` and, behind the role's own numbers, `MARKET_ROWS` into `facts`."""
     facts[0] = reward
     facts[1], facts[2], facts[3] = world.day, world.welfare, world.emission_hhi
     facts[4], facts[5], facts[6] = world.price_sum, world.registrations, world.dissolutions
-    first, n = FIRST_OWN_NUMBER + own_numbers, s.true_value.size
+    first, n = FIRST_OWN_FACT + own_numbers, s.true_value.size
     for i in range(n):
         facts[first + i] = s.true_value[i]
     for i in range(n):
@@ -64,15 +84,15 @@ def write_market(s, world, reward, own_numbers, facts):
 
 
 TERMINATED, TRUNCATED, OTHER_KERNEL = 1, 2, -1
-"""What a step kernel returns: flags of how the episode stands; or -1 where the world needs the day's other kernel; or
--2 - k for a bad entry k of the action. With the last two nothing has changed."""
+"""Return codes of a step kernel: flags of how the episode ends; -1 where the world needs the day's other kernel; or
+-2 - k for an action whose entry k is bad. With the last two nothing has changed."""
 
 
 @inlined_rule
 def refusal(action, advance):
-    """What a step kernel returns before it does anything: 0, or `OTHER_KERNEL`, or what stands for a bad entry.
+    """Return code of a step kernel before anything changes: 0, `OTHER_KERNEL`, or the code of a bad entry.
 
-    `advance` is the address of the world's day, 0 if it is the other one.
+    `advance` is the address of the day's kernel, 0 if the world needs the other one.
     """
     if advance == 0:
         return OTHER_KERNEL
@@ -82,7 +102,7 @@ def refusal(action, advance):
 
 @inlined_rule
 def end_of_step(world, out, steps, max_steps):
-    """Count a step; the flags of `TERMINATED` and `TRUNCATED`, not both."""
+    """Count a step; return `TERMINATED`, `TRUNCATED` or 0."""
     steps[0] += 1
     if out or world.day >= world.last_day:
         return TERMINATED
@@ -90,15 +110,31 @@ def end_of_step(world, out, steps, max_steps):
 
 
 def plain(value: Any) -> Any:
-    """A NumPy number as Python's own, which Gymnasium's vector environments collect into arrays; arrays as they are."""
+    """Convert a NumPy number to Python's own, which Gymnasium's vector environments collect; keep arrays."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def refuse(actions: np.ndarray, bad: int) -> None:
-    """Raise ValueError for the entry at a flat index, if that is not negative."""
+    """Raise ValueError for the entry of `(rows, size)` actions at flat index `bad`; do nothing if it is negative."""
     if bad >= 0:
         world, entry = divmod(bad, actions.shape[1])
         raise ValueError(
             f"action: got {actions[world, entry]!s} at world {world}, entry {entry}, "
             "allowed are numbers from -1 to 1"
         )
+
+
+def as_float32(actions: Any) -> np.ndarray:
+    """Convert actions to the float32 arrays that kernels take: contiguous and writable.
+
+    Numbers beyond the range of float32 become infinite. Raises ValueError for anything but real numbers.
+    """
+    actions = np.asarray(actions)
+    if actions.dtype == np.float32 and actions.flags.carray:
+        return actions
+    if actions.dtype.kind not in "biuf":
+        raise ValueError(
+            f"action: got {actions.dtype} numbers, allowed are real ones, best float32"
+        )
+    with np.errstate(over="ignore"):
+        return np.require(actions.astype(np.float32), requirements=["C", "A", "W"])

@@ -1,6 +1,6 @@
 """Stakers and builders of one world as a PettingZoo environment. Install the extra `marl`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -16,29 +16,43 @@ except ImportError as error:
     ) from error
 
 from dtao_gym.envs.features import plain
-from dtao_gym.envs.pictures import PICTURES
-from dtao_gym.envs.society import Society, society_config
+from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config, wanted_members
+from dtao_gym.envs.render import checked_render_mode, picture_of
 
 
 class MarketParallelEnv(ParallelEnv):
     """One market in which any set of stakers and builders decides at once; everybody else is scripted.
 
-    Agents are `staker_0`, `staker_1`, ... and `builder_3` for the owner of slot 3. Spaces, rewards and what an
-    action does are those of `Staker` (dtao_gym.envs.roles) and `Builder` (dtao_gym.envs.builder). With one agent
+    Agents are `staker_0`, `staker_1`, ... and `builder_3` for the owner of slot 3. Spaces, rewards and actions are
+    those of `Staker` (`dtao_gym.envs.staker.role`) and `Builder` (`dtao_gym.envs.builder.role`). With one agent
     every number equals that of the single environment, bit for bit.
 
-    A staker who is ruined and a builder whose subnet is dissolved are `terminated` and leave for good; the new
-    owner of the slot is scripted. At the horizon those who are left are `truncated`, at a drawn end `terminated`.
+    A ruined staker and a builder whose subnet is dissolved are `terminated` and leave for good; the new
+    owner of the slot is scripted. At the horizon the remaining agents are `truncated`, at a drawn end `terminated`.
 
-    Args:
-        config: a `Config`, a dict or a path to a YAML file.
-        stakers: number of learning stakers, each with `wealth_tao` at the start.
-        builders: slots whose owners learn, or "all".
-        render_mode: "ansi", "rgb_array" or None; shows the market as the first agent has it.
-        max_episode_steps: ends episodes before `horizon_days`.
-        **overrides: any parameter of `Config`.
+    Parameters
+    ----------
+    config : TaskConfig, dict, path or None
+        Parameters, a YAML file of them, or defaults.
+    stakers : int
+        Number of learning stakers, each with `wealth_tao` at the start.
+    builders : iterable of int or "all"
+        Slots whose owners learn.
+    members : mapping, optional
+        Members of other registered roles, as their `members_of` takes them.
+    render_mode : {"ansi", "rgb_array"}, optional
+        Draws the market as the first agent sees it.
+    max_episode_steps : int, optional
+        Ends episodes before `horizon_days`.
+    **overrides
+        Any parameter of the configuration.
 
-    Raises ConfigError for bad parameters, ValueError for bad actions.
+    Raises
+    ------
+    ConfigError
+        For bad parameters.
+    ValueError
+        For bad actions, from `step`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
@@ -54,38 +68,35 @@ class MarketParallelEnv(ParallelEnv):
         *,
         stakers: int = 1,
         builders: Iterable[int] | str = (),
+        members: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
         max_episode_steps: int | None = None,
         **overrides: Any,
     ):
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None"
-            )
-        self.render_mode = render_mode
-        made = society_config(config, overrides, stakers)
-        self.society = Society(made, 1, builders, max_episode_steps=max_episode_steps)
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
+        wanted = wanted_members(stakers, builders, members)
+        task = multi_agent_config(config, overrides, wanted)
+        self.worlds = MultiAgentWorlds(task, 1, wanted, max_episode_steps=max_episode_steps)
+        roles = self.worlds.roles
         self._places = {
-            f"{role}_{member}": (role, place)
-            for role, members in self.society.members.items()
-            for place, member in enumerate(members)
+            f"{name}_{member}": (name, place)
+            for name, role in roles.items()
+            for place, member in enumerate(role.members)
         }
         self.possible_agents = list(self._places)
         self.agents: list[str] = []
-        roles = self.society.roles
         self.observation_spaces = {
             agent: _own(roles[role].observation_space) for agent, (role, _) in self._places.items()
         }
         self.action_spaces = {
             agent: _own(roles[role].action_space) for agent, (role, _) in self._places.items()
         }
-        first = next(iter(roles))
-        self._picture = PICTURES[first]() if render_mode else None
+        self._picture = picture_of(next(iter(roles.values()))) if render_mode else None
 
     @property
     def config(self):
-        """The resolved configuration."""
-        return self.society.config
+        """Resolved configuration."""
+        return self.worlds.config
 
     def observation_space(self, agent: str) -> spaces.Space:
         return self.observation_spaces[agent]
@@ -94,17 +105,17 @@ class MarketParallelEnv(ParallelEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None):
-        self.society.reset(0, seed)
-        self.society.reset_done()
+        self.worlds.reset(0, seed)
+        self.worlds.reset_done()
         self.agents = self.possible_agents[:]
         if self._picture is not None:
-            self._picture.start(self._seen())
+            self._picture.start(self._episodes_of_first())
         return self._observations(self.agents), self._infos(self.agents)
 
     def step(self, actions: dict[str, np.ndarray]):
-        """One step of all live agents: observations, rewards, terminations, truncations, infos, by agent.
+        """Advance by one step; return observations, rewards, terminations, truncations, infos, by agent.
 
-        Raises ValueError if an agent is missing, unknown or gone, and for bad actions; nothing has changed then.
+        Raises ValueError if an agent is missing, unknown or has left, and for bad actions; nothing has changed then.
         """
         present = self.agents
         if set(actions) != set(present):
@@ -112,24 +123,24 @@ class MarketParallelEnv(ParallelEnv):
                 f"actions: got those of {', '.join(map(str, actions)) or 'nobody'}, allowed are those of the live "
                 f"agents: {', '.join(present) or 'nobody, call reset()'}"
             )
-        outcomes = self.society.step(self._rows(actions))
+        transitions = self.worlds.step(self._rows(actions))
         if self._picture is not None:
-            self._picture.add(self._seen())
+            self._picture.add(self._episodes_of_first())
         results: tuple[dict, dict, dict] = ({}, {}, {})
         for agent in present:
             role, place = self._places[agent]
-            found = outcomes[role]
-            results[0][agent] = float(found.reward[place])
-            results[1][agent] = bool(found.terminated[place])
-            results[2][agent] = bool(found.truncated[place])
+            transition = transitions[role]
+            results[0][agent] = float(transition.reward[place])
+            results[1][agent] = bool(transition.terminated[place])
+            results[2][agent] = bool(transition.truncated[place])
         self.agents = [agent for agent in present if not results[1][agent] | results[2][agent]]
         return self._observations(present), *results, self._infos(present)
 
     def _rows(self, actions: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Actions by role, 0 for agents who are gone."""
+        """Actions by role, 0 for agents that have left."""
         rows = {
-            name: np.zeros((len(self.society.members[name]), *role.action_space.shape))
-            for name, role in self.society.roles.items()
+            name: np.zeros((len(role.members), *role.action_space.shape))
+            for name, role in self.worlds.roles.items()
         }
         for agent, action in actions.items():
             role, place = self._places[agent]
@@ -142,32 +153,32 @@ class MarketParallelEnv(ParallelEnv):
         return rows
 
     def _observations(self, agents: list[str]) -> dict[str, np.ndarray]:
-        seen = self.society.observe()
-        return {agent: seen[role][place].copy() for agent, (role, place) in self._of(agents)}
+        rows = self.worlds.observe()
+        return {agent: rows[role][place].copy() for agent, (role, place) in self._located(agents)}
 
     def _infos(self, agents: list[str]) -> dict[str, dict[str, Any]]:
-        market = {name: plain(rows[0]) for name, rows in self.society.market_info().items()}
-        told = {name: role.info(self.society.batch) for name, role in self.society.roles.items()}
+        market = {name: plain(rows[0]) for name, rows in self.worlds.market_info().items()}
+        own = {name: role.info(self.worlds.batch) for name, role in self.worlds.roles.items()}
         return {
-            agent: market | {name: plain(rows[place]) for name, rows in told[role].items()}
-            for agent, (role, place) in self._of(agents)
+            agent: market | {name: plain(rows[place]) for name, rows in own[role].items()}
+            for agent, (role, place) in self._located(agents)
         }
 
-    def _of(self, agents: list[str]) -> list[tuple[str, tuple[str, int]]]:
+    def _located(self, agents: list[str]) -> list[tuple[str, tuple[str, int]]]:
         return [(agent, self._places[agent]) for agent in agents]
 
-    def _seen(self) -> Any:
-        """What pictures are drawn from: the first agent as if it were alone."""
-        society = self.society
-        role = next(iter(society.roles.values()))
-        told = society.market_info() | role.info(society.batch)
+    def _episodes_of_first(self) -> Any:
+        """The first agent's episodes as if it were alone, for its picture."""
+        worlds = self.worlds
+        role = next(iter(worlds.roles.values()))
+        info = worlds.market_info() | role.info(worlds.batch)
         return SimpleNamespace(
-            batch=society.batch,
-            config=society.config,
-            seeds=society.seeds,
-            numbers=society.numbers,
+            batch=worlds.batch,
+            config=worlds.config,
+            seeds=worlds.seeds,
+            numbers=worlds.numbers,
             role=role,
-            info=lambda: told,
+            info=lambda: info,
         )
 
     def render(self):
@@ -180,17 +191,17 @@ class MarketParallelEnv(ParallelEnv):
         """Nothing to close."""
 
     def state(self) -> np.ndarray:
-        """Observations of all agents, one after the other, float32: what a central critic may see."""
-        seen = self.society.observe()
-        return np.concatenate([seen[role][place] for role, place in self._places.values()])
+        """Return the observations of all agents in one float32 vector, for central critics."""
+        rows = self.worlds.observe()
+        return np.concatenate([rows[role][place] for role, place in self._places.values()])
 
 
 def _own(space: spaces.Space) -> spaces.Space:
-    """An equal space with a generator of its own."""
+    """An equal space with its own random generator."""
     assert isinstance(space, spaces.Box)
     return spaces.Box(space.low, space.high, space.shape, np.float32)
 
 
 def parallel_env(config: Any = None, **arguments: Any) -> MarketParallelEnv:
-    """A PettingZoo `ParallelEnv` with any set of stakers and builders: see `MarketParallelEnv` for the arguments."""
+    """Return a PettingZoo `ParallelEnv` with any set of stakers and builders; for arguments see `MarketParallelEnv`."""
     return MarketParallelEnv(config, **arguments)

@@ -2,12 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
 
-from dtao_gym.envs.episodes import Episodes
+if TYPE_CHECKING:
+    from dtao_gym.envs.worlds import Episodes
 
 MAX_POINTS = 2000
 """The history is thinned to half when it reaches this many points."""
@@ -19,6 +20,21 @@ COLOURS = (
 ROOT_COLOUR, REST_COLOUR, OUTSIDE_COLOUR = "#2f3e4e", "#c3c9cf", "#f1f3f4"
 _PANEL_POINTS = 500
 """A panel is some 350 pixels wide; more points cost time and show nothing."""
+
+
+def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
+    """Return the render mode. Raises ValueError for one that is not allowed."""
+    if mode is not None and mode not in allowed:
+        names = ", ".join(map(repr, allowed))
+        raise ValueError(f"render_mode: got {mode!r}, allowed are {names}, None")
+    return mode
+
+
+def picture_of(role: Any) -> "MarketPicture":
+    """Return a new picture of a role's episodes. Raises ValueError where the role has none."""
+    if role.picture is None:
+        raise ValueError(f"render_mode: got it for {role.name}, allowed is None: it has no picture")
+    return role.picture()
 
 
 class MarketPicture:
@@ -41,7 +57,7 @@ class MarketPicture:
         self.world = world
         self._points: list[np.ndarray] = []
 
-    def start(self, episodes: Episodes) -> None:
+    def start(self, episodes: "Episodes") -> None:
         """Forget the past and note the first day; call after a reset."""
         state = episodes.batch.state
         self._facts = {
@@ -56,7 +72,7 @@ class MarketPicture:
         self._last = np.empty(0)
         self.add(episodes)
 
-    def add(self, episodes: Episodes) -> None:
+    def add(self, episodes: "Episodes") -> None:
         """Note the present; call after every step."""
         self._last = self._point(episodes, self._last)
         if self._seen % self._every == 0:
@@ -136,7 +152,7 @@ class MarketPicture:
         day = f"day {self._last[0]:.0f}"
         return f"{day} of {self._facts['horizon']}" if self._facts["fixed"] else day
 
-    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
+    def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
         """The present as numbers, `before` being the point before, empty at the start."""
         raise NotImplementedError
 

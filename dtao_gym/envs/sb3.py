@@ -1,19 +1,25 @@
 """Many worlds as Stable-Baselines3 VecEnvs. Imports Stable-Baselines3: install the extra `train`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from dtao_gym.envs.episodes import Episodes, config_of_role
-from dtao_gym.envs.society import Outcome, Society, society_config
+from dtao_gym.envs.multi_agent import (
+    MultiAgentWorlds,
+    Transition,
+    multi_agent_config,
+    wanted_members,
+)
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.worlds import Episodes
 from dtao_gym.world.config import ConfigError
 
 
 class _BatchVecEnv(VecEnv):
-    """What both environments below do alike; `_shared` names the attribute that holds their worlds."""
+    """Methods of both environments; `_shared` names the attribute that holds their worlds."""
 
     _shared: str
     _actions: np.ndarray | None = None
@@ -47,14 +53,18 @@ class _BatchVecEnv(VecEnv):
 class MarketVecEnv(_BatchVecEnv):
     """`num_envs` worlds with one learner each, over the same batch as the Gymnasium vector environment.
 
-    Finished worlds start their next episode at once; `infos` carry `terminal_observation`,
-    `TimeLimit.truncated` and, at an end, `episode` with return `r`, length `l` and what the role tells of it:
-    a staker's final `wealth`, what a builder has `consumed`.
+    Finished worlds start their next episode at once. At an end `infos` hold `terminal_observation`,
+    `TimeLimit.truncated` and `episode` with return `r`, length `l` and the role's statistics: the final `wealth` of a
+    staker, the total `consumed` of a builder.
 
-    Args:
-        num_envs: number of worlds.
-        role, config, max_episode_steps, **overrides: as in `SingleEnv`.
-        threads: threads that share the worlds.
+    Parameters
+    ----------
+    num_envs : int
+        Number of worlds.
+    role, config, max_episode_steps, **overrides
+        As in `SingleEnv`.
+    threads : int
+        Threads that share the worlds.
     """
 
     _shared = "episodes"
@@ -69,7 +79,7 @@ class MarketVecEnv(_BatchVecEnv):
         **overrides: Any,
     ):
         self.episodes = Episodes(
-            config_of_role(config, overrides, role), num_envs, role, threads, max_episode_steps
+            role_named(role).task(config, **overrides), num_envs, role, threads, max_episode_steps
         )
         super().__init__(
             num_envs, self.episodes.role.observation_space, self.episodes.role.action_space
@@ -93,15 +103,16 @@ class MarketVecEnv(_BatchVecEnv):
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
             last = self.episodes.observe()
-            final = self.episodes.final()
+            more = self.episodes.episode_statistics()
             for world in np.flatnonzero(done):
+                statistics = {name: float(rows[world]) for name, rows in more.items()}
                 infos[world] = {
                     "terminal_observation": last[world],
                     "TimeLimit.truncated": bool(truncated[world]),
                     "episode": {
                         "r": float(self._returns[world]),
                         "l": int(self.episodes.steps[world]),
-                        **{name: float(rows[world]) for name, rows in final.items()},
+                        **statistics,
                     },
                 }
                 self.episodes.reset(int(world))
@@ -112,7 +123,7 @@ class MarketVecEnv(_BatchVecEnv):
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
-        """`reset` starts the next episode of each index; of other methods each gets its row of the result."""
+        """Call a method of `episodes`: `reset` for each index, any other once, of whose result each index gets its row."""
         worlds = self._get_indices(indices)
         method = getattr(self.episodes, method_name)
         if method_name == "reset":
@@ -130,28 +141,44 @@ Companion = Callable[[np.ndarray, Any, Any], np.ndarray]
 
 
 class SharedVecEnv(_BatchVecEnv):
-    """One policy for all stakers, or for all builders, of many worlds: an environment per world and member.
+    """One policy for all members of a role in many worlds: an environment per world and member.
 
     Row `world * members + k` is the k-th member of a world. A row whose subnet is dissolved, or whose staker is
-    ruined, is done and goes on with the successor, while its world runs on; at the end of the world all of its
-    rows are done. `infos` are as in `MarketVecEnv`; the `terminal_observation` of a dissolved subnet is what its
-    successor finds.
+    ruined, is done and continues with the successor while its world runs on; at the end of the world all of its
+    rows are done. `infos` are as in `MarketVecEnv`; the `terminal_observation` of a dissolved subnet is the first
+    observation of its successor.
 
-    Args:
-        num_worlds: number of worlds.
-        role: `staker` or `builder`, who learns.
-        config, max_episode_steps, **overrides: as in `MarketVecEnv`.
-        stakers: learning stakers of each world.
-        builders: slots whose owners learn, or "all"; if not given all where builders learn, else none.
-        companion: decides for the members of the other role, if there are any.
-        learner: the one member of the role that learns, a staker's number or a builder's slot; all if not given.
-        peers: decides for the other members of the role then.
-        threads: threads that share the worlds.
+    Parameters
+    ----------
+    num_worlds : int
+    role : str
+        The role that learns.
+    config, max_episode_steps, **overrides
+        As in `MarketVecEnv`.
+    stakers : int, optional
+        Learning stakers of each world; 1 where stakers learn, else none.
+    builders : iterable of int or "all", optional
+        Slots whose owners act; all where builders learn, else none.
+    members : mapping, optional
+        Members of other registered roles, as their `members_of` takes them.
+    companion : callable, optional
+        Decides for the members of the other roles, if there are any.
+    learner : int, optional
+        The one member of the role that learns, a staker's number or a builder's slot; all if not given.
+    peers : callable, optional
+        Decides for the other members of the role then.
+    threads : int
+        Threads that share the worlds.
 
-    Raises ConfigError for bad parameters, ValueError for bad actions.
+    Raises
+    ------
+    ConfigError
+        For bad parameters.
+    ValueError
+        For bad actions, from `step`.
     """
 
-    _shared = "society"
+    _shared = "worlds"
 
     def __init__(
         self,
@@ -166,85 +193,84 @@ class SharedVecEnv(_BatchVecEnv):
         peers: Companion | None = None,
         max_episode_steps: int | None = None,
         threads: int = 1,
+        members: Mapping[str, Any] | None = None,
         **overrides: Any,
     ):
-        made = society_config(
-            config, overrides, int(role == "staker") if stakers is None else stakers
-        )
-        if builders is None:
-            builders = "all" if role == "builder" else ()
-        self.society = Society(
-            made,
+        wanted = wanted_members(stakers, builders, members)
+        wanted.setdefault(role, role_named(role).default_members)
+        task = multi_agent_config(config, overrides, wanted)
+        self.worlds = MultiAgentWorlds(
+            task,
             num_worlds,
-            builders,
-            heirs=True,
+            wanted,
+            respawn=True,
             threads=threads,
             max_episode_steps=max_episode_steps,
         )
-        roles = self.society.roles
+        roles = self.worlds.roles
         if role not in roles:
             raise ConfigError(
                 f"role: got {role!r}, allowed are those with members: {', '.join(roles)}"
             )
         if (companion is None) != (len(roles) == 1):
             raise ConfigError(
-                f"companion: got {companion}, allowed is a policy where both roles have members, else None"
+                f"companion: got {companion}, allowed is a policy where other roles have members, else None"
             )
         self.role = role
         self._companions = {name: companion for name in roles if name != role and companion}
-        members = self.society.members[role]
+        acting = roles[role].members
         if (peers is None) != (learner is None):
             raise ConfigError(
                 f"peers: got {peers} with learner {learner}, allowed are both or none"
             )
-        if learner is not None and learner not in members:
-            raise ConfigError(f"learner: got {learner!r}, allowed is one of {members}")
+        if learner is not None and learner not in acting:
+            raise ConfigError(f"learner: got {learner!r}, allowed is one of {acting}")
         self._peers = peers
-        places = range(len(members)) if learner is None else [members.index(learner)]
-        rows = np.arange(self.society.rows(role)).reshape(-1, len(members))
+        places = range(len(acting)) if learner is None else [acting.index(learner)]
+        rows = np.arange(self.worlds.rows(role)).reshape(-1, len(acting))
         self._mine = rows[:, list(places)].ravel()
         super().__init__(self._mine.size, roles[role].observation_space, roles[role].action_space)
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, np.int64)
 
     def reset(self) -> np.ndarray:
-        for world in range(self.society.n_worlds):
-            self.society.reset(world, self._seeds[world])
-        self.society.reset_done()
+        for world in range(self.worlds.n_worlds):
+            self.worlds.reset(world, self._seeds[world])
+        self.worlds.reset_done()
         self._returns[:], self._lengths[:] = 0.0, 0
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        self._seen = self.society.observe()
-        return self._own(self._seen[self.role])
+        self._observations = self.worlds.observe()
+        return self._own(self._observations[self.role])
 
     def _own(self, rows: np.ndarray) -> np.ndarray:
-        """Those of the learners."""
+        """The rows of the learners."""
         return rows if self._peers is None else rows[self._mine]
 
     def _all_actions(self) -> np.ndarray:
-        """Those of the learners, and of their peers if these do not learn."""
+        """Actions of the learners, and of their peers where these do not learn."""
         if self._peers is None:
             assert self._actions is not None
             return self._actions
-        found = self._peers(self._seen[self.role], self.society.batch, ()).copy()
-        found[self._mine] = self._actions
-        return found
+        actions = self._peers(self._observations[self.role], self.worlds.batch, ()).copy()
+        actions[self._mine] = self._actions
+        return actions
 
     def step_wait(self):
-        society, batch = self.society, self.society.batch
+        worlds, batch = self.worlds, self.worlds.batch
         actions: dict[str, Any] = {self.role: self._all_actions()}
         for name, companion in self._companions.items():
-            actions[name] = companion(self._seen[name], batch, ())
-        outcomes = society.step(actions)
-        mine = Outcome(*map(self._own, outcomes[self.role]))
+            actions[name] = companion(self._observations[name], batch, ())
+        transitions = worlds.step(actions)
+        mine = Transition(*map(self._own, transitions[self.role]))
         self._returns += mine.reward
         self._lengths += 1
         done = mine.terminated | mine.truncated
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         if done.any():
-            last = self._own(society.observe()[self.role])
-            final = society.roles[self.role].final(batch)
+            last = self._own(worlds.observe()[self.role])
+            more = worlds.roles[self.role].episode_statistics(batch)
             for row in np.flatnonzero(done):
                 infos[row] = {
                     "terminal_observation": last[row],
@@ -252,19 +278,19 @@ class SharedVecEnv(_BatchVecEnv):
                     "episode": {
                         "r": float(self._returns[row]),
                         "l": int(self._lengths[row]),
-                        **{name: float(self._own(rows)[row]) for name, rows in final.items()},
+                        **{name: float(self._own(rows)[row]) for name, rows in more.items()},
                     },
                 }
             self._returns[done], self._lengths[done] = 0.0, 0
-        society.go_on(outcomes)
-        self._seen = society.observe()
-        return self._own(self._seen[self.role]), mine.reward.astype(np.float32), done, infos
+        worlds.autoreset(transitions)
+        self._observations = worlds.observe()
+        return self._own(self._observations[self.role]), mine.reward.astype(np.float32), done, infos
 
     def env_method(
         self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any
     ) -> list[Any]:
-        """Each index gets the row of its role of what a method of `society` returns."""
-        result = getattr(self.society, method_name)(*args, **kwargs)
+        """Call a method of `worlds`; each index gets its row of the result for the role."""
+        result = getattr(self.worlds, method_name)(*args, **kwargs)
         mine = result.get(self.role) if isinstance(result, dict) else result
         if mine is None:
             return [None for _ in self._get_indices(indices)]

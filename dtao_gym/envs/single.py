@@ -5,27 +5,42 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from dtao_gym.envs.episodes import Episodes, config_of_role
 from dtao_gym.envs.features import plain
-from dtao_gym.envs.fused import FusedStep, fusible
-from dtao_gym.envs.pictures import PICTURES
+from dtao_gym.envs.fused_step import FusedStep, fusible
+from dtao_gym.envs.render import checked_render_mode, picture_of
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.worlds import Episodes
 
 
 class SingleEnv(gym.Env):
     """The market of a chain state with one learner; everybody else is scripted.
 
-    Args:
-        role: `staker`, `builder` or `replay`; see `Staker` in `dtao_gym.envs.roles`, `Builder` in
-            `dtao_gym.envs.builder` and `ReplayStaker` in `dtao_gym.envs.replay` for spaces and rewards.
-        config: a `Config` (a `ReplayConfig` for `replay`), a dict or a path to a YAML file.
-        render_mode: "ansi" (a table), "rgb_array" (a picture, `(600, 800, 3)` uint8) or None.
-        max_episode_steps: ends episodes before `horizon_days`.
-        **overrides: any parameter of `Config`, such as `n_subnets=16`.
+    Parameters
+    ----------
+    role : str
+        `staker`, `builder`, `replay` or a registered role; the classes `Staker` (`dtao_gym.envs.staker.role`),
+        `Builder` (`dtao_gym.envs.builder.role`) and `ReplayStaker` (`dtao_gym.envs.staker.replay`) document spaces,
+        rewards and terminations.
+    config : TaskConfig, ReplayConfig, dict, path or None
+        Parameters, a YAML file of them, or defaults.
+    render_mode : {"ansi", "rgb_array"}, optional
+        A table, or a picture `(600, 800, 3)` uint8.
+    max_episode_steps : int, optional
+        Ends episodes before `horizon_days`.
+    **overrides
+        Any parameter of the configuration, such as `n_subnets=16`.
 
-    Ends: `terminated` when the wealth of a staker falls below `ruin_fraction` of its start, when the subnet of a
-    builder is dissolved, and at a drawn end (`horizon: geometric`); `truncated` at the horizon of a fixed one.
-    `info`: see `SeededWorlds.market_info` and `info` of the role.
-    Raises ConfigError for bad parameters, ValueError for bad actions.
+    Raises
+    ------
+    ConfigError
+        For bad parameters.
+    ValueError
+        For bad actions, from `step`.
+
+    Notes
+    -----
+    `terminated` at the role's own end, and at a drawn end (`horizon: geometric`); `truncated` at the horizon of a
+    fixed one. `info` holds `SeededWorlds.market_info` and the role's `info`.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
@@ -38,22 +53,19 @@ class SingleEnv(gym.Env):
         max_episode_steps: int | None = None,
         **overrides: Any,
     ):
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(
-                f"render_mode: got {render_mode!r}, allowed are 'ansi', 'rgb_array', None"
-            )
-        self.render_mode = render_mode
-        made = config_of_role(config, overrides, role)
-        self.episodes = Episodes(made, 1, role, 1, max_episode_steps)
+        self.render_mode = checked_render_mode(render_mode, self.metadata["render_modes"])
+        kind = role_named(role)
+        task = kind.task(config, **overrides)
+        self._picture = picture_of(kind) if render_mode else None
+        self.episodes = Episodes(task, 1, role, 1, max_episode_steps)
         self.observation_space = self.episodes.role.observation_space
         self.action_space = self.episodes.role.action_space
-        self._picture = PICTURES[role]() if render_mode else None
         self._fusible = render_mode is None and fusible(self.episodes)
         self._fused: FusedStep | None = None
 
     @property
     def config(self):
-        """The resolved configuration."""
+        """Resolved configuration."""
         return self.episodes.config
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
@@ -67,8 +79,8 @@ class SingleEnv(gym.Env):
     def step(self, action: np.ndarray):
         self.episodes.check_started()
         fused = self._fused_step() if self._fusible else None
-        if fused is not None and (found := fused(action)) is not None:
-            return found
+        if fused is not None and (results := fused(action)) is not None:
+            return results
         action = np.asarray(action)
         if action.shape != self.action_space.shape:
             raise ValueError(
@@ -81,7 +93,7 @@ class SingleEnv(gym.Env):
         return obs, float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
     def _fused_step(self) -> FusedStep | None:
-        """The step in one call, where others than the learner are scripted by compiled code."""
+        """The step in one call, where all but the learner are scripted by compiled code."""
         if self.episodes.rivals is not None or self.episodes.batch.has_user_rules:
             return None
         if self._fused is None or not self._fused.current():
@@ -89,11 +101,10 @@ class SingleEnv(gym.Env):
         return self._fused
 
     def _info(self) -> dict[str, Any]:
-        found = {name: rows[0] for name, rows in self.episodes.info().items()}
-        return {name: plain(value) for name, value in found.items()}
+        return {name: plain(rows[0]) for name, rows in self.episodes.info().items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has arrays of its own, and so other addresses."""
+        """Leave out addresses: a copy has arrays of its own."""
         return self.__dict__ | {"_fused": None}
 
     def render(self):

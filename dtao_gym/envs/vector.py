@@ -6,7 +6,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from dtao_gym.envs.episodes import Episodes, as_float32, config_of_role
+from dtao_gym.envs.features import as_float32
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.worlds import Episodes
 from dtao_gym.world.batch import checked_seed
 
 MODES = tuple(mode.value for mode in AutoresetMode)
@@ -54,7 +56,7 @@ class MarketVectorEnv(VectorEnv):
         self.metadata = self.metadata | {"autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         self.episodes = Episodes(
-            config_of_role(config, overrides, role),
+            role_named(role).task(config, **overrides),
             num_envs,
             role,
             threads,

@@ -82,11 +82,7 @@ class ReplayConfig(Model, frozen=True):
     )
     world_seed: int = Field(0, ge=0, lt=2**63, description="Key of the windows that are drawn.")
 
-    n_stakers: int = Field(1, ge=1, le=1, description="Learners per world.")
-
     horizon: ClassVar[str] = "fixed"
-    twin_world: ClassVar[bool] = False
-    terminal_value: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _dates(self) -> Self:

@@ -31,7 +31,8 @@ def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model
 
     Raises `ConfigError` naming the field, what was got and what is allowed.
     """
-    if isinstance(config, cls):
+    kind: Any = type(config) if isinstance(config, cls) else cls  # a subclass keeps its fields
+    if isinstance(config, BaseModel) and (isinstance(config, cls) or issubclass(cls, type(config))):
         fields = config.model_dump(exclude_unset=True)
     elif isinstance(config, str | Path):
         fields = read_yaml(Path(config))
@@ -46,10 +47,10 @@ def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model
             f"config: got {type(config).__name__}, allowed are {cls.__name__}, dict, a path to a YAML file, None"
         )
     try:
-        return cls.model_validate(fields | overrides)
+        return kind.model_validate(fields | overrides)
     except ValidationError as error:
         raise ConfigError(
-            "; ".join(line_of_problem(problem, cls) for problem in error.errors())
+            "; ".join(line_of_problem(problem, kind) for problem in error.errors())
         ) from None
 
 
@@ -98,12 +99,6 @@ class Config(People, Law, frozen=True):
     horizon_cap_days: int = Field(
         8000, ge=1, le=12_000, description="Latest drawn end of an episode."
     )
-    days_per_step: int = Field(
-        1,
-        ge=1,
-        le=28,
-        description="Days between two decisions of a learner; the last step of an episode may run past the horizon.",
-    )
     n_stakers: int = Field(1, ge=0, le=64, description="Learners per world.")
     wealth_tao: float = Field(
         1000.0, ge=1.0, le=100_000.0, description="TAO of each learner at the start, all in root."
@@ -118,35 +113,6 @@ class Config(People, Law, frozen=True):
         "first_span",
         description="Learners' orders: all in the day's first span, or spread over the spans.",
     )
-    builder_slot: int = Field(
-        0,
-        ge=0,
-        le=127,
-        description="Slot of the builder who learns, in the environment of builders.",
-    )
-    builder_decides: Literal["all", "composition"] = Field(
-        "all",
-        description="The learning builder decides on everything, or on the division of its budget alone.",
-    )
-    consumption_scale_tao: float = Field(
-        10.0,
-        gt=0.0,
-        le=1e6,
-        description="Consumption, TAO, that is a learning builder's reward of 1.",
-    )
-    terminal_value: bool = Field(
-        False,
-        description="Stocks count at the end of an episode: what fees they would pay from then on.",
-    )
-    reward_noise: bool = Field(
-        False,
-        description="Fees count times the opinion of the subnet, mean one, as a price's would.",
-    )
-    twin_world: bool = Field(
-        False,
-        description="Rewards are differences to a world of the same shocks, where the builder is scripted; observed is the lead.",
-    )
-
     # drawn markets, and stocks at genesis
     emission_per_subnet_tao: float = Field(
         28.0, ge=1.0, le=1000.0, description="TAO a day and subnet in drawn worlds."
@@ -236,30 +202,8 @@ class Config(People, Law, frozen=True):
             )
         return self
 
-    @model_validator(mode="after")
-    def _rewards_of_builders(self) -> Self:
-        if self.reward_noise and self.payment != "fee":
-            raise ConfigError(
-                f"reward_noise: got True with payment {self.payment!r}, allowed is it with 'fee': prices bring their own"
-            )
-        if self.terminal_value and (self.payment, self.finance, self.horizon) != (
-            "fee", False, "fixed",
-        ):  # fmt: skip
-            raise ConfigError(
-                f"terminal_value: got True with payment {self.payment!r}, finance {self.finance}, horizon "
-                f"{self.horizon!r}, allowed is it with 'fee', False, 'fixed'"
-            )
-        if self.twin_world and self.era_part("pruning") and self.arrivals_per_slot_year > 0.0:
-            raise ConfigError(
-                "twin_world: got True with pruning and arrivals, allowed is it without one of them: "
-                "an early end would save the twin's part"
-            )
-        return self
-
     @classmethod
-    def make(
-        cls, config: "Config | dict | str | Path | None" = None, /, **overrides: Any
-    ) -> "Config":
+    def make(cls, config: "Config | dict | str | Path | None" = None, /, **overrides: Any) -> Self:
         """A configuration from defaults, a mapping, a YAML file or another one, with fields overridden.
 
         Raises `ConfigError` naming the field, what was got and what is allowed.

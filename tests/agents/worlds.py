@@ -5,8 +5,9 @@ from pathlib import Path
 import yaml
 from dtao_agents.training.settings import TrainConfig
 
-from dtao_gym.envs.episodes import Episodes, checked_config
-from dtao_gym.world.config import Config
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.task import TaskConfig
+from dtao_gym.envs.worlds import Episodes
 
 WORLD = {"n_subnets": 4, "horizon_days": 20, "spans_per_day": 1}
 SETTINGS = {
@@ -44,7 +45,7 @@ def builder_settings(**changes: object) -> TrainConfig:
 
 def episodes(seeds: list[int], **parameters: object) -> Episodes:
     """Evaluation worlds at the start of the episodes of some seeds."""
-    config = Config.make(WORLD, split="evaluation", **parameters)
+    config = TaskConfig.make(WORLD, split="evaluation", **parameters)
     made = Episodes(config, len(seeds), "staker")
     for world, seed in enumerate(seeds):
         made.reset(world, seed)
@@ -54,7 +55,7 @@ def episodes(seeds: list[int], **parameters: object) -> Episodes:
 
 def builder_episodes(seeds: list[int], **parameters: object) -> Episodes:
     """Evaluation worlds of a builder at the start of the episodes of some seeds."""
-    config = checked_config({"split": "evaluation"}, {"spans_per_day": 1} | parameters, "builder")
+    config = role_named("builder").task(split="evaluation", **{"spans_per_day": 1} | parameters)
     worlds = Episodes(config, len(seeds), "builder")
     for world, seed in enumerate(seeds):
         worlds.reset(world, seed)

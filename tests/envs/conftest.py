@@ -47,7 +47,7 @@ def state_bytes() -> Callable[[Any], bytes]:
             episodes.seeds,
             episodes.numbers,
             episodes.steps.tolist(),
-            episodes.standing.tolist(),
+            episodes.reward_baseline.tolist(),
         )
         return b"".join(arrays) + repr(book).encode()
 

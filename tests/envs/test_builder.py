@@ -5,15 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from dtao_gym.envs.builder import (
-    LOGIT_SCALE,
-    MARKET_FEATURES,
-    OWN_FEATURES,
-    RIVAL_FEATURES,
-    TWIN_FEATURES,
-    Rivals,
-    builder_action,
-)
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE, builder_action
+from dtao_gym.envs.builder.observation import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
+from dtao_gym.envs.builder.rivals import Rivals
+from dtao_gym.envs.builder.twin import TWIN_FEATURES
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
@@ -459,4 +454,4 @@ def test_no_staker_learns_beside_it():
 
 
 def test_logits_reach_from_nearly_nothing_to_nearly_all():
-    assert math.exp(LOGIT_SCALE) == pytest.approx(0.998 / 0.002)
+    assert math.exp(BUDGET_LOGIT_SCALE) == pytest.approx(0.998 / 0.002)

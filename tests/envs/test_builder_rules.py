@@ -5,20 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from dtao_gym.envs.builder import (
-    LOGIT_SCALE,
-    MARKET_FEATURES,
-    MAX_SPEND_RATE,
-    OWN_FEATURES,
-    RIVAL_FEATURES,
-    TWIN_FEATURES,
-    Rivals,
-    builder_action,
-)
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE, MAX_SPEND_RATE, builder_action
+from dtao_gym.envs.builder.observation import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
+from dtao_gym.envs.builder.rivals import Rivals
+from dtao_gym.envs.builder.twin import TWIN_FEATURES
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.protocol.lifecycle import effective_interval, lock_cost
-from dtao_gym.world.config import Config
 
 FEES = {"payment": "fee", "finance": False}
 TWINS = {"twin_world": True, "pruning": False}
@@ -210,7 +204,7 @@ def test_actions_are_the_decisions_that_the_docstring_says(influence, rng):
         treasury = env.episodes.info()["treasury"][0]
         info = env.step(action)[4]
         a = action.astype(float)
-        weights = np.exp(LOGIT_SCALE * np.array([0.0, a[1], a[2]])) * [1, 1, influence]
+        weights = np.exp(BUDGET_LOGIT_SCALE * np.array([0.0, a[1], a[2]])) * [1, 1, influence]
         product, research, courted = weights / weights.sum()
         assert info["spend_rate"] == pytest.approx(MAX_SPEND_RATE * (a[0] + 1) / 2)
         assert info["research_share"] == pytest.approx(research / (research + product))
@@ -254,7 +248,7 @@ def test_decisions_hold_for_all_days_of_a_step(same):
 @pytest.mark.parametrize("influence", [False, True])
 @pytest.mark.parametrize("decides", ["all", "composition"])
 def test_builder_action_stands_for_its_decisions(decides, influence):
-    config = Config.make(influence=influence, builder_decides=decides, n_stakers=0)
+    config = TaskConfig.make(influence=influence, builder_decides=decides, n_stakers=0)
     env = start(influence=influence, builder_decides=decides)
     for research, courting in ((0.002, 0.0), (0.3, 0.1), (0.5, 0.25), (0.998, 0.002)):
         info = env.step(builder_action(config, research, courting))[4]

@@ -11,7 +11,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from dtao_gym.envs.builder import TWIN_FEATURES, Builder, Rivals
+from dtao_gym.envs.builder.rivals import Rivals
+from dtao_gym.envs.builder.role import Builder
+from dtao_gym.envs.builder.twin import TWIN_FEATURES
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.config import ConfigError
@@ -78,9 +80,9 @@ def test_info_is_what_its_docstrings_list():
     info = env.step(np.zeros(4, np.float32))[4]
     listed = env.episodes.market_info.__doc__ + Builder.info.__doc__
     assert all(name in listed for name in info)
-    own = Builder.info.__doc__.split("builder's slot.")[1].replace("\n", " ")
+    own = Builder.info.__doc__.split("each `(rows,)`.")[1].replace("\n", " ")
     own = own.replace("(TAO of the last day)", "").replace("(TAO since genesis)", "")
-    own = own.replace("(in force)", "").replace("(TAO a day; research under way in all stages)", "")
+    own = own.replace("(in force)", "").replace("(TAO a day; research in all stages)", "")
     names = {name.strip(" .") for part in own.split(";") for name in part.split(",")}
     assert names <= set(info)
     state, p = env.episodes.batch.state, env.config
@@ -348,9 +350,11 @@ def test_an_owner_of_another_slot_sees_what_a_learner_there_would(same, rng):
         assert same(env.episodes.role.observe(batch, np.array([2])), other.episodes.observe())
         drawn = rng.uniform(-1, 1, 4)
         # both worlds get the same decisions in both slots
-        env.episodes.rivals = lambda b, r, a=drawn: r.apply(b, np.float32(a)[None], np.array([2]))
+        env.episodes.rivals = lambda b, r, a=drawn: r.apply(
+            b, np.float32(a)[None], slots=np.array([2])
+        )
         other.episodes.rivals = lambda b, r, a=drawn: r.apply(
-            b, np.float32(-a)[None], np.array([0])
+            b, np.float32(-a)[None], slots=np.array([0])
         )
         env.step(-drawn), other.step(drawn)
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dtao_gym.envs import render
-from dtao_gym.envs.builder import builder_action
-from dtao_gym.envs.pictures import StakerPicture
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.builder.actions import builder_action
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.picture import StakerPicture
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.envs.vector import MarketVectorEnv
 
 ID = "dtao_gym/Staker-v0"

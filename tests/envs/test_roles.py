@@ -6,8 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from dtao_gym.envs.roles import GLOBAL_FEATURES, LOGIT_SCALE, ROLES, SUBNET_FEATURES, target_action
+from dtao_gym.envs.roles import ROLES
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
+from dtao_gym.envs.staker.role import LOGIT_SCALE, target_action
 from dtao_gym.numerics import exp, tanh
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 

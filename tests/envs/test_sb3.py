@@ -14,8 +14,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
-from dtao_gym.envs.roles import target_action
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.envs.staker.role import target_action
 
 ID = "dtao_gym/Staker-v0"
 N = 5

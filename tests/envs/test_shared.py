@@ -55,7 +55,7 @@ def test_rows_of_a_dissolved_subnet_are_done_and_go_on(rng):
         assert seen.shape == (12, 50)
         assert all(not info for info, over in zip(infos, done, strict=True) if not over)
     assert dones > 20
-    assert env.society.batch.audit().ok
+    assert env.worlds.batch.audit().ok
 
 
 def test_the_companion_decides_for_the_other_role():
@@ -69,27 +69,27 @@ def test_the_companion_decides_for_the_other_role():
     env.reset()
     env.step(np.zeros((4, 4), np.float32))
     assert [s.shape for s in seen] == [(6, 4 * 12 + 6)]
-    assert (env.society.batch.state.stakers["traded"] > 0.0).all()
+    assert (env.worlds.batch.state.stakers["traded"] > 0.0).all()
 
 
 def test_one_member_learns_among_its_peers():
     def peers(observation, batch, rngs):
         return np.full((len(observation), 4), 0.25, np.float32)
 
-    env = SharedVecEnv(3, "builder", staker=2, peers=peers, builders=[0, 2, 3], **SETTINGS)
+    env = SharedVecEnv(3, "builder", learner=2, peers=peers, builders=[0, 2, 3], **SETTINGS)
     assert env.num_envs == 3
     seen = env.reset()
-    np.testing.assert_array_equal(seen, env.society.observe()["builder"][1::3])
-    before = env.society.batch.state.row("consumed").copy()
+    np.testing.assert_array_equal(seen, env.worlds.observe()["builder"][1::3])
+    before = env.worlds.batch.state.row("consumed").copy()
     _, reward, _, _ = env.step(np.full((3, 4), -0.5, np.float32))
-    state = env.society.batch.state
+    state = env.worlds.batch.state
     np.testing.assert_allclose(state.row("spend_rate")[:, [0, 2, 3]], [[0.125, 0.05, 0.125]] * 3)
-    paid = (state.row("consumed") - before)[:, 2] / env.society.config.consumption_scale_tao
+    paid = (state.row("consumed") - before)[:, 2] / env.worlds.config.consumption_scale_tao
     np.testing.assert_allclose(reward, paid, rtol=1e-5)
     with pytest.raises(ConfigError, match=r"learner: got 1, allowed is one of \(0, 2, 3\)"):
-        SharedVecEnv(3, "builder", staker=1, peers=peers, builders=[0, 2, 3], **SETTINGS)
+        SharedVecEnv(3, "builder", learner=1, peers=peers, builders=[0, 2, 3], **SETTINGS)
     with pytest.raises(ConfigError, match="peers: got None"):
-        SharedVecEnv(3, "builder", staker=0, **SETTINGS)
+        SharedVecEnv(3, "builder", learner=0, **SETTINGS)
 
 
 def test_refusals():
@@ -99,7 +99,7 @@ def test_refusals():
         SharedVecEnv(1, "builder", companion=standing_still, **SETTINGS)
     with pytest.raises(ConfigError, match="role: got 'validator'"):
         SharedVecEnv(1, "validator", stakers=1, **SETTINGS)
-    with pytest.raises(NotImplementedError, match=r"society\.batch"):
+    with pytest.raises(NotImplementedError, match=r"worlds\.batch"):
         SharedVecEnv(1, "builder", **SETTINGS).set_attr("config", None)
 
 

@@ -15,8 +15,9 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dtao_gym.envs.roles import ROLES, target_action
+from dtao_gym.envs.roles import ROLES
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.world.config import ConfigError
 
 ID = "dtao_gym/Staker-v0"

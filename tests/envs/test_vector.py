@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from dtao_gym.envs.roles import target_action
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.config import ConfigError
 

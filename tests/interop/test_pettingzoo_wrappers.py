@@ -22,18 +22,18 @@ import dtao_gym
 
 SETTINGS = {"n_subnets": 4, "spans_per_day": 1, "horizon_days": 6}
 CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
-SOCIETIES = {
+SETS_OF_AGENTS = {
     "one staker": {"stakers": 1},
     "two and two": {"stakers": 2, "builders": (0, 3)},
     # builders lose their subnets at different times
     "mortal": {"stakers": 1, "builders": (0, 1, 2, 3), "horizon_days": 120, **CROWDED},
 }
-each_society = pytest.mark.parametrize("society", SOCIETIES)
+each_set_of_agents = pytest.mark.parametrize("agents", SETS_OF_AGENTS)
 
 
-def made(society: str):
+def made(agents: str):
     """A parallel environment whose action spaces sample the same actions every time."""
-    env = dtao_gym.parallel_env(**SETTINGS | SOCIETIES[society])
+    env = dtao_gym.parallel_env(**SETTINGS | SETS_OF_AGENTS[agents])
     for k, agent in enumerate(env.possible_agents):
         env.action_space(agent).seed(k)
     return env
@@ -64,26 +64,26 @@ class Scaled(BaseParallelWrapper):
         return seen, {agent: 10.0 * reward for agent, reward in rewards.items()}, *rest
 
 
-@each_society
-def test_the_checks_of_pettingzoo_pass_through_a_wrapper(society, capsys):
-    parallel_api_test(Scaled(made(society)), num_cycles=150)
-    parallel_seed_test(lambda: Scaled(made(society)), num_cycles=10)
+@each_set_of_agents
+def test_the_checks_of_pettingzoo_pass_through_a_wrapper(agents, capsys):
+    parallel_api_test(Scaled(made(agents)), num_cycles=150)
+    parallel_seed_test(lambda: Scaled(made(agents)), num_cycles=10)
     assert "Passed" in capsys.readouterr().out
 
 
 # remarks of PettingZoo on every environment in which agents differ, as stakers and builders do
 @pytest.mark.filterwarnings("ignore:Agents have different (observation|action) space sizes")
 @pytest.mark.filterwarnings("ignore:Observations are different shapes")
-@each_society
-def test_the_checks_of_pettingzoo_pass_on_turns(society, capsys):
-    api_test(parallel_to_aec(made(society)), num_cycles=150)
-    seed_test(lambda: parallel_to_aec(made(society)), num_cycles=30)
+@each_set_of_agents
+def test_the_checks_of_pettingzoo_pass_on_turns(agents, capsys):
+    api_test(parallel_to_aec(made(agents)), num_cycles=150)
+    seed_test(lambda: parallel_to_aec(made(agents)), num_cycles=30)
     assert "Passed" in capsys.readouterr().out
 
 
-@each_society
-def test_a_wrapper_changes_only_what_it_says(society):
-    plain, wrapped = made(society), Scaled(made(society))
+@each_set_of_agents
+def test_a_wrapper_changes_only_what_it_says(agents):
+    plain, wrapped = made(agents), Scaled(made(agents))
     assert wrapped.possible_agents == plain.possible_agents
     assert wrapped.unwrapped is wrapped.env
     one, other = episode(plain), episode(wrapped)
@@ -96,17 +96,17 @@ def test_a_wrapper_changes_only_what_it_says(society):
     np.testing.assert_array_equal(wrapped.state(), plain.state())
 
 
-@each_society
-def test_turns_and_back_are_the_same_episode(society):
+@each_set_of_agents
+def test_turns_and_back_are_the_same_episode(agents):
     """`aec_to_parallel` would only hand the environment back, so its wrapper is asked for by name."""
-    env = made(society)
+    env = made(agents)
     assert aec_to_parallel(parallel_to_aec(env)) is env
-    assert_equal(episode(env), episode(aec_to_parallel_wrapper(parallel_to_aec(made(society)))))
+    assert_equal(episode(env), episode(aec_to_parallel_wrapper(parallel_to_aec(made(agents)))))
 
 
-@each_society
-def test_agents_that_take_turns_earn_and_see_the_same(society):
-    parallel, turns = episode(made(society)), parallel_to_aec(made(society))
+@each_set_of_agents
+def test_agents_that_take_turns_earn_and_see_the_same(agents):
+    parallel, turns = episode(made(agents)), parallel_to_aec(made(agents))
     turns.reset(seed=5)
     earned = dict.fromkeys(turns.possible_agents, 0.0)
     seen: dict[str, list] = {agent: [] for agent in turns.possible_agents}

@@ -6,8 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from dtao_gym.envs.replay import ReplayStaker
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.staker.replay import ReplayStaker
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.windows import Starts, Window
 from dtao_gym.replay.worlds import ReplayBatch
@@ -312,7 +312,6 @@ BAD = {
     "reserves": ("mainnet-1999-01-01", "reserves: unknown snapshot"),
     "split": ("test", "split: got 'test'"),
     "days": (3, "days: unknown parameter"),
-    "n_stakers": (2, "n_stakers: got 2"),
     "first_day": ("2025-03-01", "did you mean 'first_date'"),
     "split_date": ("soon", "split_date: got 'soon'"),
 }

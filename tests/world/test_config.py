@@ -49,7 +49,6 @@ def refusal(*args, **overrides) -> str:
         ("pool_fee", 0.011, "less than or equal to 0.01"),
         ("moving_price_base", 1e-2, "less than or equal to 0.001"),
         ("validator_take", 0.19, "less than or equal to 0.1799"),
-        ("days_per_step", 29, "less than or equal to 28"),
         # not a number
         ("tao_weight", math.nan, "a finite number"),
         ("wealth_tao", math.inf, "a finite number"),

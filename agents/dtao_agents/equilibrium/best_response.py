@@ -20,15 +20,15 @@ from dtao_agents.evaluation.policy_files import mean_action
 from dtao_agents.evaluation.statistics import Estimate, bootstrap
 from dtao_agents.roles.scripted import SCRIPTED
 from dtao_agents.training.linear_critic import LinearCriticPPO
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.ppo import policy_options, ppo_arguments
 from dtao_agents.training.sb3_policy import SubnetPolicy
-from dtao_gym.envs.builder import action_size
-from dtao_gym.envs.builder_features import OWN_FEATURES, RIVAL_FEATURES
-from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
+from dtao_gym.envs.builder.actions import action_size
+from dtao_gym.envs.builder.observation import OWN_FEATURES, RIVAL_FEATURES
+from dtao_gym.envs.multi_agent import MultiAgentWorlds
 from dtao_gym.envs.sb3 import SharedVecEnv
-from dtao_gym.envs.society import Society
-from dtao_gym.world.config import Config
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.genesis import layout_of
 from dtao_gym.world.parameters import DAYS_PER_YEAR
 
@@ -61,16 +61,16 @@ class Played(NamedTuple):
     research_share: np.ndarray
 
 
-def judged(config: Config, role: str) -> Config:
+def judged(config: TaskConfig, role: str) -> TaskConfig:
     """The world in which a role is judged: a year for a staker, a drawn life for a builder."""
-    made = Config.make(config, split="evaluation", world_seed=0)
+    made = TaskConfig.make(config, split="evaluation", world_seed=0)
     if role == "staker":
-        return Config.make(made, horizon="fixed", horizon_days=STAKER_DAYS)
-    return Config.make(made, horizon="geometric", terminal_value=False)
+        return TaskConfig.make(made, horizon="fixed", horizon_days=STAKER_DAYS)
+    return TaskConfig.make(made, horizon="geometric", terminal_value=False)
 
 
 def play(
-    config: Config,
+    config: TaskConfig,
     policies: dict[str, Policy],
     role: str,
     seeds: Sequence[int] | np.ndarray,
@@ -86,43 +86,50 @@ def play(
         seeds: world seeds, one world each.
         deviation: what that member does; None: as its role does.
     """
-    builders = "all" if "builder" in policies else ()
-    society = Society(config, len(seeds), builders, heirs=True, threads=threads)
+    members = wanted_of(config, policies)
+    worlds = MultiAgentWorlds(config, len(seeds), members, respawn=True, threads=threads)
     for world, seed in enumerate(seeds):
-        society.reset(world, int(seed))
-    society.reset_done()
-    members = {name: len(its) for name, its in society.members.items()}
-    mine = np.arange(len(seeds)) * members[role]
+        worlds.reset(world, int(seed))
+    worlds.reset_done()
+    n_members = {name: len(its.members) for name, its in worlds.roles.items()}
+    mine = np.arange(len(seeds)) * n_members[role]
     paid, alive, shares = np.zeros(len(seeds)), np.ones(len(seeds), bool), np.zeros(len(seeds))
     lived = np.zeros(len(seeds))
-    for _ in range(society.max_steps):
-        seen, actions = society.observe(), {}
+    for _ in range(worlds.max_steps):
+        seen, actions = worlds.observe(), {}
         for name, policy in policies.items():
             # nobody has to decide in worlds where all is over
-            going_on = np.repeat(alive, members[name])
-            space = society.roles[name].action_space
+            going_on = np.repeat(alive, n_members[name])
+            space = worlds.roles[name].action_space
             actions[name] = np.zeros((len(going_on), *space.shape), np.float32)
-            actions[name][going_on] = policy(seen[name][going_on], society.batch, ())
+            actions[name][going_on] = policy(seen[name][going_on], worlds.batch, ())
         if deviation is not None:
-            actions[role][mine] = deviation(seen[role][mine], society.batch, ())
-        found = society.step(actions)[role]
+            actions[role][mine] = deviation(seen[role][mine], worlds.batch, ())
+        found = worlds.step(actions)[role]
         paid += alive * found.reward[mine]
-        shares += alive * society.batch.state.row("research_share").mean(axis=1)
+        shares += alive * worlds.batch.state.row("research_share").mean(axis=1)
         lived += alive
         alive &= ~(found.terminated | found.truncated)[mine]
         if not alive.any():
             break
     if role == "staker":
-        paid *= DAYS_PER_YEAR / (society.max_steps * config.days_per_step)
+        paid *= DAYS_PER_YEAR / (worlds.max_steps * config.days_per_step)
     else:
         paid *= config.consumption_scale_tao
     return Played(paid, shares / lived if "builder" in policies else np.full(len(seeds), np.nan))
 
 
+def wanted_of(config: TaskConfig, policies: dict[str, Policy]) -> dict[str, Any]:
+    """Members of each world: the configured stakers, and all builders where these decide."""
+    return {"staker": config.n_stakers, "builder": "all" if "builder" in policies else ()}
+
+
 class ResponseEnv(SharedVecEnv):
     """Worlds in which one member learns; rewards times a factor, first episodes of staggered length."""
 
-    def __init__(self, settings: SocietyConfig, role: str, policies: dict[str, Policy], seed: int):
+    def __init__(
+        self, settings: MultiAgentConfig, role: str, policies: dict[str, Policy], seed: int
+    ):
         others = [policy for name, policy in policies.items() if name != role]
         super().__init__(
             settings.response.num_envs,
@@ -142,7 +149,7 @@ class ResponseEnv(SharedVecEnv):
     def reset(self) -> np.ndarray:
         self.seed(self.first_seed)
         observation = super().reset()
-        self.society.stagger()
+        self.worlds.stagger()
         return observation
 
     def step_wait(self):
@@ -152,7 +159,7 @@ class ResponseEnv(SharedVecEnv):
 
 
 def ppo_response(
-    settings: SocietyConfig,
+    settings: MultiAgentConfig,
     role: str,
     policies: dict[str, Policy],
     start: int,
@@ -215,7 +222,7 @@ class LinearDeviation:
 
 
 def searched_response(
-    settings: SocietyConfig, role: str, policies: dict[str, Policy]
+    settings: MultiAgentConfig, role: str, policies: dict[str, Policy]
 ) -> LinearDeviation:
     """The best constants with linear feedback that the cross-entropy method finds against the frozen others."""
     config = judged(settings.env, role)
@@ -253,7 +260,7 @@ class Response(NamedTuple):
 
 
 def exploitability(
-    settings: SocietyConfig,
+    settings: MultiAgentConfig,
     policies: dict[str, Policy],
     tell: Callable[[str], Any] = lambda line: None,
 ) -> dict[str, Any]:
@@ -268,7 +275,7 @@ def exploitability(
 
 
 def _of_role(
-    settings: SocietyConfig, policies: dict[str, Policy], role: str, tell: Callable[[str], Any]
+    settings: MultiAgentConfig, policies: dict[str, Policy], role: str, tell: Callable[[str], Any]
 ) -> dict[str, Any]:
     config, wanted = judged(settings.env, role), settings.response
     seeds = {
@@ -318,7 +325,7 @@ def _of_role(
 
 
 def _research(
-    settings: SocietyConfig, share: float, epsilon: dict[str, float], tell: Callable[[str], Any]
+    settings: MultiAgentConfig, share: float, epsilon: dict[str, float], tell: Callable[[str], Any]
 ) -> dict[str, Any]:
     """The learned research share, what epsilon says of it, and the equilibrium in constant shares beside it."""
     found: dict[str, Any] = {
@@ -328,7 +335,7 @@ def _research(
     if not settings.response.nash_seeds:
         return found | {"nash": None}
     tell("builder: solving the game of constant shares")
-    config = Config.make(settings.env, horizon="geometric", terminal_value=False, n_stakers=0)
+    config = TaskConfig.make(settings.env, horizon="geometric", terminal_value=False, n_stakers=0)
     game = BuilderGame(config, range(settings.response.nash_seeds), threads=settings.threads)
     solved = solve(game, 0.3, NashSettings())
     place = None if solved.interval is None else solved.interval._asdict()

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_agents.evaluation.evaluate import METRICS, Outcome, evaluation_config, play_in_batches
 from dtao_agents.evaluation.registry import Entry, fits, registered
-from dtao_gym.envs.builder import Builder, Rivals
+from dtao_gym.envs.builder.rivals import Rivals
+from dtao_gym.envs.builder.role import Builder
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import Config, ConfigError, read_yaml
+from dtao_gym.world.config import ConfigError, read_yaml
 
 
 class Scenario(BaseModel):
@@ -36,14 +38,14 @@ class Scenario(BaseModel):
     seeds: int = Field(128, ge=2, le=65_536, description="Evaluation seeds 0, 1, ...")
 
     @cached_property
-    def config(self) -> Config:
+    def config(self) -> TaskConfig:
         """Its evaluation world. Raises `ConfigError`."""
         fields = {} if self.population is None else read_yaml(self.population)
         if not isinstance(fields, dict):
             raise ConfigError(
                 f"{self.population}: got {type(fields).__name__}, allowed is a mapping of parameters"
             )
-        return evaluation_config(Config.make(fields | self.world), self.role)
+        return evaluation_config(TaskConfig.make(fields | self.world), self.role)
 
     def checked(self) -> "Scenario":
         """Itself. Raises `ConfigError` that names it, for a bad world or bad rivals."""
@@ -111,7 +113,7 @@ class AmongRivals:
         mine = self.rivals(owners.observe(batch, owners.slots), batch, ())
         Rivals(self.rivals)(batch, owners)
         if self.entry.role == "staker":
-            owners.apply(batch, mine, owners.slots)
+            owners.apply(batch, mine)
         return actions
 
 

@@ -17,9 +17,10 @@ from dtao_agents.evaluation.statistics import COVERAGE, bootstrap, interquartile
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.scripted import SCRIPTED, action_generators, kernel_logit
 from dtao_agents.training.settings import TrainConfig, read
-from dtao_gym.envs.builder import LOGIT_SCALE
-from dtao_gym.envs.episodes import Episodes, checked_config
-from dtao_gym.world.config import Config
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.task import TaskConfig
+from dtao_gym.envs.worlds import Episodes
 from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 WORLDS_PER_BATCH = 256
@@ -48,21 +49,21 @@ class Outcome:
     path: np.ndarray
 
 
-def evaluation_config(config: Config, role: str = "staker") -> Config:
+def evaluation_config(config: TaskConfig, role: str = "staker") -> TaskConfig:
     """The same world with the evaluation seeds 0, 1, ...; they share no random number with training.
 
     Builders are judged by what they consume until an end drawn by the social discount, whatever the rewards of
     training were; a discount of their own does not count then.
     """
-    made = Config.make(config, split="evaluation", world_seed=0)
+    made = TaskConfig.make(config, split="evaluation", world_seed=0)
     if role == "builder":
-        made = Config.make(
+        made = TaskConfig.make(
             made, horizon="geometric", terminal_value=False, reward_noise=False, twin_world=False
         )
-    return checked_config(made, {}, role)
+    return role_named(role).task(made)
 
 
-def _started(config: Config, seeds: range, role: str, threads: int) -> Episodes:
+def _started(config: TaskConfig, seeds: range, role: str, threads: int) -> Episodes:
     episodes = Episodes(config, len(seeds), role, threads)
     for world, seed in enumerate(seeds):
         episodes.reset(world, seed)
@@ -71,7 +72,7 @@ def _started(config: Config, seeds: range, role: str, threads: int) -> Episodes:
 
 
 def play(
-    policy: Callable, config: Config, seeds: range, threads: int = 1, role: str = "staker"
+    policy: Callable, config: TaskConfig, seeds: range, threads: int = 1, role: str = "staker"
 ) -> Outcome:
     """One episode of a policy on each seed, all in one batch.
 
@@ -117,7 +118,7 @@ def _play_builder(policy: Callable, episodes: Episodes) -> Outcome:
         actions = policy(episodes.observe(), episodes.batch, rngs)
         reward, terminated, _ = episodes.step(actions)
         consumed += alive * reward * config.consumption_scale_tao
-        shares += alive / (1.0 + np.exp(-LOGIT_SCALE * actions[:, logit].astype(float)))
+        shares += alive / (1.0 + np.exp(-BUDGET_LOGIT_SCALE * actions[:, logit].astype(float)))
         lived += alive
         info = episodes.info()
         days[alive], dissolved[alive] = info["day"][alive], info["pruned"][alive]
@@ -128,7 +129,7 @@ def _play_builder(policy: Callable, episodes: Episodes) -> Outcome:
 
 
 def play_in_batches(
-    policy: Callable, config: Config, n_seeds: int, threads: int, role: str = "staker"
+    policy: Callable, config: TaskConfig, n_seeds: int, threads: int, role: str = "staker"
 ) -> Outcome:
     """`play` on the seeds 0 to `n_seeds` - 1; results do not depend on the size of the batches."""
     parts = []
@@ -164,7 +165,7 @@ def judge(outcomes: dict[str, Outcome], role: str = "staker") -> dict[str, Any]:
     return {"metric": main, "policies": policies, "learned_minus": paired}
 
 
-def research_of(outcome: Outcome, config: Config) -> dict[str, Any]:
+def research_of(outcome: Outcome, config: TaskConfig) -> dict[str, Any]:
     """The learned research share, mean over all decisions, and in the fee arm the closed form beside it."""
     values = outcome.values
     share = float(np.average(values["research_share"], weights=values["days"]))
@@ -213,7 +214,7 @@ def evaluate(
     torch.set_num_threads(settings.torch_threads)
     policy, role = load_policy(run), settings.role
     check_policy(run, policy, settings)
-    assert isinstance(settings.env, Config)
+    assert isinstance(settings.env, TaskConfig)
     config = evaluation_config(settings.env, role)
     n_seeds = episodes or settings.evaluation_episodes
     players = {LEARNED: policy, **SCRIPTED[role]}

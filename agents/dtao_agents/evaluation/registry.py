@@ -9,10 +9,11 @@ import numpy as np
 from dtao_agents.evaluation.policy_files import CARD_NAME, Policy, load_policy
 from dtao_agents.roles.exploits import EXPLOITS
 from dtao_agents.roles.scripted import SCRIPTED, market_weights
-from dtao_gym.envs.builder import action_size
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.builder.actions import action_size
+from dtao_gym.envs.staker.role import target_action
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config import ConfigError
 from dtao_gym.world.genesis import layout_of
 
 Kind = Literal["scripted", "exploit", "ceiling", "learned"]
@@ -90,7 +91,7 @@ def learned_in(folder: str | Path) -> dict[str, Entry]:
     return {path.name: learned(path) for path in found}
 
 
-def fits(entry: Entry, role: str, config: Config) -> bool:
+def fits(entry: Entry, role: str, config: TaskConfig) -> bool:
     """Whether a policy can be played in a world: role, number of subnets and size of actions are its own."""
     if entry.role != role:
         return False

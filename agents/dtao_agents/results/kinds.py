@@ -20,8 +20,8 @@ from dtao_agents.files import write_atomically
 from dtao_agents.results.page import prose, table
 from dtao_agents.results.plan import ResultsPlan, Row
 from dtao_agents.training.checkpoints import PATTERN
-from dtao_agents.training.multi_agent_run import train_together
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_run import train_multi_agent
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.ppo import train
 from dtao_agents.training.settings import TrainConfig, read_mapping
 from dtao_gym.sources import fingerprint
@@ -52,7 +52,7 @@ class Kind(NamedTuple):
     publish: Callable[[Row, list[dict[str, Any]], Sequence[Path], Path], None] | None = None
 
 
-Settings = TypeVar("Settings", TrainConfig, SocietyConfig)
+Settings = TypeVar("Settings", TrainConfig, MultiAgentConfig)
 
 
 def _settings(kind: type[Settings], plan: ResultsPlan, row: Row, seed: int) -> Settings:
@@ -71,13 +71,13 @@ def settings_of(plan: ResultsPlan, row: Row, seed: int) -> TrainConfig:
     return _settings(TrainConfig, plan, row, seed)
 
 
-def society_settings(plan: ResultsPlan, row: Row, seed: int) -> SocietyConfig:
+def multi_agent_settings(plan: ResultsPlan, row: Row, seed: int) -> MultiAgentConfig:
     """Settings of a training of many learners. Raises `ConfigError` that names the row."""
-    return _settings(SocietyConfig, plan, row, seed)
+    return _settings(MultiAgentConfig, plan, row, seed)
 
 
 def _run(
-    run: Callable[..., Any], settings: TrainConfig | SocietyConfig, folder: Path
+    run: Callable[..., Any], settings: TrainConfig | MultiAgentConfig, folder: Path
 ) -> tuple[Any, dict[str, Any]]:
     """Train in a folder, or go on from its latest checkpoint; what that returned, and a record of it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,19 +121,19 @@ def _home(plan: ResultsPlan, row: Row) -> Scenario:
     ).checked()
 
 
-def _society_inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
-    settings = society_settings(plan, row, seed).model_dump(mode="json")
+def _multi_agent_inputs(plan: ResultsPlan, row: Row, seed: int) -> dict[str, Any]:
+    settings = multi_agent_settings(plan, row, seed).model_dump(mode="json")
     del settings["threads"]
     return {"settings": settings, "sources": fingerprint("dtao_agents.training.multi_agent_run")}
 
 
-def _train_society(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
+def _train_multi_agent(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Trained:
     """The record holds the exploitability of each role."""
-    found, record = _run(train_together, society_settings(plan, row, seed), folder)
+    found, record = _run(train_multi_agent, multi_agent_settings(plan, row, seed), folder)
     return {"roles": found, "training_seed": seed, **record}, {}
 
 
-def _society_section(row: Row, records: list[dict[str, Any]]) -> list[str]:
+def _multi_agent_section(row: Row, records: list[dict[str, Any]]) -> list[str]:
     """Exploitability of each role and training seed, and what it says."""
     about = prose(
         f"`{row.config}`: all stakers share a policy, all builders another. epsilon is the gain of the best deviation "
@@ -199,7 +199,7 @@ def median_record(records: list[dict[str, Any]]) -> int:
     return int(paid.argsort(kind="stable")[(paid.size - 1) // 2])
 
 
-def _publish_society(
+def _publish_multi_agent(
     row: Row, records: list[dict[str, Any]], folders: Sequence[Path], policies: Path
 ) -> None:
     """Policies of all roles, their settings, and what RESULTS.md says they are paid."""
@@ -221,11 +221,11 @@ SOCIETY_FILES = ("config.yaml", "exploitability.json")
 KINDS: dict[str, Kind] = {
     "single": Kind(_inputs, _train, (WEIGHTS_NAME, CARD_NAME, "config.yaml"), _home),
     "many": Kind(
-        _society_inputs,
-        _train_society,
+        _multi_agent_inputs,
+        _train_multi_agent,
         SOCIETY_FILES,
-        section=_society_section,
-        publish=_publish_society,
+        section=_multi_agent_section,
+        publish=_publish_multi_agent,
     ),
 }
 """By name; `single` is one learner in each world, `many` are policies shared by all stakers and all builders."""

@@ -13,8 +13,8 @@ from dtao_agents.evaluation.evaluate import evaluation_config, play_in_batches
 from dtao_agents.evaluation.policy_files import CARD_NAME, WEIGHTS_NAME, PolicyError, load_policy
 from dtao_agents.files import write_atomically
 from dtao_agents.results.summary import PLAN_HASH, Findings
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.sources import fingerprint
-from dtao_gym.world.config import Config
 
 PUBLISHED_NAME = "published.json"
 
@@ -90,7 +90,7 @@ def evaluate_again(folder: Path, threads: int = 1) -> float:
         raise PolicyError(
             f"{folder / PUBLISHED_NAME}: allocation: got {rule!r}, which would be imported; allowed is a rule of the package"
         )
-    config = evaluation_config(Config.make(content["world"]), content["role"])
+    config = evaluation_config(TaskConfig.make(content["world"]), content["role"])
     outcome = play_in_batches(
         load_policy(folder), config, published.evaluation_seeds, threads, content["role"]
     )

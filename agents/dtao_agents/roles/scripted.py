@@ -13,10 +13,11 @@ import numpy as np
 
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
-from dtao_gym.envs.builder import action_size, builder_action
-from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES, target_action
+from dtao_gym.envs.builder.actions import action_size, builder_action
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
+from dtao_gym.envs.staker.role import target_action
+from dtao_gym.envs.task import TaskConfig, task_of
 from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import Config
 from dtao_gym.world.shocks import ACTION, generator
 
 Weights = Callable[[np.ndarray, Batch], np.ndarray]
@@ -61,7 +62,7 @@ class Follower:
         self, observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
     ) -> np.ndarray:
         """Actions `(n_worlds, n_subnets + 2)` float32."""
-        days = batch.configs[0].days_per_step
+        days = task_of(batch).days_per_step
         return target_action(
             self.weights(observation, batch), 1.0 - (1.0 - self.daily_share) ** days
         )
@@ -145,13 +146,13 @@ class Division:
         shares: research over research and product, and influence over the budget, from the configuration.
     """
 
-    shares: Callable[[Config], tuple[float, float]]
+    shares: Callable[[TaskConfig], tuple[float, float]]
 
     def __call__(
         self, observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
     ) -> np.ndarray:
         """Actions `(n_worlds, action_size)` float32."""
-        config = batch.configs[0]
+        config = task_of(batch)
         return np.tile(builder_action(config, *self.shares(config)), (len(observation), 1))
 
 
@@ -160,12 +161,12 @@ def constant(research_share: float) -> Division:
     return Division(lambda config: (research_share, 0.0))
 
 
-def as_configured(config: Config) -> tuple[float, float]:
+def as_configured(config: TaskConfig) -> tuple[float, float]:
     """The shares of the builders who do not learn."""
     return config.research_share, config.influence_share
 
 
-def kernel_shares(config: Config) -> tuple[float, float]:
+def kernel_shares(config: TaskConfig) -> tuple[float, float]:
     """(research share, influence share) that pay most in closed form: of fees, else of prices set by the uninformed.
 
     A constant price for each unit of the public signal is supposed, without pruning, treasuries and dilution.
@@ -174,13 +175,13 @@ def kernel_shares(config: Config) -> tuple[float, float]:
     return _best_division(config, *weights)
 
 
-def kernel_logit(config: Config) -> float:
+def kernel_logit(config: TaskConfig) -> float:
     """Log-odds of the research share of `kernel_shares`."""
     short, research, _ = _kernel_weights(config)
     return float(np.log(research / short) / (1.0 - config.curvature))
 
 
-def _kernel_weights(config: Config) -> tuple[float, float, float]:
+def _kernel_weights(config: TaskConfig) -> tuple[float, float, float]:
     """Present value of what a unit of product, research and influence pays for ever, times its productivity."""
     discount = discount_per_day(config.builder_discount_per_year)
     worth_of = [
@@ -198,7 +199,7 @@ def _kernel_weights(config: Config) -> tuple[float, float, float]:
     return _weights(config, worth_of[0], arrival * worth_of[1], worth_of[2])
 
 
-def myopic_shares(config: Config, days: int = MYOPIC_DAYS) -> tuple[float, float]:
+def myopic_shares(config: TaskConfig, days: int = MYOPIC_DAYS) -> tuple[float, float]:
     """(research share, influence share) that pay most over the next `days` days, as in `kernel_shares`."""
     discount = discount_per_day(config.builder_discount_per_year)
     kept = [
@@ -224,7 +225,7 @@ def myopic_shares(config: Config, days: int = MYOPIC_DAYS) -> tuple[float, float
 
 
 def _weights(
-    config: Config, short: float, research: float, courting: float
+    config: TaskConfig, short: float, research: float, courting: float
 ) -> tuple[float, float, float]:
     fees = config.payment == "fee"
     seen = 1.0 if fees else 1.0 + config.hype
@@ -237,7 +238,7 @@ def _weights(
 
 
 def _best_division(
-    config: Config, short: float, research: float, courting: float
+    config: TaskConfig, short: float, research: float, courting: float
 ) -> tuple[float, float]:
     """Shares in proportion to weights to the power of 1 / (1 - curvature)."""
     short, research, courting = np.array([short, research, courting]) ** (
@@ -250,7 +251,7 @@ def random_division(
     observation: np.ndarray, batch: Batch, rngs: Sequence[np.random.Generator]
 ) -> np.ndarray:
     """Uniform actions of a builder, new ones every step."""
-    size = action_size(batch.configs[0])
+    size = action_size(task_of(batch))
     drawn = [rng.uniform(-1.0, 1.0, size) for rng, _ in zip(rngs, observation, strict=False)]
     return np.stack(drawn).astype(np.float32)
 

@@ -16,8 +16,8 @@ from safetensors.numpy import save
 from stable_baselines3 import PPO
 
 from dtao_agents.files import write_atomically
-from dtao_gym.envs.episodes import SeededWorlds
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.envs.worlds import SeededWorlds
 from dtao_gym.replay.worlds import ReplayBatch
 from dtao_gym.world.state import State
 
@@ -81,7 +81,7 @@ def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     env = _env_of(model)
     arrays: dict[str, Any]
     arrays, facts = worlds_arrays(env.episodes)
-    mine, own = staker_arrays(model)
+    mine, own = learner_arrays(model)
     arrays |= mine
     arrays["last_observation"] = model._last_obs
     arrays["episode_starts"] = model._last_episode_starts
@@ -106,7 +106,7 @@ def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) ->
     model.ep_success_buffer = deque(maxlen=model._stats_window_size)
 
 
-def staker_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Weights, optimiser and counts of a learner."""
     arrays = {f"policy/{k}": v.detach().numpy() for k, v in model.policy.state_dict().items()}
     for index, moments in model.policy.optimizer.state_dict()["state"].items():
@@ -115,7 +115,7 @@ def staker_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def restore_learner(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """What `staker_arrays` found, into a new model. Raises `CheckpointError` if it does not fit."""
+    """What `learner_arrays` found, into a new model. Raises `CheckpointError` if it does not fit."""
     weights = {
         k.removeprefix("policy/"): torch.from_numpy(v)
         for k, v in arrays.items()

@@ -15,17 +15,17 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from dtao_agents.training.checkpoints import (
+    learner_arrays,
     restore_learner,
     restore_worlds,
-    staker_arrays,
     worlds_arrays,
 )
 from dtao_agents.training.linear_critic import LinearCritic, solve_critic
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.networks import Actor
 from dtao_agents.training.ppo import new_ppo
 from dtao_agents.training.sb3_policy import SubnetPolicy
-from dtao_gym.envs.society import Outcome, Society
+from dtao_gym.envs.multi_agent import MultiAgentWorlds, Transition
 from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 STATISTICS = {
@@ -40,10 +40,10 @@ STATISTICS = {
 class Learner:
     """A role that learns: its PPO, the rows that it learns from, and its past versions."""
 
-    def __init__(self, role: str, settings: SocietyConfig, society: Society):
+    def __init__(self, role: str, settings: MultiAgentConfig, worlds: MultiAgentWorlds):
         self.role, self.settings = role, settings.roles[role]
-        self.rows, self.past_rows = _rows(role, settings, society)
-        shapes = society.roles[role]
+        self.rows, self.past_rows = _rows(role, settings, worlds)
+        shapes = worlds.roles[role]
         self.n_actions = shapes.action_space.shape[0]
         self.ppo: PPO = new_ppo(
             self.settings,
@@ -61,7 +61,7 @@ class Learner:
         self.reward, self.returns = 0.0, np.zeros(self.rows.size)
         self.episodes: deque[float] = deque(maxlen=max(100, self.rows.size))
         self._decided: tuple = ()
-        self._cuts: list[np.ndarray] = []
+        self._truncations: list[np.ndarray] = []
 
     @property
     def actor(self) -> Actor:
@@ -97,7 +97,7 @@ class Learner:
                 actions[self.past_rows] = past.clamp(-1.0, 1.0).numpy()
         return actions
 
-    def record(self, outcome: Outcome, last: np.ndarray | None) -> None:
+    def record(self, outcome: Transition, last: np.ndarray | None) -> None:
         """What the last decisions brought; `last` are observations before new episodes began, where one was cut off."""
         reward, terminated, truncated = (values[self.rows] for values in outcome)
         self.reward += float(reward.mean())
@@ -113,7 +113,7 @@ class Learner:
                 after = self.ppo.policy.predict_values(torch.tensor(last[self.rows[truncated]]))
             scaled[truncated] += self.ppo.gamma * after.numpy().ravel()
         self.ppo.rollout_buffer.add(seen, drawn, scaled, self.starts, values, log_prob)
-        self._cuts.append(truncated)
+        self._truncations.append(truncated)
         self.starts = done
 
     def learn(self, seen: np.ndarray, left: float) -> None:
@@ -121,12 +121,12 @@ class Learner:
         after, buffer = seen[self.rows], self.ppo.rollout_buffer
         critic = self.ppo.policy.mlp_extractor.critic
         if isinstance(critic, LinearCritic):
-            solve_critic(critic, buffer, after, self.starts, np.stack(self._cuts))
+            solve_critic(critic, buffer, after, self.starts, np.stack(self._truncations))
         else:
             with torch.no_grad():
                 values = self.ppo.policy.predict_values(torch.tensor(after))
             buffer.compute_returns_and_advantage(values, self.starts)
-        self._cuts.clear()
+        self._truncations.clear()
         self.ppo._current_progress_remaining = left
         self.ppo.num_timesteps += self.ppo.rollout_buffer.actions[..., 0].size
         self.ppo.train()
@@ -143,17 +143,19 @@ class Learner:
         return {f"{self.role}_{name}": value for name, value in found.items()}
 
 
-def _rows(role: str, settings: SocietyConfig, society: Society) -> tuple[np.ndarray, np.ndarray]:
+def _rows(
+    role: str, settings: MultiAgentConfig, worlds: MultiAgentWorlds
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows of a role in worlds where its present version plays, and where past ones do."""
     past = {
         world for other in settings.roles if other != role for world in settings.past_worlds(other)
     }
-    rows = np.arange(society.rows(role)).reshape(society.n_worlds, -1)
-    here = np.array([world not in past for world in range(society.n_worlds)])
+    rows = np.arange(worlds.rows(role)).reshape(worlds.n_worlds, -1)
+    here = np.array([world not in past for world in range(worlds.n_worlds)])
     return rows[here].ravel(), rows[~here].ravel()
 
 
-class Together:
+class MultiAgentTraining:
     """The worlds, and the roles that learn in them.
 
     Attributes:
@@ -162,26 +164,26 @@ class Together:
         timesteps: decisions of all learners so far.
     """
 
-    def __init__(self, settings: SocietyConfig):
+    def __init__(self, settings: MultiAgentConfig):
         self.settings = settings
-        self.society = Society(
+        self.worlds = MultiAgentWorlds(
             settings.env,
             settings.num_envs,
-            "all" if settings.builders else (),
-            heirs=True,
+            {"staker": settings.stakers, "builder": "all" if settings.builders else ()},
+            respawn=True,
             threads=settings.threads,
         )
-        self.learners = {role: Learner(role, settings, self.society) for role in settings.roles}
+        self.learners = {role: Learner(role, settings, self.worlds) for role in settings.roles}
         self.rollouts = self.timesteps = 0
         self._reset()
 
     def _reset(self) -> None:
-        first, society = self.settings.first_world_seed(), self.society
-        for world in range(society.n_worlds):
-            society.reset(world, first + world)
-        society.stagger()
-        society.reset_done()
-        self._seen = society.observe()
+        first, worlds = self.settings.first_world_seed(), self.worlds
+        for world in range(worlds.n_worlds):
+            worlds.reset(world, first + world)
+        worlds.stagger()
+        worlds.reset_done()
+        self._seen = worlds.observe()
 
     def learning(self) -> list[str]:
         """The roles that learn in the next rollout."""
@@ -221,20 +223,20 @@ class Together:
             role: learner.decide(self._seen[role], role in learning)
             for role, learner in self.learners.items()
         }
-        outcomes = self.society.step(actions)
+        outcomes = self.worlds.step(actions)
         cut = any(found.truncated.any() for found in outcomes.values())
-        last: dict[str, Any] = self.society.observe() if cut else {}
+        last: dict[str, Any] = self.worlds.observe() if cut else {}
         for role in learning:
             self.learners[role].record(outcomes[role], last.get(role))
             self.timesteps += self.learners[role].rows.size
-        self.society.go_on(outcomes)
-        self._seen = self.society.observe()
+        self.worlds.autoreset(outcomes)
+        self._seen = self.worlds.observe()
 
     def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON facts of all that the future of the run depends on, between two rollouts."""
-        arrays, facts = worlds_arrays(self.society)
+        arrays, facts = worlds_arrays(self.worlds)
         for role, learner in self.learners.items():
-            mine, own = staker_arrays(learner.ppo)
+            mine, own = learner_arrays(learner.ppo)
             mine |= {"starts": learner.starts, "returns": learner.returns}
             for k, version in enumerate(learner.past):
                 mine |= {f"past/{k}/{name}": t.numpy() for name, t in version.items()}
@@ -245,7 +247,7 @@ class Together:
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on where `capture` was called. Raises `CheckpointError` where it does not fit."""
-        restore_worlds(self.society, arrays, facts)
+        restore_worlds(self.worlds, arrays, facts)
         for role, learner in self.learners.items():
             mine = {
                 name.removeprefix(f"{role}/"): array
@@ -266,4 +268,4 @@ class Together:
                     }
                 )
         self.rollouts, self.timesteps = facts["rollouts"], facts["timesteps"]
-        self._seen = self.society.observe()
+        self._seen = self.worlds.observe()

@@ -14,21 +14,23 @@ from dtao_agents.evaluation.policy_files import Card, config_hash, load_policy, 
 from dtao_agents.files import write_atomically
 from dtao_agents.training import fused_networks
 from dtao_agents.training.checkpoints import latest_checkpoint, read_checkpoint, write_checkpoint
-from dtao_agents.training.multi_agent import STATISTICS, Together
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent import STATISTICS, MultiAgentTraining
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.run_folder import RunLog, draw_learning_curves, write_manifest
 
 EXPLOITABILITY = "exploitability.json"
 
 
-def columns(settings: SocietyConfig) -> tuple[str, ...]:
+def columns(settings: MultiAgentConfig) -> tuple[str, ...]:
     """Columns of metrics.csv."""
     each = ("reward_per_year", "episode_reward", *STATISTICS)
     of_roles = [f"{role}_{name}" for role in settings.roles for name in each]
     return ("timesteps", "seconds", "steps_per_second", *of_roles)
 
 
-def train_together(settings: SocietyConfig, run: Path, resume: bool = False) -> dict[str, Any]:
+def train_multi_agent(
+    settings: MultiAgentConfig, run: Path, resume: bool = False
+) -> dict[str, Any]:
     """Train in a run's folder until `total_timesteps`, then measure exploitability; returns that.
 
     The folder ends up with config.yaml, manifest.json, metrics.csv, learning_curve.png, exploitability.json,
@@ -37,7 +39,7 @@ def train_together(settings: SocietyConfig, run: Path, resume: bool = False) -> 
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
-    together, facts = Together(settings), {"seconds": 0.0}
+    together, facts = MultiAgentTraining(settings), {"seconds": 0.0}
     if resume:
         arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
         together.restore(arrays, own)
@@ -61,7 +63,7 @@ def train_together(settings: SocietyConfig, run: Path, resume: bool = False) -> 
     return found
 
 
-def _learn(together: Together, run: Path, before: float) -> float:
+def _learn(together: MultiAgentTraining, run: Path, before: float) -> float:
     """Rollouts until the end; the seconds that training has taken so far."""
     settings, started = together.settings, time.perf_counter()
     total, names = settings.total_timesteps, columns(settings)
@@ -82,7 +84,7 @@ def _learn(together: Together, run: Path, before: float) -> float:
     return seconds
 
 
-def judge_run(run: Path, settings: SocietyConfig) -> dict[str, Any]:
+def judge_run(run: Path, settings: MultiAgentConfig) -> dict[str, Any]:
     """Exploitability of a run's policies: written to exploitability.json, printed, returned. Raises `PolicyError`."""
     torch.set_num_threads(settings.torch_threads)
     policies = {role: load_policy(run / role) for role in settings.roles}

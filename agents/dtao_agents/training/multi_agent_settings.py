@@ -13,8 +13,9 @@ from dtao_agents.training.settings import (
     line_of,
     read_mapping,
 )
-from dtao_gym.envs.society import society_config
-from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.envs.multi_agent import multi_agent_config
+from dtao_gym.envs.task import TaskConfig
+from dtao_gym.world.config import ConfigError
 
 ROLES = ("staker", "builder")
 
@@ -44,12 +45,12 @@ class ResponseSettings(BaseModel):
     )
 
 
-class SocietyConfig(BaseModel):
+class MultiAgentConfig(BaseModel):
     """Everything that decides what stakers and builders learn together. A step is one decision of one of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    env: Config = Field(default_factory=Config.make, description="Parameters of the world.")
+    env: TaskConfig = Field(default_factory=TaskConfig.make, description="Parameters of the world.")
     seed: int = Field(0, ge=0, lt=2**40, description="Training seed.")
     stakers: int = Field(4, ge=0, le=64, description="Stakers in each world who share one policy.")
     builders: bool = Field(True, description="Whether all owners learn, with one policy for them.")
@@ -88,24 +89,24 @@ class SocietyConfig(BaseModel):
     )
 
     @classmethod
-    def make(cls, content: dict[str, Any] | None = None) -> "SocietyConfig":
+    def make(cls, content: dict[str, Any] | None = None) -> "MultiAgentConfig":
         """Settings from a mapping, as a YAML file holds it.
 
         Raises `ConfigError` naming the field, what was got and what is allowed.
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
-        if not isinstance(env, dict | Config):
+        if not isinstance(env, dict | TaskConfig):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
         stakers = fields.get("stakers", cls.model_fields["stakers"].default)
-        fields["env"] = society_config(env, {}, stakers)
+        fields["env"] = multi_agent_config(env, {}, {"staker": stakers})
         try:
             return cls.model_validate(fields).checked()
         except ValidationError as error:
             lines = [line_of(problem, cls.model_fields) for problem in error.errors()]
             raise ConfigError("; ".join(lines)) from None
 
-    def checked(self) -> "SocietyConfig":
+    def checked(self) -> "MultiAgentConfig":
         """Itself. Raises `ConfigError` where two fields do not fit."""
         if not self.stakers and not self.builders:
             raise ConfigError("stakers, builders: got none of either, allowed is at least one role")
@@ -136,13 +137,13 @@ class SocietyConfig(BaseModel):
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
-def read_settings(path: str | Path, trusted: bool = True) -> TrainConfig | SocietyConfig:
+def read_settings(path: str | Path, trusted: bool = True) -> TrainConfig | MultiAgentConfig:
     """Settings of either kind from a YAML file: of many learners if it has an entry `stakers` or `builders`.
 
     `trusted` as in `read_mapping`. Raises `ConfigError`.
     """
     content = read_mapping(path, trusted)
-    kind = SocietyConfig if {"stakers", "builders"} & content.keys() else TrainConfig
+    kind = MultiAgentConfig if {"stakers", "builders"} & content.keys() else TrainConfig
     try:
         return kind.make(content)
     except ConfigError as error:

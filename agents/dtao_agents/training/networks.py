@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from dtao_agents.training import fused_networks
 from dtao_agents.training.linear_critic import LinearCritic
-from dtao_gym.envs.builder import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
-from dtao_gym.envs.roles import GLOBAL_FEATURES, SUBNET_FEATURES
+from dtao_gym.envs.builder.observation import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
 
 NETWORKS = ("shared", "mlp")
 FEATURES = {

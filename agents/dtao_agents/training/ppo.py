@@ -26,9 +26,9 @@ from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
 from dtao_agents.training.run_folder import METRICS, RunLog, draw_learning_curve, write_manifest
 from dtao_agents.training.sb3_policy import SubnetPolicy
 from dtao_agents.training.settings import LearnerSettings, TrainConfig
-from dtao_gym.envs.builder import builder_action
+from dtao_gym.envs.builder.actions import builder_action
 from dtao_gym.envs.sb3 import MarketVecEnv
-from dtao_gym.world.config import Config
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.parameters import DAYS_PER_YEAR
 
 POLICY_STATISTICS = {
@@ -122,7 +122,7 @@ def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) ->
 def new_ppo(
     settings: LearnerSettings,
     role: str,
-    config: Config,
+    config: TaskConfig,
     spaces: tuple[Space, Space],
     n_rows: int,
     rollout_steps: int,

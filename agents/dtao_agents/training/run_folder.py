@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import dtao_gym
 from dtao_agents.files import write_atomically
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.sources import fingerprint
 
@@ -165,7 +165,7 @@ def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
     FigureCanvasAgg(figure).print_png(run / "learning_curve.png")
 
 
-def write_manifest(run: Path, settings: TrainConfig | SocietyConfig, **facts: Any) -> None:
+def write_manifest(run: Path, settings: TrainConfig | MultiAgentConfig, **facts: Any) -> None:
     """manifest.json: what made the run, with which versions, on what, how fast."""
     manifest = {
         **facts,

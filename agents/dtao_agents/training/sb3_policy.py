@@ -22,7 +22,7 @@ from torch import nn
 
 from dtao_agents.evaluation.policy_files import other_subnets
 from dtao_agents.training.networks import BUILDER_ACTIONS, NETWORKS, Actor, Architecture
-from dtao_gym.envs.builder import TWIN_FEATURES
+from dtao_gym.envs.builder.twin import TWIN_FEATURES
 
 HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 ALIGNMENT = 64

@@ -6,9 +6,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dtao_gym.envs.episodes import checked_config, role_named
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.replay.config import ReplayConfig
-from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config import ConfigError
 
 WORLDS_PER_SEED = 2**20
 """World k of training seed s has the seed s * 2**20 + k: runs of different seeds share no world."""
@@ -65,12 +66,12 @@ class LearnerSettings(BaseModel):
 class TrainConfig(LearnerSettings):
     """Everything that decides what a run learns. A step is one decision of one learner."""
 
-    role: Literal["staker", "builder", "replay"] = Field(
+    role: str = Field(
         "staker",
         description="Who learns: one in each world, where everybody else is scripted; replay: a staker on real prices.",
     )
-    env: Config | ReplayConfig = Field(
-        default_factory=Config.make, description="Parameters of the world, or of the replay."
+    env: TaskConfig | ReplayConfig = Field(
+        default_factory=TaskConfig.make, description="Parameters of the world, or of the replay."
     )
     observe_signal: bool = Field(
         True,
@@ -113,14 +114,13 @@ class TrainConfig(LearnerSettings):
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
-        if not isinstance(env, dict | Config | ReplayConfig):
+        role = role_named(fields.get("role", cls.model_fields["role"].default))
+        if not isinstance(env, dict | BaseModel):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
-        if fields.get("role") == "replay":
-            fields["env"] = ReplayConfig.make(_only(env, ReplayConfig))
-        elif fields.get("role") == "builder":
-            fields["env"] = checked_config(_only(env, Config), {}, "builder")
-        else:
-            fields["env"] = Config.make(_only(env, Config))
+        try:
+            fields["env"] = role.task(env)
+        except ConfigError as error:
+            raise ConfigError(f"env.{error}") from None
         try:
             made = cls.model_validate(fields)
         except ValidationError as error:
@@ -138,9 +138,6 @@ class TrainConfig(LearnerSettings):
             raise ConfigError(
                 f"batch_size: got {self.batch_size}, allowed are divisors of num_envs * rollout_steps = {rollout}"
             )
-        wanted = role_named(self.role).n_stakers
-        if self.env.n_stakers != wanted:
-            raise ConfigError(f"env.n_stakers: got {self.env.n_stakers}, allowed is {wanted}")
         if self.env.split != "train":
             raise ConfigError(
                 f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other"
@@ -154,13 +151,6 @@ class TrainConfig(LearnerSettings):
     def to_yaml(self) -> str:
         """All fields, defaults too, as text that `read` takes."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
-
-
-def _only(env: Any, kind: type) -> Any:
-    """A mapping, or a configuration of one kind. Raises `ConfigError` for the other kind."""
-    if isinstance(env, dict | kind):
-        return env
-    raise ConfigError(f"env: got {type(env).__name__}, allowed is {kind.__name__} for this role")
 
 
 def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dtao_agents.equilibrium.best_response import (
 from dtao_agents.equilibrium.inference import identified_set
 from dtao_agents.roles.scripted import BUILDERS, STAKERS, constant
 from dtao_agents.training.multi_agent_run import sentence
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 
 from tests.agents.worlds import FEE_ARM, WORLD
 
@@ -31,8 +31,8 @@ RESPONSE = {
 }
 
 
-def settings(**changes) -> SocietyConfig:
-    return SocietyConfig.make(
+def settings(**changes) -> MultiAgentConfig:
+    return MultiAgentConfig.make(
         {
             "env": FEE_ARM,
             "stakers": 0,
@@ -92,7 +92,7 @@ def test_nash_stands_beside_it():
 
 
 def test_a_staker_who_trades_for_nothing_is_found_out():
-    made = SocietyConfig.make(
+    made = MultiAgentConfig.make(
         {"env": WORLD, "stakers": 2, "builders": False, "staker": LEARNER, "response": RESPONSE}
     )
     found = exploitability(made, {"staker": STAKERS["momentum"]})["staker"]
@@ -120,11 +120,11 @@ def test_the_response_learns_in_the_place_of_the_first_member():
     env = ResponseEnv(made, "builder", {"builder": constant(0.2)}, 0)
     env.reset()
     env.step(np.full((env.num_envs, 1), 0.5, np.float32))
-    shares = env.society.batch.state.row("research_share")
+    shares = env.worlds.batch.state.row("research_share")
     np.testing.assert_allclose(shares[:, 1], 0.2, atol=1e-6)
     assert (shares[:, 0] > 0.9).all()
     policy = ppo_response(made, "builder", {"builder": constant(0.2)}, 2)
-    assert policy(env.society.observe()["builder"], None, None).shape == (16, 1)
+    assert policy(env.worlds.observe()["builder"], None, None).shape == (16, 1)
 
 
 def test_linear_feedback_of_a_staker_does_not_care_about_the_order_of_subnets():

@@ -18,7 +18,7 @@ from dtao_agents.evaluation.reports import CAVEAT, LEARNED, TO_BEAT, report
 from dtao_agents.roles.scripted import BUILDERS, STAKERS, constant
 from rich.console import Console
 
-from dtao_gym.envs.roles import target_action
+from dtao_gym.envs.staker.role import target_action
 from dtao_gym.world.config import Config
 from tests.agents.worlds import FEE_ARM, WORLD, builder_settings, settings
 

@@ -151,7 +151,7 @@ def test_builders_and_other_mixtures_are_refused(tmp_path):
         replay(tmp_path)
     with pytest.raises(ConfigError, match="observe_signal: got False"):
         builder_settings(observe_signal=False)
-    with pytest.raises(ConfigError, match=r"env: got ReplayConfig, allowed is Config"):
+    with pytest.raises(ConfigError, match=r"got ReplayConfig, allowed are TaskConfig"):
         settings(env=ReplayConfig.make())
     with pytest.raises(ConfigError, match="era: unknown parameter"):
         replay_settings(era="launch")

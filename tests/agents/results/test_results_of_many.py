@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dtao_agents.results.kinds import KINDS, society_settings
+from dtao_agents.results.kinds import KINDS, multi_agent_settings
 from dtao_agents.results.plan import Row, make_results_plan
 
 from dtao_gym.world.config import ConfigError
@@ -58,7 +58,7 @@ def test_results_depend_on_settings_and_seed_but_not_on_threads(tmp_path):
     assert inputs(plan, row, 3) != inputs(plan, row, 4)
     other, changed = plan_of(tmp_path, total_timesteps=4000)
     assert inputs(plan, row, 3) != inputs(other, changed, 3)
-    assert society_settings(other, changed, 3).total_timesteps == 4000
+    assert multi_agent_settings(other, changed, 3).total_timesteps == 4000
     plan, row = plan_of(tmp_path, stalkers=2)
     with pytest.raises(ConfigError, match="row many: stalkers: unknown setting"):
         inputs(plan, row, 3)

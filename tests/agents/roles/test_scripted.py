@@ -15,8 +15,9 @@ from dtao_agents.roles.scripted import (
     subnet_feature,
 )
 
-from dtao_gym.envs.builder import LOGIT_SCALE as BUILDER_LOGITS
-from dtao_gym.envs.roles import LOGIT_SCALE, SUBNET_FEATURES
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE as BUILDER_LOGITS
+from dtao_gym.envs.staker.observation import SUBNET_FEATURES
+from dtao_gym.envs.staker.role import LOGIT_SCALE
 from dtao_gym.world.config import Config
 from tests.agents.worlds import FEE_ARM, builder_episodes, episodes
 

@@ -131,7 +131,7 @@ def test_other_files_are_refused(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"hidden": 4}, "do not fit"), ({"num_envs": 4}, "state block: got")]
+    ("changes", "message"), [({"hidden": 4}, "do not fit"), ({"num_envs": 4}, "state fields: got")]
 )
 def test_a_checkpoint_of_other_settings_is_refused(trained, changes, message):
     _, model = trained

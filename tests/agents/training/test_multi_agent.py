@@ -12,8 +12,8 @@ import pytest
 import torch
 import yaml
 from dtao_agents.training.checkpoints import CheckpointError
-from dtao_agents.training.multi_agent import Together
-from dtao_agents.training.multi_agent_settings import SocietyConfig
+from dtao_agents.training.multi_agent import MultiAgentTraining
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 
 from tests.agents.worlds import WORLD
 
@@ -34,11 +34,11 @@ MANY = {
 }
 
 
-def together(**changes) -> Together:
-    return Together(SocietyConfig.make(MANY | changes))
+def together(**changes) -> MultiAgentTraining:
+    return MultiAgentTraining(MultiAgentConfig.make(MANY | changes))
 
 
-def weights(made: Together, role: str) -> list[torch.Tensor]:
+def weights(made: MultiAgentTraining, role: str) -> list[torch.Tensor]:
     return [p.detach().clone() for p in made.learners[role].ppo.policy.parameters()]
 
 
@@ -70,13 +70,13 @@ def test_in_turns_one_role_stands_still():
 
 def test_rewards_of_a_rollout_add_up_to_what_was_consumed():
     made = together(past_share=0.0, env=WORLD | {"horizon_days": 500})
-    state = made.society.batch.state
+    state = made.worlds.batch.state
     before = state.row("consumed").copy()
     made.rollout()
     scale = made.settings.builder.reward_scale / made.settings.env.consumption_scale_tao
     paid = (state.row("consumed") - before).ravel() * scale
     rewards = made.learners["builder"].ppo.rollout_buffer.rewards.sum(0)
-    going_on = [world for world in range(8) if made.society.numbers[world] == 0]
+    going_on = [world for world in range(8) if made.worlds.numbers[world] == 0]
     rows = (np.array(going_on)[:, None] * 4 + np.arange(4)).ravel()
     assert len(going_on) >= 6
     np.testing.assert_allclose(rewards[rows], paid[rows], rtol=1e-4, atol=1e-5)
@@ -90,7 +90,7 @@ def test_past_versions_are_kept_and_play():
     assert len(learner.past) == 2
     learner.past.pop()  # the newest is the present one
     learner.meet_past(np.random.default_rng(0))
-    seen = made.society.observe()["builder"]
+    seen = made.worlds.observe()["builder"]
     actions = learner.decide(seen, learning=False)
     with torch.no_grad():
         present = learner.actor(torch.tensor(seen)).clamp(-1, 1).numpy()
@@ -122,7 +122,7 @@ def test_what_is_restored_goes_on_alike():
 
 def test_a_checkpoint_of_other_settings_is_refused():
     arrays, facts = together().capture()
-    with pytest.raises(CheckpointError, match="state block: got"):
+    with pytest.raises(CheckpointError, match="state fields: got"):
         together(num_envs=12).restore(arrays, facts)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from dtao_agents.training.multi_agent_settings import SocietyConfig, read_settings
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_agents.training.settings import TrainConfig
 
 from dtao_gym.world.config import ConfigError
@@ -13,7 +13,7 @@ MANY = {"env": WORLD, "stakers": 2, "num_envs": 16}
 
 def test_they_come_back_from_a_file(tmp_path):
     path = tmp_path / "many.yaml"
-    made = SocietyConfig.make(MANY | {"builder": {"learning_rate": 0.01}})
+    made = MultiAgentConfig.make(MANY | {"builder": {"learning_rate": 0.01}})
     path.write_text(made.to_yaml())
     assert read_settings(path) == made
     assert made.env.n_stakers == 2
@@ -27,10 +27,10 @@ def test_the_file_of_one_learner_is_told_apart(tmp_path):
 
 
 def test_worlds_of_past_opponents_do_not_overlap():
-    made = SocietyConfig.make(MANY | {"past_share": 0.25})
+    made = MultiAgentConfig.make(MANY | {"past_share": 0.25})
     assert list(made.past_worlds("staker")) == [0, 1, 2, 3]
     assert list(made.past_worlds("builder")) == [4, 5, 6, 7]
-    alone = SocietyConfig.make(MANY | {"stakers": 0})
+    alone = MultiAgentConfig.make(MANY | {"stakers": 0})
     assert list(alone.roles) == ["builder"]
     assert not alone.past_worlds("builder")
 
@@ -51,4 +51,4 @@ def test_worlds_of_past_opponents_do_not_overlap():
 )
 def test_what_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        SocietyConfig.make(MANY | changes)
+        MultiAgentConfig.make(MANY | changes)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from dtao_agents.training.networks import FEATURES, NETWORKS, Architecture
 
-from dtao_gym.envs.builder import TWIN_FEATURES
+from dtao_gym.envs.builder.twin import TWIN_FEATURES
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -11,7 +11,7 @@ from dtao_agents.training.networks import NETWORKS
 from dtao_agents.training.ppo import TrainingEnv, make_model, train
 from dtao_agents.training.run_folder import METRICS, read_metrics
 
-from dtao_gym.envs.builder import LOGIT_SCALE
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE
 from tests.agents.worlds import FEE_ARM, WORLD, builder_settings, settings
 
 FILES = {
@@ -75,7 +75,7 @@ def test_the_untrained_builder_has_the_research_share_it_is_told(network, env):
     made = builder_settings(network=network, env=env, research_share_init=0.2)
     training = TrainingEnv(made)
     action, _ = make_model(made, training).predict(training.reset(), deterministic=True)
-    logit = LOGIT_SCALE * action[:, 0 if action.shape[1] == 1 else 1]
+    logit = BUDGET_LOGIT_SCALE * action[:, 0 if action.shape[1] == 1 else 1]
     np.testing.assert_allclose(1.0 / (1.0 + np.exp(-logit)), 0.2, atol=0.03)
 
 

@@ -17,9 +17,11 @@ from dtao_agents.oracles.simulated import FRICTIONLESS, alpha_pay, terminal_valu
 from dtao_agents.training.ppo import train
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.economy.technology import discount_per_day
-from dtao_gym.envs.builder import OWN_FEATURES, RIVAL_FEATURES, builder_action
-from dtao_gym.envs.episodes import Episodes, checked_config
-from dtao_gym.world.config import Config
+from dtao_gym.envs.builder.actions import builder_action
+from dtao_gym.envs.builder.observation import OWN_FEATURES, RIVAL_FEATURES
+from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.task import TaskConfig
+from dtao_gym.envs.worlds import Episodes
 
 FEEDBACK = ("short_stock", "knowledge", "pipeline_log", "ability")
 """What the feedback of the cross-entropy method sees."""
@@ -37,11 +39,11 @@ class BuilderCemSettings(CemSettings):
     threads: int = Field(2, ge=1, description="Threads that share the worlds.")
 
 
-def market_config(world: dict[str, Any]) -> Config:
+def market_config(world: dict[str, Any]) -> TaskConfig:
     """World of a builder's row; `frictionless: true` starts from the preset of the simulated oracles."""
     changes = dict(world)
     preset = FRICTIONLESS if changes.pop("frictionless", False) else {}
-    return checked_config(dict(preset) | changes, {}, "builder")
+    return role_named("builder").task(dict(preset) | changes)
 
 
 def learn_by_ppo(
@@ -65,7 +67,7 @@ def learn_by_ppo(
     return judged(policy, config, episodes)
 
 
-def judged(policy: Callable, config: Config, episodes: int) -> dict[str, float]:
+def judged(policy: Callable, config: TaskConfig, episodes: int) -> dict[str, float]:
     """What a policy without exploration does in evaluation worlds with drawn ends, by the parts of the budget.
 
     `research`: share of research in what is spent on product and research; `influence`: share of the budget.
@@ -87,7 +89,7 @@ def judged(policy: Callable, config: Config, episodes: int) -> dict[str, float]:
     return {"research": sums[0] / sums[2], "influence": sums[1] / sums[2]}
 
 
-def _started(config: Config, seeds: Sequence[int], threads: int) -> Episodes:
+def _started(config: TaskConfig, seeds: Sequence[int], threads: int) -> Episodes:
     worlds = Episodes(config, len(seeds), "builder", threads)
     for world, seed in enumerate(seeds):
         worlds.reset(world, seed)

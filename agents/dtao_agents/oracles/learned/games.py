@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, Technology, discount_with_hazard
-from dtao_gym.envs.builder import LOGIT_SCALE
+from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE
 from dtao_gym.protocol import pool
 
 EQUAL_WEIGHTS = 0.5
@@ -39,7 +39,7 @@ class Game(Protocol):
 
 def share(action: Any) -> Any:
     """A share of what one has, 0.002 to 0.998, as builders choose theirs."""
-    return 1.0 / (1.0 + np.exp(-LOGIT_SCALE * np.asarray(action, float)))
+    return 1.0 / (1.0 + np.exp(-BUDGET_LOGIT_SCALE * np.asarray(action, float)))
 
 
 class Certain:

@@ -4,29 +4,30 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dtao_gym.envs.builder import Rivals
-from dtao_gym.envs.society import Society, society_config
+from dtao_gym.envs.builder.rivals import Rivals
+from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config
 from dtao_gym.world.config import ConfigError
 
 SETTINGS = {"n_subnets": 4, "horizon_days": 6}
 CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
 
 
-def start(stakers=1, builders=(), n_worlds=1, seed=3, **settings) -> Society:
+def start(stakers=1, builders=(), n_worlds=1, seed=3, **settings) -> MultiAgentWorlds:
     """Worlds that have been reset to seeds from `seed` on."""
-    heirs = settings.pop("heirs", False)
-    config = society_config(None, SETTINGS | settings, stakers)
-    society = Society(config, n_worlds, builders, heirs=heirs)
+    respawn = settings.pop("respawn", False)
+    members = {"staker": stakers, "builder": builders}
+    config = multi_agent_config(None, SETTINGS | settings, members)
+    worlds = MultiAgentWorlds(config, n_worlds, members, respawn=respawn)
     for world in range(n_worlds):
-        society.reset(world, seed + world)
-    society.reset_done()
-    return society
+        worlds.reset(world, seed + world)
+    worlds.reset_done()
+    return worlds
 
 
-def drawn(society: Society, rng: np.random.Generator) -> dict:
+def drawn(worlds: MultiAgentWorlds, rng: np.random.Generator) -> dict:
     found = {}
-    for name, role in society.roles.items():
-        shape = (society.rows(name), *role.action_space.shape)
+    for name, role in worlds.roles.items():
+        shape = (worlds.rows(name), *role.action_space.shape)
         found[name] = rng.uniform(-1, 1, shape).astype(np.float32)
     return found
 
@@ -52,15 +53,15 @@ def drawn(society: Society, rng: np.random.Generator) -> dict:
 )
 def test_alone_it_equals_the_single_environment(name, members, settings, rng, same):
     env = gym.make(f"dtao_gym/{name}-v0", **SETTINGS | settings)
-    society = start(seed=5, **members, **settings)
+    worlds = start(seed=5, **members, **settings)
     role = name.lower()
     seen, _ = env.reset(seed=5)
-    assert same(society.observe()[role][0], seen)
+    assert same(worlds.observe()[role][0], seen)
     for _ in range(12):
         action = rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
         seen, reward, terminated, truncated, _ = env.step(action)
-        found = society.step({role: action[None]})[role]
-        assert same(society.observe()[role][0], seen)
+        found = worlds.step({role: action[None]})[role]
+        assert same(worlds.observe()[role][0], seen)
         assert [x[0] for x in found] == [reward, terminated, truncated]
         if terminated or truncated:
             break
@@ -75,25 +76,25 @@ def test_builders_equal_one_builder_whose_rivals_follow_the_same_policy(rng, sam
 
     env = gym.make("dtao_gym/Builder-v0", builder_slot=1, **SETTINGS)
     env.unwrapped.episodes.rivals = Rivals(policy)
-    society = start(0, "all")
+    worlds = start(0, "all")
     seen, _ = env.reset(seed=3)
     for _ in range(5):
-        mine = society.observe()["builder"]
+        mine = worlds.observe()["builder"]
         assert same(mine[1], seen)
-        found = society.step({"builder": policy(mine, None, None)})["builder"]
+        found = worlds.step({"builder": policy(mine, None, None)})["builder"]
         seen, reward, *_ = env.step(policy(seen[None], None, None)[0])
         assert found.reward[1] == reward
 
 
 def test_stakers_alike_are_paid_alike_and_the_sum_is_theirs():
-    society = start(3, n_worlds=2)
-    before = society.batch.state.stakers["wealth"].copy()
+    worlds = start(3, n_worlds=2)
+    before = worlds.batch.state.stakers["wealth"].copy()
     total = 0.0
     for _ in range(4):
         action = np.zeros((6, 6), np.float32)
         action[:, -1] = -0.9
-        total = total + society.step({"staker": action})["staker"].reward
-    grown = np.log(society.batch.state.stakers["wealth"] / before)
+        total = total + worlds.step({"staker": action})["staker"].reward
+    grown = np.log(worlds.batch.state.stakers["wealth"] / before)
     np.testing.assert_allclose(total, grown.ravel(), rtol=1e-9, atol=1e-15)
     assert np.ptp(grown[0]) < 1e-4  # who trades first changes by the day
 
@@ -111,70 +112,70 @@ def test_worlds_are_those_of_a_batch_of_one(rng, same):
 
 
 def test_whoever_is_out_orders_and_decides_no_more(rng):
-    society = start(2, [0, 1, 2, 3], seed=1, horizon_days=400, **CROWDED)
+    worlds = start(2, [0, 1, 2, 3], seed=1, horizon_days=400, **CROWDED)
     twin = start(2, [0, 1, 2, 3], seed=1, horizon_days=400, **CROWDED)
     for _ in range(60):
-        actions = drawn(society, rng)
-        society.step(actions)
+        actions = drawn(worlds, rng)
+        worlds.step(actions)
         for name, rows in actions.items():  # in the twin those who are out act otherwise
-            rows[~society.playing[name]] *= -0.5
-        if not society.playing["builder"].all():
+            rows[~worlds.playing[name]] *= -0.5
+        if not worlds.playing["builder"].all():
             break
         twin.step(actions)
     else:
         raise AssertionError("nobody was dissolved")
     twin.step(actions)
-    out = np.flatnonzero(~society.playing["builder"])
+    out = np.flatnonzero(~worlds.playing["builder"])
     for _ in range(10):
-        actions = drawn(society, rng)
-        found = society.step(actions)["builder"]
+        actions = drawn(worlds, rng)
+        found = worlds.step(actions)["builder"]
         assert not found.reward[out].any()
         assert not found.terminated[out].any()
-        research = society.batch.state.row("research_share")[0, out]
-        np.testing.assert_array_equal(research, society.config.research_share)
+        research = worlds.batch.state.row("research_share")[0, out]
+        np.testing.assert_array_equal(research, worlds.config.research_share)
 
 
-def test_heirs_are_paid_what_they_consume_and_predecessors_theirs(rng):
+def test_successors_are_paid_for_their_own_consumption_and_predecessors_for_theirs(rng):
     crowded = CROWDED | {"immunity_days": 3.0}  # so that nobody comes and goes on one day
-    society = start(0, "all", n_worlds=4, horizon_days=300, heirs=True, **crowded)
+    worlds = start(0, "all", n_worlds=4, horizon_days=300, respawn=True, **crowded)
     paid, dones = np.zeros(16), 0
     for _ in range(300):
-        outcomes = society.step(drawn(society, rng))
+        outcomes = worlds.step(drawn(worlds, rng))
         paid += outcomes["builder"].reward
         dones += int(outcomes["builder"].terminated.sum())
-        consumed = society.batch.state.row("consumed").ravel().copy()
-        if society.over()[1].all():
+        consumed = worlds.batch.state.row("consumed").ravel().copy()
+        if worlds.over()[1].all():
             break
-        society.go_on(outcomes)
-    assert dones == society.batch.state.worlds["dissolutions"].sum() > 10
-    scale = society.config.consumption_scale_tao
+        worlds.autoreset(outcomes)
+    assert dones == worlds.batch.state.worlds["dissolutions"].sum() > 10
+    scale = worlds.config.consumption_scale_tao
     np.testing.assert_allclose(paid * scale, consumed, rtol=1e-9)
 
 
 def test_ruined_stakers_have_successors_and_nothing_is_made_or_lost(rng):
-    society = start(
-        3, n_worlds=4, wealth_tao=60_000.0, ruin_fraction=0.97, heirs=True, horizon_days=99
+    worlds = start(
+        3, n_worlds=4, wealth_tao=60_000.0, ruin_fraction=0.97, respawn=True, horizon_days=99
     )
     ruined = 0
     for _ in range(60):
-        outcomes = society.step(drawn(society, rng))
+        outcomes = worlds.step(drawn(worlds, rng))
         ruined += int(outcomes["staker"].terminated.sum())
-        society.go_on(outcomes)
-        assert society.batch.audit().ok
-        assert not society.batch.state.stakers["ruined"].any()
+        worlds.autoreset(outcomes)
+        assert worlds.batch.audit().ok
+        assert not worlds.batch.state.stakers["ruined"].any()
     assert ruined > 0
 
 
-def test_at_the_end_worlds_start_anew_with_heirs(rng):
-    society = start(1, [0], n_worlds=2, heirs=True, horizon_days=3)
+def test_at_the_end_worlds_start_anew_with_respawn(rng):
+    worlds = start(1, [0], n_worlds=2, respawn=True, horizon_days=3)
     for step in range(7):
-        outcomes = society.step(drawn(society, rng))
+        outcomes = worlds.step(drawn(worlds, rng))
         ended = (step + 1) % 3 == 0
         for found in outcomes.values():
             assert found.truncated.all() == ended
             assert not found.terminated.any()
-        society.go_on(outcomes)
-    assert society.numbers == [2, 2]
+        worlds.autoreset(outcomes)
+    assert worlds.numbers == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -190,13 +191,13 @@ def test_at_the_end_worlds_start_anew_with_heirs(rng):
     ],
 )
 def test_bad_actions_change_nothing(actions, message):
-    society = start(2, [3])
-    before = [getattr(society.batch.state, name).tobytes() for name in society.batch.state.ARRAYS]
+    worlds = start(2, [3])
+    before = [getattr(worlds.batch.state, name).tobytes() for name in worlds.batch.state.ARRAYS]
     with pytest.raises(ValueError, match=message.replace("(", r"\(").replace(")", r"\)")):
-        society.step(actions)
-    after = [getattr(society.batch.state, name).tobytes() for name in society.batch.state.ARRAYS]
+        worlds.step(actions)
+    after = [getattr(worlds.batch.state, name).tobytes() for name in worlds.batch.state.ARRAYS]
     assert before == after
-    assert society.steps[0] == 0
+    assert worlds.steps[0] == 0
 
 
 @pytest.mark.parametrize(

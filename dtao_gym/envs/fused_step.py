@@ -1,8 +1,8 @@
 """A step of one world with one learner in one compiled call: decode, advance, observe, reward, info.
 
-What a role needs for it: `step_kernel`, whose arguments `FusedStep` makes; `step_arguments(batch)`, its last ones;
-`n_raw`, rows of working space; `info_numbers`, names of the numbers of its own that the kernel writes into `facts`, and
-`info_flags`, which of them are true or false. Results are those of `Episodes.step` bit for bit; what is saved is the
+A role takes part by `step_kernel`, whose arguments `FusedStep` makes, `step_arguments(batch)`, its last ones,
+`n_scratch_rows`, `info_numbers` (names of the numbers of its own that the kernel writes into `facts`) and `info_flags`
+(those of them that are true or false). Results equal those of `Episodes.step` bit for bit; what is saved is the
 time between the kernels, most of a small world's step.
 """
 
@@ -11,47 +11,47 @@ from typing import Any
 import numpy as np
 
 from dtao_gym.compiling import address_of
-from dtao_gym.envs.episodes import Episodes, as_float32
 from dtao_gym.envs.features import (
-    FIRST_OWN_NUMBER,
+    FIRST_OWN_FACT,
     MARKET_NUMBERS,
     MARKET_ROWS,
     OTHER_KERNEL,
     TERMINATED,
     TRUNCATED,
     WHOLE_NUMBERS,
+    as_float32,
     refuse,
 )
-from dtao_gym.world.batch import Batch
+from dtao_gym.envs.worlds import Episodes, no_orders
 from dtao_gym.world.day import advance_equal, advance_weighted
 
 
 def fusible(episodes: Episodes) -> bool:
-    """Whether a step of these episodes is no more than what a `step_kernel` does."""
-    config = episodes.config
-    simulated = isinstance(episodes.batch, Batch)
-    return simulated and episodes.batch.n_worlds == 1 and not config.terminal_value
+    """Return whether a step of these episodes is no more than the role's `step_kernel` does."""
+    batch, role = episodes.batch, episodes.role
+    if role.step_kernel is None or batch.n_worlds > 1:
+        return False
+    return role.step_arguments(batch) is not None
 
 
 class FusedStep:
-    """Steps of the world of some `fusible` episodes without rivals and users' rules, while it is `current`."""
+    """Steps of the world of `fusible` episodes without rivals and users' rules, while it is `current`."""
 
     def __init__(self, episodes: Episodes):
         batch, role = episodes.batch, episodes.role
         n = batch.layout.n_subnets
         self._episodes, self._batch, self._role = episodes, batch, role
         self._config, self._base = batch.configs[0], batch.table
-        self._counts = (episodes.standing, episodes.steps)
-        orders = np.zeros((1, max(batch.layout.n_stakers, 1), n))
-        self._table = batch.table.working(orders=orders)
+        self._counts = (episodes.reward_baseline, episodes.steps)
+        self._table = batch.table.working(orders=no_orders(batch))
         equal = bool(batch.state.worlds["equal_weights"][0])
         kernels = (address_of(advance_equal), 0) if equal else (0, address_of(advance_weighted))
         self._before = (self._table.address, kernels, episodes.config.days_per_step)
-        self._raw = np.empty((role.n_raw, n))
-        self._after = (episodes.steps, episodes.max_steps, episodes.standing)
+        self._scratch = np.empty((role.n_scratch_rows, n))
+        self._after = (episodes.steps, episodes.max_steps, episodes.reward_baseline)
         self._after += role.step_arguments(batch)
         self._shape, self._size = role.action_space.shape, role.observation_space.shape[0]
-        self._n_numbers = FIRST_OWN_NUMBER + len(role.info_numbers)
+        self._n_numbers = FIRST_OWN_FACT + len(role.info_numbers)
         ends = [self._n_numbers + k * n for k in range(len(MARKET_ROWS) + 1)]
         self._rows = [(r, slice(*ends[k : k + 2])) for k, r in enumerate(MARKET_ROWS)]
         self._n_facts = ends[-1]
@@ -60,19 +60,19 @@ class FusedStep:
         self._kinds = [(self._names.index(name), kind) for name, kind in kinds.items()]
 
     def current(self) -> bool:
-        """Whether arrays and configuration are those that this was made for."""
-        standing, steps = self._counts
+        """Return whether arrays and configuration are those that this object was made for."""
+        baseline, steps = self._counts
         return (
             self._batch.table is self._base
             and self._batch.configs[0] is self._config
-            and self._episodes.standing is standing
+            and self._episodes.reward_baseline is baseline
             and self._episodes.steps is steps
         )
 
     def __call__(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]] | None:
-        """What `Env.step` returns; None, with nothing changed, where the world needs the other kernel.
+        """Return the results of `Env.step`; None, with nothing changed, where the world needs the other kernel.
 
-        Raises ValueError as `Episodes.step`.
+        Raises ValueError as `Episodes.step` does.
         """
         if (
             action.__class__ is not np.ndarray
@@ -85,7 +85,9 @@ class FusedStep:
                 raise ValueError(f"action: got shape {action.shape}, allowed is {self._shape}")
             action = as_float32(action)
         obs, facts = np.empty((1, self._size), np.float32), np.empty(self._n_facts)
-        code = self._role.step_kernel(*self._before, action, self._raw, obs, facts, *self._after)
+        code = self._role.step_kernel(
+            *self._before, action, self._scratch, obs, facts, *self._after
+        )
         if code < 0:
             if code == OTHER_KERNEL:
                 return None

@@ -1,10 +1,9 @@
-"""Pictures of each role's episodes."""
+"""The picture of a staker's episode: market, portfolio and wealth."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtao_gym.envs.episodes import Episodes
 from dtao_gym.envs.render import (
     COLOURS,
     REST_COLOUR,
@@ -13,6 +12,9 @@ from dtao_gym.envs.render import (
     stack_shares,
 )
 
+if TYPE_CHECKING:
+    from dtao_gym.envs.worlds import Episodes
+
 
 class StakerPicture(MarketPicture):
     """A staker's portfolio and wealth."""
@@ -20,7 +22,7 @@ class StakerPicture(MarketPicture):
     n_numbers = 4
     titles = ("Own portfolio", "Wealth, TAO")
 
-    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
+    def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
         """Day, liquidation wealth, a TAO left in root, unclaimed dividends at spot; prices, shares, values.
 
         The values are root and what each position with its claims would fetch, so that they add up to wealth.
@@ -91,65 +93,3 @@ class StakerPicture(MarketPicture):
         panel.margins(y=0.12)
         panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
         return f"wealth {wealth[-1]:,.2f} TAO  ({wealth[-1] / wealth[0] - 1.0:+.2%})"
-
-
-class BuilderPicture(MarketPicture):
-    """A builder's spending and stocks."""
-
-    n_numbers = 9
-    titles = ("Spending, TAO a day", "Own stocks, TAO a day")
-
-    def start(self, episodes: Episodes) -> None:
-        """Forget the past and note the first day; call after a reset."""
-        self._slot = episodes.role.slots[0]
-        super().start(episodes)
-
-    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
-        """Day, treasury, consumption; product, research, influence; short-term, knowledge, pipeline; market."""
-        state, world = episodes.batch.state, self.world
-        info = {name: rows[world] for name, rows in episodes.info().items()}
-        courted = info["budget"] * info["influence_share"]
-        research = (info["budget"] - courted) * info["research_share"]
-        numbers = [info["day"], info["treasury"], info["consumed"]]
-        numbers += [info["budget"] - courted - research, research, courted]
-        numbers += [info["short_stock"], info["knowledge"], info["pipeline"]]
-        market = (state.row("spot_price")[world], state.row("emission_share")[world])
-        return np.concatenate([numbers, *market])
-
-    def _head(self) -> list[str]:
-        _, treasury, consumed, product, research, courted, short, known, coming = self._last[:9]
-        return [
-            f"{self._day()}   SN {self._netuid[self._slot]}   treasury {treasury:,.2f} TAO   "
-            f"consumed {consumed:,.2f} TAO",
-            f"spends a day: product {product:.2f}, research {research:.2f}, influence {courted:.2f} TAO",
-            f"stocks, TAO a day: short-term {short:.2f}, knowledge {known:.2f}, under way {coming:.2f}",
-        ]
-
-    def _column(self) -> tuple:
-        share = self._market(self._last)[1]
-        own = np.arange(share.size) == self._slot
-        return share + own, lambda chosen: "  own" if own[chosen].any() else "", "     "
-
-    def _colouring(self, history: np.ndarray) -> np.ndarray:
-        share = self._market(history)[1].mean(0)
-        return share + (np.arange(share.size) == self._slot)  # the own one is the first
-
-    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
-        day = history[:, 0]
-        names = (("product", "research", "influence"), ("short-term", "knowledge", "under way"))
-        spent = history[1:, 3:6] if len(history) > 1 else history[:, 3:6]  # nothing before day 1
-        panels[0].stackplot(
-            day[-len(spent) :], *spent.T, colors=COLOURS[:3], labels=names[0], linewidth=0.3
-        )
-        for stock, colour, label in zip(history[:, 6:9].T, COLOURS[:3], names[1], strict=True):
-            panels[1].plot(day, stock, color=colour, linewidth=1.6, label=label)
-        for panel in panels:
-            panel.set_ylim(bottom=0.0)
-            panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
-        treasury, consumed = history[-1, 1:3]
-        own = self._netuid[self._slot]
-        return f"SN {own}     treasury {treasury:,.2f} TAO     consumed {consumed:,.2f} TAO"
-
-
-PICTURES = {"staker": StakerPicture, "builder": BuilderPicture, "replay": StakerPicture}
-"""The picture of each role."""
