@@ -144,7 +144,7 @@ def test_successors_are_paid_for_their_own_consumption_and_predecessors_for_thei
         paid += outcomes["builder"].reward
         dones += int(outcomes["builder"].terminated.sum())
         consumed = worlds.batch.state.row("consumed").ravel().copy()
-        if worlds.over()[1].all():
+        if worlds.episode_ends()[1].all():
             break
         worlds.autoreset(outcomes)
     assert dones == worlds.batch.state.worlds["dissolutions"].sum() > 10
@@ -166,7 +166,7 @@ def test_ruined_stakers_have_successors_and_nothing_is_made_or_lost(rng):
     assert ruined > 0
 
 
-def test_at_the_end_worlds_start_anew_with_respawn(rng):
+def test_at_the_end_worlds_start_again_with_respawn(rng):
     worlds = start(1, [0], n_worlds=2, respawn=True, horizon_days=3)
     for step in range(7):
         outcomes = worlds.step(drawn(worlds, rng))
