@@ -64,16 +64,22 @@ MARKET_ROWS = ("true_value", "spot_price", "emission_share")
 """Rows of the subnets that infos report."""
 
 
-FIRST_OWN_FACT = 1 + len(MARKET_NUMBERS)
-"""Position of a role's own numbers in `facts`, behind the reward and `MARKET_NUMBERS`."""
+FACT = named_indices("Fact", ("reward", *MARKET_NUMBERS))
+"""Positions in `facts`, the numbers that a step kernel returns."""
+FIRST_OWN_FACT = len(FACT)
+"""Position of a role's own numbers in `facts`; `MARKET_ROWS` follow them."""
 
 
 @inlined_rule
 def write_market(s, world, reward, own_numbers, facts):
-    """Write the reward, `MARKET_NUMBERS` and, behind the role's own numbers, `MARKET_ROWS` into `facts`."""
-    facts[0] = reward
-    facts[1], facts[2], facts[3] = world.day, world.welfare, world.emission_hhi
-    facts[4], facts[5], facts[6] = world.price_sum, world.registrations, world.dissolutions
+    """Write the reward, `MARKET_NUMBERS` and, behind `own_numbers` numbers of the role, `MARKET_ROWS` into `facts`."""
+    facts[FACT.reward] = reward
+    facts[FACT.day] = world.day
+    facts[FACT.welfare] = world.welfare
+    facts[FACT.emission_hhi] = world.emission_hhi
+    facts[FACT.price_sum] = world.price_sum
+    facts[FACT.registrations] = world.registrations
+    facts[FACT.dissolutions] = world.dissolutions
     first, n = FIRST_OWN_FACT + own_numbers, s.true_value.size
     for i in range(n):
         facts[first + i] = s.true_value[i]

@@ -39,7 +39,7 @@ LOGIT_SCALE = 10.0
 MAX_STAKERS = 64
 INFO_FIELDS = {"wealth": "wealth", "root_tao": "root", "traded_tao": "traded"}
 """Names in `info`, and the fields of a staker account."""
-N_OWN_FACTS, FACT = len(INFO_FIELDS), named_indices("Fact", tuple(INFO_FIELDS))
+N_OWN_FACTS, OWN_FACT = len(INFO_FIELDS), named_indices("OwnFact", tuple(INFO_FIELDS))
 
 
 @rule
@@ -96,7 +96,8 @@ def _step_kernel(table, kernels, days, action, scratch, obs, facts, steps, max_s
     reward = me.log_wealth - baseline[0]
     write_market(subnet_rows(a.fields[0]), world, reward, N_OWN_FACTS, facts)
     own = facts[FIRST_OWN_FACT:]
-    own[FACT.wealth], own[FACT.root_tao], own[FACT.traded_tao] = me.wealth, me.root, me.traded
+    own[OWN_FACT.wealth], own[OWN_FACT.root_tao] = me.wealth, me.root
+    own[OWN_FACT.traded_tao] = me.traded
     baseline[0] = me.log_wealth
     return end_of_step(world, me.ruined, steps, max_steps)
 
