@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dtao_gym.replay.market import daily
+from dtao_gym.replay.market import closing_arrays
 from dtao_gym.replay.prices import read_prices
-from dtao_gym.replay.reserves import of_all
+from dtao_gym.replay.reserves import captured_price_ratio
 from dtao_gym.world.snapshot import Snapshot
 
 DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data" / "replay"
@@ -43,7 +43,7 @@ def build(name: str, source: Path, output: Path) -> None:
     path = source / file
     prices = read_prices(path)
     snapshots = [Snapshot.named(capture) for capture in captures]
-    arrays = daily(prices, snapshots)
+    arrays = closing_arrays(prices, snapshots)
     packed = {
         key: array.astype(np.int64 if key == "dates" else np.float64 if key == "registered_block" else np.float32)
         for key, array in arrays.items()
@@ -59,7 +59,7 @@ def build(name: str, source: Path, output: Path) -> None:
         "first_close": str(arrays["dates"][0]),
         "last_close": str(arrays["dates"][-1]),
         "subnets": int(live.any(axis=0).sum()),
-        "price_sum_of_all": of_all(snapshots[0], live) if snapshots else 1.0,
+        "price_sum_of_all": captured_price_ratio(snapshots[0], live) if snapshots else 1.0,
         "counts": prices.counts,
         "note": note,
     }
