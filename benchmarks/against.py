@@ -1,4 +1,6 @@
-"""Speed of this checkout against another, measured in turn: `python benchmarks/speed.py --against CHECKOUT`.
+"""Speed of this checkout against another, measured in turns.
+
+    python benchmarks/speed.py --against CHECKOUT
 
 Each workload runs in a fresh process of each checkout, and the two take turns, so that other load on the machine affects
 both. Ratios are medians over pairs of neighbouring runs; above 1 this checkout is the faster one. CPU time is that of
@@ -40,7 +42,7 @@ class Pair:
 
 
 def cold(folders: dict[Path, Path], kind: str, rounds: int) -> Pair:
-    """Measure the CPU seconds of cold first steps; the last round leaves its compiled code in `folders` (by checkout)."""
+    """Measure CPU seconds of cold first steps; the last round leaves its compiled code in `folders`."""
     seconds: dict[Path, list[float]] = {checkout: [] for checkout in folders}
     for k in range(rounds):
         for checkout, folder in folders.items():

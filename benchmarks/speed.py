@@ -81,7 +81,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def engines(quick: bool) -> list[Figure]:
-    """Measure world-days per second of the batch on one thread and two, and of worlds as small as the probe's."""
+    """Measure world-days per second of the batch on one thread and two, and of small worlds."""
     measured, runs = [], 3 if quick else 9
     for (weights, spans), target in BATCH_TARGETS.items():
         for threads in (1, THREADS):
@@ -135,7 +135,7 @@ def in_numpy(quick: bool) -> list[Figure]:
 
 
 def in_c(quick: bool) -> list[Figure]:
-    """Measure CPU nanoseconds per subnet and span of the hot loop on one thread: engine and plain C in turns."""
+    """Measure CPU nanoseconds per subnet and span of the hot loop: engine and plain C in turns."""
     if shutil.which("gcc") is None:
         return skipped("C", "no gcc")
     measured, unit = [], "ns/subnet-span"
@@ -170,7 +170,7 @@ def environments(quick: bool) -> list[Figure]:
 
 
 def ppo(quick: bool) -> list[Figure]:
-    """Measure steps per second of Stable-Baselines3's PPO: the published quickstart, plain networks, CartPole."""
+    """Measure steps per second of PPO: the published quickstart, plain networks, CartPole."""
     try:
         import torch
         from stable_baselines3 import PPO

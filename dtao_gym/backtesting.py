@@ -1,4 +1,4 @@
-"""Back-tests: policies on windows of real prices, compared with root and buy-and-hold, with block-bootstrap intervals.
+"""Back-tests: policies on real prices against root and buy-and-hold, with bootstrap intervals.
 
 A policy is called as `policy(observation, batch, rngs) -> actions` with one generator per window, like scripted and learned
 ones; `batch` is a `ReplayBatch`. All windows run in one batch, and a policy is called until the longest window ends.
@@ -115,7 +115,7 @@ class Backtest:
         return block_bootstrap(growth, self.block_days)
 
     def credible(self, name: str) -> bool:
-        """Return whether the policy beats root and buy-and-hold out of sample, by lower bounds, for both impacts."""
+        """Return whether lower bounds exceed root and buy-and-hold, for both impacts, on unseen days."""
         return self.unseen and all(
             self.growth(name, impact, less).low > 0.0
             for impact in self.played
@@ -323,7 +323,7 @@ def backtest(
 
 
 def window_between(config: ReplayConfig, first: Any, last: Any) -> tuple[Window, int]:
-    """Return the window between two closes and its length in days. Raises ConfigError where no path has it."""
+    """Return the window between two closes and its days. Raises ConfigError where no path has it."""
     try:
         begin, end = np.datetime64(str(first), "D"), np.datetime64(str(last), "D")
     except ValueError:

@@ -71,7 +71,7 @@ Table = tuple[list[date], list[int], np.ndarray]
 
 
 def hourly_prices(path: Path) -> tuple[datetime, list[int], np.ndarray]:
-    """Read the first hour, netuids and prices `(hours, netuids)` on a regular grid of hours; NaN where there is no market."""
+    """Read the first hour, netuids, and prices `(hours, netuids)` by the hour; NaN without a market."""
     with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     times = [datetime.fromisoformat(row[0]) for row in rows]

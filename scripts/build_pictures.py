@@ -18,7 +18,7 @@ DAYS, SUBNETS = 200, 16
 
 
 def draw_episode(path: Path) -> None:
-    """Draw `DAYS` days of a staker with a tenth of its wealth in root and equal parts in all subnets, rebalanced slowly."""
+    """Draw an episode: a tenth of wealth in root, equal parts in all subnets, rebalanced slowly."""
     env = gym.make("dtao_gym:dtao_gym/Staker-v0", n_subnets=SUBNETS, render_mode="rgb_array")
     env.reset(seed=0)
     targets = np.append(0.1, np.full(SUBNETS, 0.9 / SUBNETS))

@@ -1,4 +1,4 @@
-"""Compare the fitted populations, and markets with the default one, with the chain; write `docs/realism.md`.
+"""Compare the fitted populations with the chain and write `docs/realism.md`.
 
     python scripts/build_realism_page.py
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def split(page: str) -> tuple[str, str, str]:
-    """Split a page into the text before the tables, the tables, and the text after; marks belong to the text."""
+    """Split a page into the text before the tables, the tables, and the text after."""
     first, last = "<!-- tables -->\n", "<!-- end of tables -->"
     start, end = page.index(first) + len(first), page.index(last)
     return page[:start], page[start:end], page[end:]

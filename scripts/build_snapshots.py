@@ -80,7 +80,7 @@ def block_of_epochs(subnets: list[dict[str, str]], blocks: tuple[int, int]) -> i
 
 
 def user_flows(path: Path) -> tuple[dict[str, float], int, int]:
-    """Return the average user flow by netuid in TAO per block, and how many are the chain's and how many estimated.
+    """Return average user flows by netuid, TAO per block, and numbers of captured and estimated ones.
 
     An average that is not captured is estimated from the net flow of 30 days.
     """
@@ -107,7 +107,10 @@ def flow_facts(path: Path) -> dict:
 
 
 def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
-    """Clean the capture of June 2026: 128 subnets; moving prices, miner burn, emission switches and flows are unknown."""
+    """Clean the capture of June 2026.
+
+    It has 128 subnets, and neither moving prices nor miner burn, emission switches and flows.
+    """
     root, subnets = read(path)
     flow, _, _ = user_flows(flows)
     old = [row["netuid"] for row in subnets if int(row["registered_at_block"]) < APRIL_BLOCKS[0]]
@@ -168,7 +171,7 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
 
 
 def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
-    """Clean the capture of April 2026: 127 subnets with moving prices, some with flows; a new one is dropped."""
+    """Clean the capture of April 2026: 127 subnets with moving prices, some with flows; one is dropped."""
     root, subnets = read(path)
     flow, known, estimated = user_flows(flows)
     block = block_of_epochs(subnets, APRIL_BLOCKS)
@@ -240,7 +243,7 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
 
 
 def registration_blocks(path: Path, netuids: list[int]) -> tuple[dict[int, int], list[int]]:
-    """Return the registration block of each subnet of the launch, and the netuids whose block is interpolated.
+    """Return the registration block of each netuid, and the netuids whose block is interpolated.
 
     The source has only the last registration of a netuid. If that came after the launch, the netuid was registered again
     since, and its block is interpolated between the next known netuids.

@@ -187,7 +187,10 @@ class Search:
         return value
 
     def run(self) -> np.ndarray:
-        """Return the best point: a third of the evaluations samples the cube, the rest descends from the best two points."""
+        """Return the best point.
+
+        A third of the evaluations samples the cube; the rest descends from the best two points.
+        """
         n_sample = 2 ** int(np.log2(max(self.evaluations // 3, 2)))
         sample = qmc.Sobol(len(SPACE), rng=self.seed).random(n_sample)
         order = np.argsort([self(point) for point in sample], kind="stable")

@@ -1,4 +1,4 @@
-"""Raw captures of the chain that the packaged data are built from: file names, options and helpers of the builders."""
+"""Raw captures of the chain: file names, command line and helpers of the scripts that build the data."""
 
 import argparse
 import csv
@@ -19,7 +19,7 @@ FLOWS = "tao_flow_2026-04-11.csv"
 
 
 def options(doc: str, output: Path) -> argparse.Namespace:
-    """Parse the command line of a builder: the folder of the captures and an output folder, which is created."""
+    """Parse the folder of the captures and an output folder, which is created."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
     parser.add_argument("--output", type=Path, default=output, help="default: the package's data")

@@ -1,4 +1,7 @@
-"""Run the probe's negative controls at full size: `python scripts/controls.py [--seeds 512] [--only NC1 NC2]`."""
+"""Negative controls of the probe at full size.
+
+python scripts/controls.py [--seeds 512] [--only NC1 NC2]
+"""
 
 import sys
 import time

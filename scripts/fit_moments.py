@@ -134,7 +134,7 @@ class Criterion:
         return mean
 
     def penalty(self, mean: np.ndarray) -> float:
-        """Return the penalty of gated moments outside the margin of their gates; the real moments cost nothing.
+        """Return the penalty of moments beyond the margin of their gates; the real moments have none.
 
         Missing moments are not penalised.
         """

@@ -50,7 +50,7 @@ HEADER = "market | candidate | stakers' part of alpha over genesis, a fifth of t
 
 
 def rows(worlds: int, years: float) -> list[str]:
-    """Return a row for each market and candidate; gap and slope are the worst, `empty` the sum over the fifths."""
+    """Return a row for each market and candidate: the worst gap and slope, and the sum of `empty`."""
     base = Config.make(POPULATION, arrivals_per_slot_year=0.0, n_stakers=0)
     table = []
     for market, world in MARKETS.items():

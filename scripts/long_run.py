@@ -1,8 +1,8 @@
-"""Width of the cross-section of prices over years, by the half-life of news, which two months of prices do not determine.
+"""Width of the cross-section of prices over years, by the half-life of news.
 
     python scripts/long_run.py [--worlds 16] [--half-lives 720 360 240 150]
 
-The chain on the last day of spring 2026: sum 1.31, sd of ln price 0.75, share of the top five 0.20; allowed are 0.87 to 1.96,
+Two months of prices do not determine this half-life. The chain on the last day of spring 2026: sum 1.31, sd of ln price 0.75, share of the top five 0.20; allowed are 0.87 to 1.96,
 0.52 to 0.97, and 0.12 to 0.28 (docs/realism.md).
 """
 
@@ -26,7 +26,7 @@ DAYS = (1, 146, 365, 1095, 1825)
 
 
 def measures(config: Config, worlds: int) -> list[str]:
-    """Return the sum of prices, sd of ln price and share of the top five on each of `DAYS`, as means over worlds."""
+    """Return sum of prices, sd of ln price and top-5 share on each of `DAYS`, as means over worlds."""
     batch = Batch(config, worlds, threads=2)
     columns = []
     for day in DAYS:

@@ -1,4 +1,4 @@
-"""Equilibrium research shares with eight simulated subnets of 128 and with all 128, under prices and votes.
+"""Equilibrium research shares with eight of 128 subnets simulated and with all, by allocation rule.
 
     python scripts/one_pot.py [--seeds 512] [--rules price root_vote]
 
@@ -31,7 +31,7 @@ def main(
         "root_vote",
     ),
 ) -> None:
-    """Compare 8 of 128 subnets with all 128; exit status 1 if they differ by more than `INERT_ODDS` in log-odds."""
+    """Compare 8 of 128 subnets with all; exit status 1 if they differ by more than `INERT_ODDS`."""
     table = Table("rule", "8 of 128, log-odds", "128 of 128", "difference", "seconds")
     differ = []
     for rule in rules:

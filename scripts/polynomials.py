@@ -12,7 +12,7 @@ mpmath.mp.dps = 60
 
 
 def logarithm(z):
-    """Return (2 artanh(s) - 2 s) / s**3 with z = s**2, the rest of ln((1 + s) / (1 - s)) after its first term."""
+    """Return (2 artanh(s) - 2 s) / s**3 with z = s**2, for ln((1 + s) / (1 - s)) = 2 artanh(s)."""
     if z < mpmath.mpf("1e-12"):
         return mpmath.mpf(2) / 3 + 2 * z / 5
     s = mpmath.sqrt(z)

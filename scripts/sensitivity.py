@@ -1,4 +1,4 @@
-"""Sensitivity of equilibrium research shares under prices and under votes to each closure of the model.
+"""Sensitivity of equilibrium research shares, under prices and votes, to closures of the model.
 
     python scripts/sensitivity.py [--seeds 512] [--write]
 

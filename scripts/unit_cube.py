@@ -1,4 +1,4 @@
-"""Parameters of a fit as points of the unit cube, each coordinate on the scale on which it is searched."""
+"""Parameters of a fit as points of the unit cube, each coordinate on its scale of search."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -214,13 +214,13 @@ def weighting(real: MomentEstimate, simulation: np.ndarray | None = None) -> np.
 
 
 def counted_moments(real: MomentEstimate) -> np.ndarray:
-    """Return the indices of the moments in the J statistic: the fitted ones with a positive sampling variance."""
+    """Return the indices of the moments in J: the fitted ones with a positive sampling variance."""
     fitted = np.array([name in FITTED for name in MOMENTS])
     return np.flatnonzero(fitted & (np.nan_to_num(np.diag(real.covariance)) > 0.0))
 
 
 def j_statistic(simulated: np.ndarray, real: MomentEstimate, matrix: np.ndarray) -> float:
-    """Return the squared distance of moments `(k,)` from the real ones, weighted by a matrix of `weighting`.
+    """Return the squared distance of moments `(k,)` from the real ones, weighted by the matrix.
 
     Infinity if a counted moment is missing.
     """
@@ -335,7 +335,7 @@ def _moment(
 
 
 def _levels(panels: Sequence[Panel], period_name: str) -> dict[str, LevelComparison]:
-    """Cross-section of simulated prices on the last day, and of the chain's then or on the next day with all subnets."""
+    """Cross-section of prices on the last day; the chain's on that or the next day with all subnets."""
     last = period(period_name).last
     real = next(row.cross_section for row in observed() if row.date >= last)
     each = np.array([cross_section(panel.price[-1]) for panel in panels])

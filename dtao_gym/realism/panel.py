@@ -98,7 +98,7 @@ def without_young_closes(price: np.ndarray, young: int = YOUNG_DAYS) -> np.ndarr
 
 
 def newcomer_returns(price: np.ndarray) -> np.ndarray:
-    """Return log returns over `NEWCOMER_DAYS` from the first close, `(n,)`, of columns that start after the first row."""
+    """Return log returns over `NEWCOMER_DAYS`, `(n,)`, of columns that start after the first row."""
     seen = np.isfinite(price)
     first = seen.argmax(0)
     columns = np.flatnonzero(seen.any(0) & (first > 0) & (first + NEWCOMER_DAYS < len(price)))

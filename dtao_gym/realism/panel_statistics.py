@@ -34,7 +34,7 @@ class RatioOfSums(NamedTuple):
 
 
 def over_known(statistic: Callable[..., np.ndarray], values: np.ndarray, axis: int) -> np.ndarray:
-    """Apply a nan-function of NumPy along an axis of a matrix; NaN without a warning where all values are missing."""
+    """Apply a nan-function of NumPy along an axis; NaN, without a warning, where all values are missing."""
     known = np.isfinite(values).any(axis)
     result = np.full(known.shape, np.nan)
     if known.any():

@@ -292,7 +292,7 @@ def _draw_sizes(axes: Any, real: Panel, world: Panel) -> None:
 
 
 def page_tables(facts: dict[str, dict[str, Any]]) -> str:
-    """Return the tables of the documentation's page, from the JSON content of comparisons by configuration."""
+    """Return the tables of `docs/realism.md`, from the JSON content of comparisons by configuration."""
     parts = []
     for config, numbers in facts.items():
         comparison = from_dict(numbers)

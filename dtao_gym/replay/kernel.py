@@ -71,7 +71,7 @@ def _close_subnet(s, i):
 
 @inlined_rule
 def _write_subnet(s, i, close, c, displaced):
-    """Write column `c` of a close into slot `i`, less `displaced` alpha that the staker took out of the pool."""
+    """Write column `c` of a close into slot `i`, less `displaced` alpha that the staker has bought."""
     tao, alpha = close.tao_reserve[c], close.alpha_reserve[c]
     price = close.price[c]
     if displaced != 0.0:
@@ -90,12 +90,11 @@ def _write_subnet(s, i, close, c, displaced):
 
 
 @inlined_rule
-def write_close(fields, alpha, staker, world, today, before, numbers, columns, permanent):
-    """Write a close into the state, pay out positions in ended subnets, and pay yields on alpha.
-
-    `today` and `before` are the rows of this close and of the previous one.
-    """
-    s, close, previous = subnet_rows(fields), day_rows(today), day_rows(before)
+def write_close(a, w, rows, numbers, at, columns, permanent):
+    """Write close `at` into world `w`, pay out positions in ended subnets, and pay yields on alpha."""
+    world, staker, s = a.worlds[w], a.stakers[w, 0], subnet_rows(a.fields[w])
+    alpha = alpha_row(a.fields[w], a.at.staker_alpha)
+    close, previous = day_rows(rows[at]), day_rows(rows[at - 1])
     price_sum, hhi = 0.0, 0.0
     for i in range(columns.size):
         c = columns[i]
@@ -114,8 +113,8 @@ def write_close(fields, alpha, staker, world, today, before, numbers, columns, p
         alpha[i] *= 1.0 + s.stake_yield[i]
         price_sum += s.spot_price[i]
         hhi += s.emission_share[i] * s.emission_share[i]
-    world.block, world.root_yield, world.moving_price_sum = numbers[0], numbers[1], numbers[2]
-    world.root_validators = numbers[3]
+    world.block, world.root_yield = numbers[at, 0], numbers[at, 1]
+    world.moving_price_sum, world.root_validators = numbers[at, 2], numbers[at, 3]
     world.price_sum, world.emission_hhi = price_sum, hhi
 
 
@@ -133,9 +132,7 @@ def replay_day(a, w, k, rows, numbers, columns, first, permanent):
     at = first + world.day
     # root dividends are paid on the stake after trading; payouts of ended subnets come later, at the close
     staker.root += staker.root * numbers[at + 1, 1]
-    write_close(
-        fields, alpha, staker, world, rows[at + 1], rows[at], numbers[at + 1], columns, permanent
-    )
+    write_close(a, w, rows, numbers, at + 1, columns, permanent)
     value_stakers(fields, a.scratch, a.at, a.stakers[w], a.parameters[w], None)
     world.day += 1
 
@@ -176,12 +173,12 @@ def begin_replay(table, rows, numbers, columns, firsts, wealth, w):
     Arrays are those of `advance_replay`; `wealth` is TAO.
     """
     a = arrays_of(table)
-    world, staker, fields = a.worlds[w], a.stakers[w, 0], a.fields[w]
-    alpha, s, at = alpha_row(fields, a.at.staker_alpha), subnet_rows(fields), firsts[w]
+    staker, fields = a.stakers[w, 0], a.fields[w]
+    s, at = subnet_rows(fields), firsts[w]
     staker.root, staker.first_wealth = wealth, wealth
     for i in range(s.spot_price.size):
         s.pool_tao_weight[i], s.dilution_alpha[i] = 0.5, 1.0
-    write_close(fields, alpha, staker, world, rows[at], rows[at], numbers[at], columns[w], False)
+    write_close(a, w, rows, numbers, at, columns[w], False)
     for back in range(1, a.at.price_days + 1):
         past = price_row(fields, a.at.price_history + (a.at.price_days - back) % a.at.price_days)
         then = day_rows(rows[max(at - back, 0)])

@@ -252,7 +252,7 @@ def _gridded(path: Path, price_at: dict, counts: dict[str, int]) -> Prices:
 
 
 def _fill(price: np.ndarray, limit: int) -> tuple[int, int]:
-    """Forward-fill up to `limit` missing prices in place; returns the numbers of cells filled and of gaps left."""
+    """Forward-fill up to `limit` missing prices in place; returns numbers of cells filled and gaps left."""
     given = np.isfinite(price)
     last = np.where(given, np.arange(len(price))[:, None], -1)
     last = np.maximum.accumulate(last, axis=0)

@@ -176,7 +176,7 @@ def infer_from_captures(prices: Prices, captures: list[Snapshot]) -> InferredRes
 
 
 def _geometric_liquidity(captures: list[Snapshot], hours: np.ndarray) -> np.ndarray:
-    """L at hours after the first of two captures, `(T, SLOTS)`; NaN where it falls or the subnet was replaced."""
+    """L at hours after the first of two captures, `(T, SLOTS)`; NaN for falling L and replaced subnets."""
     first, second = captures[:2]
     hours_between = float(second.block - first.block) / BLOCKS_PER_DAY * 24.0
     same = _registered(first) == _registered(second)

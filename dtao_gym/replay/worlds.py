@@ -18,7 +18,7 @@ from dtao_gym.world.table import TableOwner
 
 
 class ReplayBatch(TableOwner):
-    """`n_worlds` replays that advance together; world k is bit-identical to the same world in any other batch.
+    """`n_worlds` replays that advance together; bits of a world do not depend on the others.
 
     Parameters
     ----------
