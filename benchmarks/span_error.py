@@ -43,9 +43,11 @@ SILENT = {
     "owner_sale_fraction": 0.0,
     "miner_sale_fraction": 0.0,
     "validator_sale_fraction": 0.0,
+    "insider_holding_days": 1e9,
     "revenue_share": 0.0,
     "root_claim_hazard": 0.0,
 }
+"""Settings without any trade but root's sales, which are part of the coinbase."""
 MARKETS = {"nobody trades": SILENT, "everybody trades": {}}
 TARGETS = {
     ("nobody trades", 4): 1e-4,

@@ -132,10 +132,15 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
         }
         for row in subnets
     ]
-    return rows, {
+    return rows, june_facts(float(root["tao_in_pool_tao"]), len(flow)) | flow_facts(flows)
+
+
+def june_facts(root_stake_tao: float, known_flows: int) -> dict:
+    """Return the provenance of June 2026; flows of `known_flows` subnets are those of April."""
+    return {
         "date": "2026-06-14",
         "block": JUNE_BLOCK,
-        "root_stake_tao": float(root["tao_in_pool_tao"]),
+        "root_stake_tao": root_stake_tao,
         "chain_issuance_tao": 11.014e6,
         "chain_issuance_derivation": (
             "11,158,336.9 TAO at block 8692916 (2026-07-24), less 0.5 TAO for each of the 288,840 "
@@ -154,12 +159,11 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "miner_burned": NO_BURN,
             "emission_enabled": ENABLED,
             "user_flow_ema": (
-                f"that of mainnet-2026-04-11 by netuid for the {len(flow)} subnets which that snapshot "
+                f"that of mainnet-2026-04-11 by netuid for the {known_flows} subnets which that snapshot "
                 f"knows of and which were registered before it, else 0: no flow is in the capture"
             ),
             "protocol_flow_ema": NO_PROTOCOL_FLOW,
         },
-        **flow_facts(flows),
         "cleaning": [COPIED, NO_ROOT, "All 128 subnets are kept."],
         "notes": [
             "77 of 128 pools have a weight of TAO outside 0.499 to 0.501, 11 outside 0.49 to 0.51.",
@@ -194,7 +198,12 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
         for row in subnets
         if row not in fresh
     ]
-    return rows, {
+    return rows, april_facts(block, float(root["tao_in"]), known, estimated) | flow_facts(flows)
+
+
+def april_facts(block: int, root_stake_tao: float, known: int, estimated: int) -> dict:
+    """Return the provenance of April 2026, with numbers of known and estimated flows."""
+    return {
         "date": "2026-04-11",
         "block": block,
         "block_derivation": (
@@ -203,7 +212,7 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "UTC). It also puts root's last epoch at block 4919910, about 20:15 UTC on 2025-02-13, "
             "the day on which dTAO began."
         ),
-        "root_stake_tao": float(root["tao_in"]),
+        "root_stake_tao": root_stake_tao,
         "chain_issuance_tao": 10.85e6,
         "chain_issuance_derivation": (
             "Near the straight line from 10.5 M TAO at the halving of mid-December 2025 to 11.1583 M "
@@ -225,7 +234,6 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             ),
             "protocol_flow_ema": NO_PROTOCOL_FLOW,
         },
-        **flow_facts(flows),
         "cleaning": [
             COPIED,
             NO_ROOT,
@@ -278,7 +286,12 @@ def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]
         }
         for netuid in netuids
     ]
-    return rows, {
+    return rows, launch_facts(interpolated, registrations)
+
+
+def launch_facts(interpolated: list[int], registrations: Path) -> dict:
+    """Return the provenance of the launch, with the netuids whose registration is interpolated."""
+    return {
         "date": "2025-02-13",
         "block": LAUNCH_BLOCK,
         "block_derivation": (

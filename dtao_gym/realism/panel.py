@@ -195,21 +195,26 @@ def simulated_panels(
     config = Config.make(config, n_stakers=0)
     first = config.world_seed if seed is None else seed
     batch = Batch(config, n_worlds, seeds=range(first, first + n_worlds), threads=threads)
-    rows = burn_in + days
-    names = ("spot_price", "tao_reserve", "registered_block", "started")
-    recorded = {name: np.empty((rows, *batch.state.row(name).shape)) for name in names}
-    for k in range(rows):
-        if k:
-            batch.step()
-        for name, values in recorded.items():
-            values[k] = batch.state.row(name)
-    traded = recorded["started"] > 0.0
-    price = np.where(traded, recorded["spot_price"], np.nan)
-    tao = np.where(traded, recorded["tao_reserve"], np.nan)
+    closes = _closes(batch, burn_in + days)
+    traded = closes["started"] > 0.0
+    price = np.where(traded, closes["spot_price"], np.nan)
+    tao = np.where(traded, closes["tao_reserve"], np.nan)
     return [
-        _panel_of_world(price[:, w], tao[:, w], recorded["registered_block"][:, w], burn_in)
+        _panel_of_world(price[:, w], tao[:, w], closes["registered_block"][:, w], burn_in)
         for w in range(n_worlds)
     ]
+
+
+def _closes(batch: Batch, days: int) -> dict[str, np.ndarray]:
+    """Rows of the state at the present and the following closes, `(days, n_worlds, n_slots)` each."""
+    names = ("spot_price", "tao_reserve", "registered_block", "started")
+    closes = {name: np.empty((days, *batch.state.row(name).shape)) for name in names}
+    for k in range(days):
+        if k:
+            batch.step()
+        for name, values in closes.items():
+            values[k] = batch.state.row(name)
+    return closes
 
 
 def _panel_of_world(
