@@ -2,8 +2,8 @@
 
     python scripts/long_run.py [--worlds 16] [--half-lives 720 360 240 150]
 
-Two months of prices do not determine this half-life. The chain on the last day of spring 2026: sum 1.31, sd of ln price 0.75, share of the top five 0.20; allowed are 0.87 to 1.96,
-0.52 to 0.97, and 0.12 to 0.28 (docs/realism.md).
+Two months of prices do not determine this half-life. The chain on the last day of spring 2026: sum 1.31, sd of ln price 0.75,
+share of the top five 0.20; allowed are 0.87 to 1.96, 0.52 to 0.97, and 0.12 to 0.28 (docs/realism.md).
 """
 
 import sys

@@ -14,7 +14,7 @@ from dtao_gym.protocol.institutions import FEE_OF_WEIGHTED_POOL
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.replay.market import PACKAGED, ReplayMarket, market_from_file, packaged_market
 from dtao_gym.world.config import ConfigError, made_from
-from dtao_gym.world.snapshot import Snapshot, SnapshotError
+from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot, SnapshotError
 
 Day = date
 
@@ -22,7 +22,7 @@ Day = date
 class ReplayConfig(Model, frozen=True):
     """Parameters of a replay.
 
-    The defaults and the description of each parameter are its field. A date names the close of that day, 24:00 UTC;
+    Each field has its default and its description. A date names the close of that day, 24:00 UTC;
     amounts are TAO.
     """
 
@@ -38,7 +38,9 @@ class ReplayConfig(Model, frozen=True):
         None,
         description="Snapshot of reserves, a packaged name or a CSV; needed where prices begin long after the launch.",
     )
-    n_subnets: int = Field(16, ge=1, le=128, description="Number of subnets that can be staked in.")
+    n_subnets: int = Field(
+        16, ge=1, le=MAX_SUBNETS, description="Number of subnets that can be staked in."
+    )
     selection: Literal["largest", "sample"] = Field(
         "largest",
         description="Choice among subnets with a market on the first day: deepest pools, or random by key.",
