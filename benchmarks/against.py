@@ -1,8 +1,10 @@
-"""Speed of this checkout against another, measured in turn: `python benchmarks/speed.py --against CHECKOUT`.
+"""Speed of this checkout against another, measured in turns.
 
-Each workload runs in a fresh process of either checkout, and the two take turns, so that what else the machine does
-hits both. Ratios are medians over pairs of neighbouring runs; above 1 this checkout is the faster one. CPU time is
-that of all threads of a process. Cold first steps start with no compiled code.
+    python benchmarks/speed.py --against CHECKOUT
+
+Each workload runs in a fresh process of each checkout, and the two take turns, so that other load on the machine affects
+both. Ratios are medians over pairs of neighbouring runs; above 1 this checkout is the faster one. CPU time is that of
+all threads of a process. Cold first steps start without compiled code.
 """
 
 import statistics
@@ -17,7 +19,7 @@ from benchmarks.workloads import EQUAL, WORKLOADS
 
 @dataclass
 class Pair:
-    """A figure of both checkouts, one entry for each pair of runs."""
+    """A figure of both checkouts, one entry per pair of runs."""
 
     name: str
     unit: str
@@ -27,12 +29,12 @@ class Pair:
 
     @property
     def speedups(self) -> list[float]:
-        """How much faster this checkout is, run by run."""
+        """Speed of this checkout over that of the other, run by run."""
         pairs = zip(self.here, self.there, strict=True)
         return [b / a if self.smaller_is_better else a / b for a, b in pairs]
 
     def cells(self) -> tuple[str, ...]:
-        """Row of the table."""
+        """Format a row of the table."""
         here, there = (number(statistics.median(v)) for v in (self.here, self.there))
         ratios = self.speedups
         spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
@@ -40,7 +42,7 @@ class Pair:
 
 
 def cold(folders: dict[Path, Path], kind: str, rounds: int) -> Pair:
-    """CPU seconds of first steps; `folders` (by checkout) get the code that the last round compiles."""
+    """Measure CPU seconds of cold first steps; the last round leaves its compiled code in `folders`."""
     seconds: dict[Path, list[float]] = {checkout: [] for checkout in folders}
     for k in range(rounds):
         for checkout, folder in folders.items():
@@ -53,7 +55,7 @@ def cold(folders: dict[Path, Path], kind: str, rounds: int) -> Pair:
 
 
 def warm(folders: dict[Path, Path], name: str, quick: bool, rounds: int) -> list[Pair]:
-    """Rates of a workload, by CPU time; for PPO, which uses several threads, by wall time too."""
+    """Measure the rates of a workload by CPU time; for PPO, which uses several threads, by wall time too."""
     wall: dict[Path, list[float]] = {checkout: [] for checkout in folders}
     cpu: dict[Path, list[float]] = {checkout: [] for checkout in folders}
     here, there = folders
@@ -69,12 +71,12 @@ def warm(folders: dict[Path, Path], name: str, quick: bool, rounds: int) -> list
                 units, cost = servers[checkout].run()
                 wall[checkout].append(units / cost.wall)
                 cpu[checkout].append(units / cost.cpu)
-    found = [Pair(name, "per CPU s", *cpu.values())]
-    return [Pair(name, "per s", *wall.values()), *found] if name.startswith("PPO") else found
+    pairs = [Pair(name, "per CPU s", *cpu.values())]
+    return [Pair(name, "per s", *wall.values()), *pairs] if name.startswith("PPO") else pairs
 
 
 def compare(other: Path, quick: bool) -> None:
-    """Print the table."""
+    """Measure this checkout and another in turns, and print the table."""
     other = other.resolve()
     if not (other / "dtao_gym" / "__init__.py").exists():
         raise SystemExit(f"error: --against: got {other}, allowed is a checkout of dtao_gym")

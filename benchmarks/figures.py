@@ -1,21 +1,24 @@
-"""Measured numbers, their targets, and the table that shows them."""
+"""Measured numbers and their targets: tables and files of results."""
 
+import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
 import dtao_gym
 
+RESULTS = Path(__file__).parent / "results"
+
 
 @dataclass
 class Figure:
-    """One measured number: the median of several runs, lowest and highest, and its target if there is one."""
+    """A measured number: median, lowest and highest of several runs, and the target if there is one."""
 
     name: str
     unit: str
@@ -27,14 +30,14 @@ class Figure:
 
     @property
     def ratio(self) -> float | None:
-        """Reached over target, or the reverse where small is good: 1 or more is as planned."""
+        """Reached over target, or the reverse where smaller is better: 1 or more meets the target."""
         if self.target is None:
             return None
         return self.target / self.reached if self.smaller_is_better else self.reached / self.target
 
 
 def figure(name: str, unit: str, values: list[float], target: float | None = None, **kw) -> Figure:
-    """A figure from the results of its runs."""
+    """Make a figure from the results of its runs."""
     return Figure(name, unit, statistics.median(values), min(values), max(values), target, **kw)
 
 
@@ -44,49 +47,52 @@ def rates(
     before: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Units of work per second of each run; `work` returns how many it did, `before` is not timed.
+    """Return the units of work per second of each run.
 
-    Where one thread works, `time.process_time` as clock makes the figure independent of other processes.
+    `work` returns the units it did; `before` prepares a run and is not timed. With one thread, `time.process_time` as clock
+    makes the figure independent of other processes.
     """
     before()
     work()  # compiles, fills caches
-    found = []
+    per_second = []
     for _ in range(runs):
         before()
         start = clock()
-        done = work()
-        found.append(done / (clock() - start))
-    return found
+        units = work()
+        per_second.append(units / (clock() - start))
+    return per_second
 
 
-# ---------------------------------------------------------------- the table
+# ---------------------------------------------------------------- tables and files
 
 
-def skipped(what: str, why: object) -> list[Figure]:
-    """No figures, and a line that says why."""
-    print(f"left out: {what} ({why})")
+def skipped(part: str, reason: object) -> list[Figure]:
+    """Print why a part is left out; returns no figures."""
+    print(f"left out: {part} ({reason})")
     return []
 
 
 def number(value: float | None) -> str:
-    """Three figures, thousands by commas; nothing for None."""
+    """Format a number with three digits and commas; empty for None."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def cells(f: Figure) -> tuple[str, ...]:
-    """A row of the table as text."""
+    """Format a row of the table."""
     ratio = "" if f.ratio is None else f"{f.ratio:.2f}"
     spread = f"{number(f.low)} - {number(f.high)}"
     return f.name, number(f.target), number(f.reached), ratio, spread, f.unit
 
 
-def table_text(table: list[tuple[str, ...]], markdown: bool = False) -> str:
-    """Aligned text of a table whose first row is its heading; the first and the last column hold words."""
+def table_text(
+    table: list[tuple[str, ...]], markdown: bool = False, words: tuple[int, ...] = (0, -1)
+) -> str:
+    """Format a table whose first row is its heading; columns of `words` are aligned to the left."""
     columns = len(table[0])
     widths = [max(len(row[k]) for row in table) for k in range(columns)]
-    left = (0, columns - 1)
+    left = {k % columns for k in words}
 
     def line(row: tuple[str, ...]) -> str:
         parts = [
@@ -102,13 +108,26 @@ def table_text(table: list[tuple[str, ...]], markdown: bool = False) -> str:
 
 
 def as_text(figures: list[Figure], markdown: bool = False) -> str:
-    """The table of figures, at most 120 columns in Markdown and about 100 on the screen."""
+    """Format the table of figures, at most 120 columns wide in Markdown and about 100 on the screen."""
     heading = ("figure", "target", "reached", "ratio", "slowest - fastest", "unit")
     return table_text([heading, *map(cells, figures)], markdown)
 
 
+def write_results(
+    name: str, about: dict[str, str], figures: list[Figure], introduction: str
+) -> None:
+    """Write figures to `results/NAME.json`, and with an introduction to `results/NAME.md`."""
+    RESULTS.mkdir(exist_ok=True)
+    content = {"machine": about, "figures": [asdict(f) | {"ratio": f.ratio} for f in figures]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+    facts = "; ".join(f"{k} {v}" for k, v in about.items())
+    page = f"{introduction}\n\n{facts}\n\n{as_text(figures, markdown=True)}\n"
+    (RESULTS / f"{name}.md").write_text(page)
+    print(f"written to {RESULTS / name}.md and {name}.json")
+
+
 def machine() -> dict[str, str]:
-    """What a reader needs to judge the figures."""
+    """Describe the machine and the versions behind the figures."""
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -2,10 +2,10 @@
 
     python benchmarks/limit.py [--quick]
 
-Both run the same worlds from the same state, under the same drawn orders of trades. The check compares every row
-and account after a day of 24 spans, also in states with rare events: refused sales, subnets that are not started or
-not paid, emission that halves within the day, a closed gate of root dividends. The timing alternates short runs of
-both and takes the CPU time of one thread. `tests/test_limit.py` runs the check.
+Both run the same worlds from the same state, with the same random order of trades. The check compares every row and
+account after a day of 24 spans, also in states with rare events: refused sales, subnets that are not started or not paid,
+emission that halves within the day, a closed gate of root dividends. The timing alternates short runs of both and takes
+the CPU time of one thread. `tests/test_limit.py` runs the check.
 """
 
 import argparse
@@ -36,28 +36,29 @@ from dtao_gym.world.state import State  # noqa: E402
 SOURCE, NAMES = HERE / "limit.c", HERE / "limit.h"
 FAST = ("-O3", "-march=native", "-ffast-math", "-fopenmp-simd")
 STRICT = ("-O2", "-ffp-contract=off", "-Wno-unknown-pragmas")
-SPANS = 24
+SPANS, FEW_SPANS = 24, 4
+"""Spans of a day; the cost of a span is measured between days of many and of few."""
 STAKER_ROWS = ("staker_alpha", "staker_claimable")
 KEYS = ("world_key", "episode", "day")
-DECIDED = ("target_price", "moving_rate", "moving_decay", "started")
+WRITTEN_BEFORE = ("target_price", "moving_rate", "moving_decay", "started")
 """Rows that a day writes before its spans."""
-NOTHING_ELSE = {
+ONLY_SPANS = {
     "outside_return": 0.0,
     "purse_rebalance": 0.0,
     "revenue_share": 0.0,
     "reinvest_share": 1.0,
     "arrivals_per_slot_year": 0.0,
 }
-"""Settings of a day on which only spans move TAO: accounts after the day are those after its spans."""
+"""Settings of a day on which only spans move TAO, so that accounts after the day are those after its spans."""
 DAILY = ("root_yield",)
-"""World fields that the end of the day changes in any case."""
+"""World fields that the end of every day changes."""
 
 
-def names(what: str) -> tuple[str, ...]:
-    """Names that a list in `limit.h` holds, in its order."""
-    found = re.search(rf"#define {what}\(X\)((?:.*\\\n)*.*)", NAMES.read_text())
-    assert found is not None
-    return tuple(re.findall(r"X\((\w+)\)", found[1]))
+def names(macro: str) -> tuple[str, ...]:
+    """Return the names in a list macro of `limit.h`, in its order."""
+    match = re.search(rf"#define {macro}\(X\)((?:.*\\\n)*.*)", NAMES.read_text())
+    assert match is not None
+    return tuple(re.findall(r"X\((\w+)\)", match[1]))
 
 
 ROWS, PARAMETERS, FIELDS = names("SUBNET_ROWS"), names("PARAMETERS"), names("WORLD_FIELDS")
@@ -65,15 +66,15 @@ WORLD = np.dtype([(k, np.uint64) for k in KEYS] + [(name, np.float64) for name i
 
 
 class Content(NamedTuple):
-    """A state as `limit.c` reads and writes it."""
+    """A state in the file format of `limit.c`."""
 
     spans_per_day: int
     parameters: np.ndarray
-    """By the names in `PARAMETERS`."""
+    """Values of `PARAMETERS`."""
     worlds: np.ndarray
-    """`(n_worlds,)`, `WORLD`."""
+    """`(n_worlds,)` records of `WORLD`."""
     rows: np.ndarray
-    """`(n_worlds, rows, n_subnets)` by the names in `ROWS`."""
+    """`(n_worlds, len(ROWS), n_subnets)`."""
 
     def write(self, path: Path) -> None:
         """Write the file."""
@@ -89,9 +90,9 @@ class Content(NamedTuple):
 
         def part(dtype, count: int) -> np.ndarray:
             nonlocal at
-            found = np.frombuffer(data, dtype, count, at)
-            at += found.nbytes
-            return found
+            values = np.frombuffer(data, dtype, count, at)
+            at += values.nbytes
+            return values
 
         n_worlds, n_subnets, spans = (int(k) for k in part(np.int64, 3))
         parameters, worlds = part(np.float64, len(PARAMETERS)), part(WORLD, n_worlds)
@@ -103,23 +104,23 @@ class Content(NamedTuple):
 
 
 def rows_of(state: State, name: str) -> np.ndarray:
-    """A row of `limit.c` in the engine's state, `(n_worlds, n_subnets)`."""
+    """Return a row of `limit.c` from the engine's state, `(n_worlds, n_subnets)`."""
     return state.section(name)[:, 0] if name in STAKER_ROWS else state.row(name)
 
 
-def content_of(batch: Batch, state: State, decided: State | None = None) -> Content:
-    """A state for `limit.c`; for the beginning of a day with the rows that the day has written before its spans.
+def content_of(batch: Batch, state: State, after: State | None = None) -> Content:
+    """Convert a state for `limit.c`.
 
-    `decided` is the state after that day.
+    `after`, the state after the next day, has the rows that this day writes before its spans (`WRITTEN_BEFORE`).
     """
     record = batch.parameters[0]
     worlds = np.zeros(batch.n_worlds, WORLD)
     for name in (*KEYS, *FIELDS):
-        of_staker = name == "staker_root"
-        worlds[name] = state.stakers["root"][:, 0] if of_staker else state.worlds[name]
+        is_stakers = name == "staker_root"
+        worlds[name] = state.stakers["root"][:, 0] if is_stakers else state.worlds[name]
     rows = {name: rows_of(state, name) for name in ROWS}
-    if decided is not None:
-        rows |= {name: rows_of(decided, name) for name in DECIDED}
+    if after is not None:
+        rows |= {name: rows_of(after, name) for name in WRITTEN_BEFORE}
         rows["income"] = np.zeros_like(rows["income"])
     return Content(
         int(record["spans_per_day"]),
@@ -130,7 +131,7 @@ def content_of(batch: Batch, state: State, decided: State | None = None) -> Cont
 
 
 def first_day(weights: str, n_worlds: int, n_subnets: int, spans: int) -> tuple[Batch, Content]:
-    """A batch at its first day, and its content."""
+    """Return a batch at its first day, and its content."""
     batch = Batch(Config.make(PREDICTABLE, n_subnets=n_subnets, spans_per_day=spans), n_worlds)
     set_weights(batch, weights)
     saved = batch.state.copy()
@@ -163,32 +164,36 @@ def make_unusual(state: State) -> None:
     state.worlds["chain_issuance"] = 15.75e6 - 1200.0
 
 
-class Case(NamedTuple):
-    """A check."""
+class AgreementCase(NamedTuple):
+    """A state in which engine and program are compared."""
 
     weights: str
     unusual: bool
+    """With rare events."""
     gate_open: bool
+    """Gate of root dividends."""
 
 
 CASES = {
-    "weights 1/2": Case(EQUAL, False, True),
-    "weights 1/2, unusual": Case(EQUAL, True, False),
-    "snapshot": Case(SNAPSHOT, False, True),
-    "snapshot, unusual": Case(SNAPSHOT, True, True),
-    "snapshot, unusual, gate closed": Case(SNAPSHOT, True, False),
+    "weights 1/2": AgreementCase(EQUAL, False, True),
+    "weights 1/2, unusual": AgreementCase(EQUAL, True, False),
+    "snapshot": AgreementCase(SNAPSHOT, False, True),
+    "snapshot, unusual": AgreementCase(SNAPSHOT, True, True),
+    "snapshot, unusual, gate closed": AgreementCase(SNAPSHOT, True, False),
 }
 
 
-def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[Content, Content]:
-    """States of the engine before and after the spans of a day."""
+def engine_day(
+    case: AgreementCase, n_subnets: int = 24, days_before: int = 5
+) -> tuple[Content, Content]:
+    """Return states of the engine before and after the spans of a day."""
     batch = Batch(Config.make(PREDICTABLE, n_subnets=n_subnets, spans_per_day=SPANS), 1)
     set_weights(batch, case.weights)
     orders = np.zeros((1, 1, n_subnets))
     orders[..., ::3] = 50.0
     batch.step(orders)
     batch.step(days=days_before - 1)
-    batch.set_parameters(**NOTHING_ELSE)
+    batch.set_parameters(**ONLY_SPANS)
     batch.state.row("spend_rate")[...] = 0.0  # owners pay `outside`
     if case.unusual:
         make_unusual(batch.state)
@@ -210,7 +215,7 @@ def engine_day(case: Case, n_subnets: int = 24, days_before: int = 5) -> tuple[C
 
 @contextmanager
 def compiled(weights: str, flags: tuple[str, ...] = FAST) -> Iterator[Path]:
-    """The program, compiled for the machine at hand, in a folder that is removed afterwards."""
+    """Compile the program for this machine, in a temporary folder."""
     gcc = shutil.which("gcc")
     if gcc is None:
         raise FileNotFoundError("no gcc")
@@ -222,7 +227,7 @@ def compiled(weights: str, flags: tuple[str, ...] = FAST) -> Iterator[Path]:
 
 
 def run(program: Path, content: Content, days: int = 1) -> Content:
-    """Run the program on a state and return the state after some days."""
+    """Run the program on a state; returns the state after some days."""
     start, end = program.with_name("start"), program.with_name("end")
     content.write(start)
     subprocess.run([program, start, str(days), end], check=True, capture_output=True)
@@ -230,7 +235,7 @@ def run(program: Path, content: Content, days: int = 1) -> Content:
 
 
 def nanoseconds(program: Path, state: Path, days: int) -> float:
-    """CPU nanoseconds per subnet and span of some days of a state file."""
+    """Return the program's CPU nanoseconds per subnet and span, over some days from a state file."""
     done = subprocess.run([program, state, str(days)], check=True, capture_output=True, text=True)
     return float(done.stdout)
 
@@ -239,31 +244,31 @@ def nanoseconds(program: Path, state: Path, days: int) -> float:
 
 
 def differences(engine: Content, program: Content) -> dict[str, float]:
-    """Largest relative difference of every row and account.
+    """Return the largest relative difference in every row and account.
 
-    Relative to the larger of the value and a millionth of the largest of its row; flows are differences of
-    reserves, and relative to a billionth of them at least.
+    Differences are relative to the larger of the value and a millionth of the largest of its row. Flows, which are
+    differences of reserves, are relative to at least a billionth of these.
     """
 
-    def largest(a: np.ndarray, b: np.ndarray, least: np.ndarray | float = 0.0) -> float:
-        scale = np.maximum(np.maximum(np.abs(a), 1e-6 * np.abs(a).max()), least)
+    def largest(a: np.ndarray, b: np.ndarray, minimum: np.ndarray | float = 0.0) -> float:
+        scale = np.maximum(np.maximum(np.abs(a), 1e-6 * np.abs(a).max()), minimum)
         return float((np.abs(a - b) / np.where(scale > 0.0, scale, 1.0)).max())
 
     reserve = engine.rows[:, ROWS.index("tao_reserve")]
-    least = {name: 1e-9 * reserve for name in ROWS if "flow" in name}
-    found = {
-        name: largest(engine.rows[:, k], program.rows[:, k], least.get(name, 0.0))
+    minima = {name: 1e-9 * reserve for name in ROWS if "flow" in name}
+    of_rows = {
+        name: largest(engine.rows[:, k], program.rows[:, k], minima.get(name, 0.0))
         for k, name in enumerate(ROWS)
     }
-    return found | {
+    return of_rows | {
         name: largest(engine.worlds[name], program.worlds[name])
         for name in FIELDS
         if name not in DAILY
     }
 
 
-def agreement(case: Case, flags: tuple[str, ...] = STRICT) -> dict[str, float]:
-    """Differences between the engine and the program after a day."""
+def agreement(case: AgreementCase, flags: tuple[str, ...] = STRICT) -> dict[str, float]:
+    """Return the differences between engine and program after a day."""
     start, end = engine_day(case)
     with compiled(case.weights, flags) as program:
         return differences(end, run(program, start))
@@ -274,19 +279,19 @@ def agreement(case: Case, flags: tuple[str, ...] = STRICT) -> dict[str, float]:
 
 @dataclass
 class Speed:
-    """Nanoseconds per subnet and span, one entry a round."""
+    """Nanoseconds per subnet and span, one entry per round."""
 
     engine: list[float]
     c: list[float]
 
     @property
     def ratios(self) -> list[float]:
-        """The engine over C, round by round."""
+        """Engine over C, round by round."""
         return [a / b for a, b in zip(self.engine, self.c, strict=True)]
 
 
 def thread_seconds(batch: Batch, saved: State, days: int) -> float:
-    """CPU seconds a day."""
+    """Return the CPU seconds per day of a batch from a saved state on."""
     batch.state.restore(saved)
     start = time.thread_time()
     batch.step(days=days)
@@ -294,25 +299,28 @@ def thread_seconds(batch: Batch, saved: State, days: int) -> float:
 
 
 def speed(weights: str, rounds: int, n_worlds: int = 256, n_subnets: int = 32) -> Speed:
-    """Alternate short runs of the engine and of C.
+    """Time the engine and C in alternating short runs.
 
-    A span of the engine is the difference between days of 24 and of 4 spans, divided by 20.
+    The engine's cost of a span is the difference between days of `SPANS` and of `FEW_SPANS` spans, over the difference in
+    spans.
     """
-    long, content = first_day(weights, n_worlds, n_subnets, 24)
-    short, _ = first_day(weights, n_worlds, n_subnets, 4)
-    saved = {24: long.state.copy(), 4: short.state.copy()}
-    found = Speed([], [])
+    long, content = first_day(weights, n_worlds, n_subnets, SPANS)
+    short, _ = first_day(weights, n_worlds, n_subnets, FEW_SPANS)
+    saved_long, saved_short = long.state.copy(), short.state.copy()
+    times = Speed([], [])
     days = max(1, 80_000 // (n_worlds * n_subnets))
     with compiled(weights) as program:
         state = program.with_name("state")
         content.write(state)
         for k in range(rounds + 1):
-            day = thread_seconds(long, saved[24], days) - thread_seconds(short, saved[4], 4 * days)
+            seconds = thread_seconds(long, saved_long, days)
+            seconds -= thread_seconds(short, saved_short, 4 * days)
             c = nanoseconds(program, state, 2 * days)
             if k > 0:  # the first warms the caches
-                found.engine.append(1e9 * day / 20 / n_worlds / n_subnets)
-                found.c.append(c)
-    return found
+                per_span = seconds / (SPANS - FEW_SPANS)
+                times.engine.append(1e9 * per_span / n_worlds / n_subnets)
+                times.c.append(c)
+    return times
 
 
 def main() -> None:
@@ -322,15 +330,15 @@ def main() -> None:
     for flags in (STRICT, FAST):
         print(f"Largest relative difference after {SPANS} spans, gcc {' '.join(flags)}")
         for name, case in CASES.items():
-            found = agreement(case, flags)
-            worst = max(found, key=lambda key: found[key])
-            print(f"  {name:32s} {found[worst]:.1e} ({worst})")
+            errors = agreement(case, flags)
+            worst = max(errors, key=lambda key: errors[key])
+            print(f"  {name:32s} {errors[worst]:.1e} ({worst})")
     for weights in (EQUAL, SNAPSHOT):
-        found = speed(weights, rounds)
-        middle = [statistics.median(v) for v in (found.engine, found.c, found.ratios)]
+        times = speed(weights, rounds)
+        engine, c, ratio = map(statistics.median, (times.engine, times.c, times.ratios))
         print(
-            f"{weights}: engine {middle[0]:.1f}, C {middle[1]:.1f} ns per subnet and "
-            f"span; ratio {middle[2]:.2f} ({min(found.ratios):.2f} to {max(found.ratios):.2f})"
+            f"{weights}: engine {engine:.1f}, C {c:.1f} ns per subnet and "
+            f"span; ratio {ratio:.2f} ({min(times.ratios):.2f} to {max(times.ratios):.2f})"
         )
 
 

@@ -1,15 +1,13 @@
-"""Speed with many agents in each world, beside Stable-Baselines3 on CartPole, in one run.
+"""Speed with many agents in each world, compared with Stable-Baselines3 on CartPole.
 
     python benchmarks/many_agents.py [--quick]
 
 Prints a table and writes it to `benchmarks/results/many_agents.md` and `many_agents.json`; `--quick` writes nothing. A step is
-one decision of one agent. Nothing passes or fails here; see `speed.py`, whose manner this is.
+one decision of one agent. Figures and targets are as in `speed.py`.
 """
 
 import argparse
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,14 @@ from dtao_agents.training.multi_agent import MultiAgentTraining  # noqa: E402
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig  # noqa: E402
 from dtao_agents.training.sb3_policy import SubnetPolicy  # noqa: E402
 
-from benchmarks.figures import Figure, as_text, figure, machine, rates  # noqa: E402
+from benchmarks.figures import (  # noqa: E402
+    Figure,
+    as_text,
+    figure,
+    machine,
+    rates,
+    write_results,
+)
 from benchmarks.workloads import ENV_SPANS, ENV_SUBNETS, THREADS, learning  # noqa: E402
 from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config  # noqa: E402
 from dtao_gym.envs.sb3 import SharedVecEnv  # noqa: E402
@@ -36,7 +41,7 @@ PUBLISHED = HERE.parent / "configs" / "multi_agent.yaml"
 
 
 def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list[float]:
-    """Agent-steps per second: decisions are read, a day passes, everybody observes."""
+    """Measure agent-steps per second: actions of all agents, a day, observations of all agents."""
     members = {"staker": stakers, "builder": builders}
     config = multi_agent_config(None, WORLD, members)
     worlds = MultiAgentWorlds(config, WORLDS, members, respawn=True, threads=THREADS)
@@ -60,30 +65,30 @@ def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list
 
 
 def learning_rates(model: Any, quick: bool) -> list[float]:
-    """Steps per second of a PPO, rollouts and updates."""
+    """Measure steps per second of a PPO, rollouts and updates."""
     return rates(learning(model, quick).run, 1 if quick else 5)
 
 
-def together(quick: bool) -> list[float]:
-    """Steps per second of the published run of many learners."""
+def both_roles(quick: bool) -> list[float]:
+    """Measure steps per second of the published run in which both roles learn."""
     import yaml
 
-    made = MultiAgentTraining(MultiAgentConfig.make(yaml.safe_load(PUBLISHED.read_text())))
+    training = MultiAgentTraining(MultiAgentConfig.make(yaml.safe_load(PUBLISHED.read_text())))
     rollouts = 2 if quick else 6
 
     def work() -> int:
-        before = made.timesteps
+        before = training.timesteps
         for _ in range(rollouts):
-            made.rollout()
-        return made.timesteps - before
+            training.rollout()
+        return training.timesteps - before
 
     return rates(work, 1 if quick else 5)
 
 
 def figures(quick: bool) -> list[Figure]:
-    """All rows of the table."""
+    """Measure all figures of the table."""
     torch.set_num_threads(1)
-    found = [
+    measured = [
         figure(
             f"stepping, {STAKERS} stakers and {ENV_SUBNETS} builders",
             "agent-steps/s",
@@ -98,14 +103,14 @@ def figures(quick: bool) -> list[Figure]:
         worlds = SharedVecEnv(64, role, stakers=stakers, threads=THREADS, **WORLD)
         model = PPO(SubnetPolicy, worlds, n_steps=16, n_epochs=2, **plain)
         name = f"PPO, one policy for {ENV_SUBNETS} {role}s"
-        found.append(figure(name, "agent-steps/s", learning_rates(model, quick), target))
-    found.append(figure("both roles together, as published", "agent-steps/s", together(quick)))
+        measured.append(figure(name, "agent-steps/s", learning_rates(model, quick), target))
+    measured.append(figure("both roles together, as published", "agent-steps/s", both_roles(quick)))
     for name, more in (
         ("2 x 64", {"n_steps": 2048, "n_epochs": 2, "policy_kwargs": {"net_arch": [64, 64]}}),
         ("library's defaults", {"batch_size": 64}),
     ):
         env = make_vec_env("CartPole-v1", 8)
-        found.append(
+        measured.append(
             figure(
                 f"PPO on CartPole-v1 x 8, {name}",
                 "steps/s",
@@ -113,7 +118,7 @@ def figures(quick: bool) -> list[Figure]:
             )
         )
         env.close()
-    return found
+    return measured
 
 
 def main() -> None:
@@ -126,15 +131,8 @@ def main() -> None:
     print(f"{facts}\n{worlds}\n{as_text(rows)}")
     if quick:
         return
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    content = {"machine": about, "figures": [asdict(f) | {"ratio": f.ratio} for f in rows]}
-    Path(folder / "many_agents.json").write_text(json.dumps(content, indent=2) + "\n")
-    Path(folder / "many_agents.md").write_text(
-        f"# Many agents\n\nWritten by `python benchmarks/many_agents.py`. Medians of several runs. {worlds}\n\n{facts}\n\n"
-        f"{as_text(rows, markdown=True)}\n"
-    )
-    print(f"written to {folder / 'many_agents.md'} and many_agents.json")
+    written = "Written by `python benchmarks/many_agents.py`. Medians of several runs."
+    write_results("many_agents", about, rows, f"# Many agents\n\n{written} {worlds}")
 
 
 if __name__ == "__main__":

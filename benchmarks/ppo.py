@@ -1,9 +1,9 @@
-"""How fast is PPO, and where does its time go? `python benchmarks/ppo.py [--against CHECKOUT] [--quick]`.
+"""Speed of PPO and the time of its parts: `python benchmarks/ppo.py [--against CHECKOUT] [--quick]`.
 
 Trains the quickstart of `configs/` without writing files, and prints steps per second of wall and of processor time,
 then microseconds per step of each part. With another checkout both run in turns, a few rollouts each, so that a
-machine that is busy for a while slows both; the ratio is the median over turns. At last forward and backward passes of
-the shared networks are timed beside those of torch.
+temporary load on the machine slows both; the ratio is the median over turns. Finally, forward and backward passes of the
+shared networks are timed, compiled and in torch.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Trainer:
         content = yaml.safe_load(Path("configs/staker_quickstart.yaml").read_text())
         settings = TrainConfig.make(content | {"threads": threads, "torch_threads": 1})
         share = getattr(getattr(learn, "fused_networks", None), "set_threads", None)
-        if share:  # checkouts from before it have none
+        if share:  # older checkouts lack it
             share(threads)
         env = learn.TrainingEnv(settings)
         self.model, self.spent = learn.make_model(settings, env), {}
@@ -55,6 +55,7 @@ class Trainer:
         self.learn(1)
 
     def _watch(self, owner, name):
+        """Add up the processor time of a method in `spent`."""
         label = f"{getattr(owner, '__name__', type(owner).__name__)}.{name}"
         method = getattr(owner, name)
 
@@ -68,7 +69,7 @@ class Trainer:
         setattr(owner, name, timed)
 
     def learn(self, rollouts: int) -> dict:
-        """Wall and processor seconds of some rollouts and their updates, and processor seconds of the parts."""
+        """Train for some rollouts; returns wall and processor seconds, and processor seconds of the parts."""
         self.spent.clear()
         wall, cpu = time.perf_counter(), time.process_time()
         first = self.model.num_timesteps == 0
@@ -79,7 +80,7 @@ class Trainer:
 
 
 def serve(threads: int) -> None:
-    """Train as many rollouts as each line of the input says, and answer with the times."""
+    """Train as many rollouts as each line of the input names, and print the times as a line of JSON."""
     trainer = Trainer(threads)
     print("ready", flush=True)
     for line in sys.stdin:
@@ -90,7 +91,7 @@ class Worker:
     """A process that trains with the code of a checkout."""
 
     def __init__(self, checkout: Path, threads: int):
-        # the script is this one, whatever the checkout has
+        # this script, with the package of the checkout
         paths = [str(checkout), str(checkout / "agents")]
         code = f"import sys; sys.path[:0] = {paths!r}; import runpy; sys.argv = ['ppo', '--serve', '{threads}']; "
         code += f"runpy.run_path({str(Path(__file__).resolve())!r}, run_name='__main__')"
@@ -111,30 +112,30 @@ class Worker:
 
 
 def compare(checkouts: dict[str, Path], threads: int, turns: int, rollouts: int) -> None:
-    """Print speeds of checkouts, and the ratios of the first to the others."""
+    """Measure checkouts in turns; prints speeds and the ratios of the first to the others."""
     workers = {name: Worker(path, threads) for name, path in checkouts.items()}
-    found: dict[str, list[dict]] = {name: [] for name in workers}
+    times: dict[str, list[dict]] = {name: [] for name in workers}
     for _ in range(turns):
         for name, worker in workers.items():
-            found[name].append(worker.learn(rollouts))
+            times[name].append(worker.learn(rollouts))
     steps = rollouts * ROLLOUT
     print(f"\nQuickstart PPO, {threads} thread(s), {turns} turns of {steps} steps; medians")
     for clock in ("wall", "cpu"):
-        for name, runs in found.items():
+        for name, runs in times.items():
             speeds = sorted(steps / run[clock] for run in runs)
             middle = statistics.median(speeds)
             print(
                 f"  {name:10} {middle:9,.0f} steps/s of {clock:4} ({speeds[0]:,.0f} to {speeds[-1]:,.0f})"
             )
-        first, *others = found
+        first, *others = times
         for other in others:
-            pairs = zip(found[first], found[other], strict=True)
+            pairs = zip(times[first], times[other], strict=True)
             ratio = statistics.median(theirs[clock] / mine[clock] for mine, theirs in pairs)
             print(f"  {first} is {ratio:.2f} times as fast as {other} by {clock} time")
     print("  us of processor time per step, in")
-    for name, runs in found.items():
-        whole = statistics.median(run["cpu"] for run in runs)
-        print(f"    {name:10} {1e6 * whole / steps:7.2f} all")
+    for name, runs in times.items():
+        total = statistics.median(run["cpu"] for run in runs)
+        print(f"    {name:10} {1e6 * total / steps:7.2f} all")
         for part in runs[0]["parts"]:
             seconds = statistics.median(run["parts"][part] for run in runs)
             print(f"    {'':10} {1e6 * seconds / steps:7.2f} {part}")
@@ -143,11 +144,11 @@ def compare(checkouts: dict[str, Path], threads: int, turns: int, rollouts: int)
 
 
 def networks(repeats: int) -> None:
-    """Print the times of forward and backward passes, compiled and in torch."""
+    """Time forward and backward passes, in torch and compiled, and print them."""
     import torch
     from dtao_agents.training.networks import Architecture
 
-    def best(run, *arguments) -> float:
+    def fastest(run, *arguments) -> float:
         run(*arguments)
         times = []
         for _ in range(repeats):
@@ -156,8 +157,8 @@ def networks(repeats: int) -> None:
             times.append(time.process_time() - start)
         return 1e6 * min(times)
 
-    def forward_and_backward(run, seen) -> None:
-        run(seen).sum().backward()
+    def forward_and_backward(run, observations) -> None:
+        run(observations).sum().backward()
 
     torch.set_num_threads(1)
     print(
@@ -166,10 +167,11 @@ def networks(repeats: int) -> None:
     shape = Architecture("shared", 16, 16)
     for name, module in (("actor", shape.actor()), ("critic", shape.critic())):
         for rows in (1, 256, 4096):
-            seen, passes = torch.rand(rows, shape.observation_size), (module.reference, module)
+            observations = torch.rand(rows, shape.observation_size)
+            passes = (module.reference, module)
             with torch.no_grad():
-                forward = [best(run, seen) / rows for run in passes]
-            both = [best(forward_and_backward, run, seen) / rows for run in passes]
+                forward = [fastest(run, observations) / rows for run in passes]
+            both = [fastest(forward_and_backward, run, observations) / rows for run in passes]
             print(
                 f"  {name:6} {rows:5} rows: forward {forward[0]:8.3f} /{forward[1]:7.3f}, "
                 f"and backward {both[0]:8.3f} /{both[1]:7.3f}"
@@ -177,7 +179,6 @@ def networks(repeats: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", type=Path, help="another checkout, to run in turns")
     parser.add_argument("--threads", type=int, default=2, help="threads of the training")

@@ -1,4 +1,4 @@
-"""Fresh interpreters: how long they take to import the package and to make a first step, and what serves workloads."""
+"""Fresh interpreters: time of the import and of a first step, and servers of workloads."""
 
 import os
 import resource
@@ -29,22 +29,22 @@ COLD = {
     "weighted pools": {},
     "weights 1/2": {"genesis": "mainnet-2025-02-13", "era": "launch"},
 }
-"""Settings of stakers whose pools need one of the two kernels each."""
+"""Settings of a staker for each of the two kernels, which differ in the weights of pools."""
 QUIET = {"PYTHONDONTWRITEBYTECODE": "1"}
-"""Environment of processes that leave nothing in another checkout."""
+"""Environment of processes that write nothing into another checkout."""
 
 
 class Cost(NamedTuple):
-    """Seconds that a process took."""
+    """Seconds of a process."""
 
     wall: float
-    """Measured by itself, without the start of the interpreter."""
+    """Measured by the process, without the start of the interpreter."""
     cpu: float
-    """User and system time of the process and its threads, all of it."""
+    """User and system time of the whole process and its threads."""
 
 
 def in_fresh_process(code: str, checkout: Path = ROOT, **environment: str) -> Cost:
-    """Run code that prints its seconds in a new interpreter, in the folder of a checkout."""
+    """Run code that prints its wall seconds in a new interpreter, in the folder of a checkout."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -60,13 +60,13 @@ def in_fresh_process(code: str, checkout: Path = ROOT, **environment: str) -> Co
 
 
 def first_step(kind: str, cache: str | Path, checkout: Path = ROOT, **environment: str) -> Cost:
-    """First step of a staker, with compiled code from a folder that may be empty."""
+    """Measure the first step of a staker, with compiled code from a folder that may be empty."""
     code = FIRST_STEP.replace("{settings}", repr(COLD[kind]))
     return in_fresh_process(code, checkout, NUMBA_CACHE_DIR=str(cache), **environment)
 
 
 def cold_first_step(kind: str, checkout: Path = ROOT) -> Cost:
-    """First step with nothing compiled."""
+    """Measure the first step without compiled code."""
     with tempfile.TemporaryDirectory() as folder:
         return first_step(kind, folder, checkout)
 
@@ -89,10 +89,10 @@ class Server:
         return self
 
     def __exit__(self, *_) -> None:
-        self.process.communicate()  # closes its input: it ends
+        self.process.communicate()  # the end of its input ends the process
 
     def run(self) -> tuple[float, Cost]:
-        """Units of work of one run, and what it took; the first one compiles."""
+        """Do one run; returns its units of work and its cost. The first run compiles."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write("\n")

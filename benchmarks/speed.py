@@ -1,25 +1,21 @@
-"""Speed of the environment, side by side with its peers, in one run.
+"""Speed of the environment and of comparable programs.
 
     python benchmarks/speed.py [--quick]
     python benchmarks/speed.py --against CHECKOUT [--quick]
 
-Prints a table and writes it to `benchmarks/results/speed.md` and `speed.json`. Every figure is the median of
-several runs, with the slowest and the fastest beside it; `--quick` runs fewer and shorter ones and writes
-nothing. Nothing passes or fails here: a target is what was planned for two idle cores, and the ratio says
-how far the machine at hand is from it. Figures of one thread are by CPU time. What is missing (PPO without the
-extra `train`, C without gcc) is left out with a line that says so.
+Prints a table and writes it to `benchmarks/results/speed.md` and `speed.json`. Every figure is the median of several runs,
+with the slowest and the fastest; `--quick` runs fewer and shorter ones and writes nothing. No figure fails the run: targets
+were set for two idle cores, and the ratio compares the machine with them. Figures of one thread are by CPU time. Figures
+whose requirements are missing (PPO without the extra `train`, C without gcc) are left out, with a message.
 
-With `--against`, figures of this checkout and of another, such as one of an older commit, are measured in turn and
-printed beside each other (`against.py`).
+With `--against`, this checkout and another, for instance of an older commit, are measured in turns (`against.py`).
 """
 
 import argparse
-import json
 import shutil
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -27,7 +23,15 @@ sys.path.insert(0, str(HERE.parent))  # a checkout needs no installation
 
 from benchmarks import limit  # noqa: E402
 from benchmarks.against import compare  # noqa: E402
-from benchmarks.figures import Figure, as_text, figure, machine, rates, skipped  # noqa: E402
+from benchmarks.figures import (  # noqa: E402
+    Figure,
+    as_text,
+    figure,
+    machine,
+    rates,
+    skipped,
+    write_results,
+)
 from benchmarks.processes import COLD, IMPORT, cold_first_step, first_step, in_fresh_process  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
     ENV_SPANS,
@@ -57,19 +61,19 @@ BATCH_TARGETS = {
     (SNAPSHOT, 4): 100_000,
     (SNAPSHOT, 24): 30_000,
 }
-"""World-days per second of two threads."""
+"""Targets of world-days per second with two threads, by weights of pools and spans per day."""
 SPAN_TARGETS = {EQUAL: 1.2, SNAPSHOT: 1.1}
-"""The engine's hot loop over that in C."""
+"""Targets of the engine's time per span over that of C."""
 
 
 def rates_of(work: Workload, runs: int, threads: int = 1) -> list[float]:
-    """Units of work per second of each run: of CPU time with one thread, else of wall time."""
+    """Measure the units of work per second of each run: of CPU time with one thread, else of wall time."""
     clock = time.process_time if threads == 1 else time.perf_counter
     return rates(work.run, runs, work.before, clock)
 
 
-def spelt(number: int, thing: str) -> str:
-    """A number of things."""
+def counted(number: int, thing: str) -> str:
+    """Return a number with its noun, in the plural if needed."""
     return f"{number} {thing}{'s' * (number > 1)}"
 
 
@@ -77,23 +81,24 @@ def spelt(number: int, thing: str) -> str:
 
 
 def engines(quick: bool) -> list[Figure]:
-    """World-days per second of the batch, one thread and two; then of worlds as small as the probe's."""
-    found, runs = [], 3 if quick else 9
+    """Measure world-days per second of the batch on one thread and two, and of small worlds."""
+    measured, runs = [], 3 if quick else 9
     for (weights, spans), target in BATCH_TARGETS.items():
         for threads in (1, THREADS):
             values = rates_of(engine(quick, weights, spans, threads), runs, threads)
-            name = f"engine, {weights}, {spelt(spans, 'span')}, {spelt(threads, 'thread')}"
-            aim = target if threads == THREADS else None
-            found.append(figure(name, "world-days/s", values, aim))
+            name = f"engine, {weights}, {counted(spans, 'span')}, {counted(threads, 'thread')}"
+            measured.append(
+                figure(name, "world-days/s", values, target if threads == THREADS else None)
+            )
     for weights in SPAN_TARGETS:
         values = rates_of(engine(quick, weights, **PROBE), runs)
         name = f"engine, {PROBE['n_subnets']} subnets, {weights}, 4 spans, 1 thread"
-        found.append(figure(name, "world-days/s", values))
-    return found
+        measured.append(figure(name, "world-days/s", values))
+    return measured
 
 
 def whole_market(quick: bool) -> list[Figure]:
-    """All 128 subnets of June: world-days per second of a batch, and a day on the chain's clock."""
+    """Measure all 128 subnets of June: world-days per second of a batch, and a day on the chain's clock."""
     market = engine(quick, SNAPSHOT, 4, THREADS, n_subnets=None)
     values = rates_of(market, 3 if quick else 9, THREADS)
     blockwise = Batch(Config.make(spans_per_day=7200))
@@ -105,12 +110,12 @@ def whole_market(quick: bool) -> list[Figure]:
 
 
 def in_numpy(quick: bool) -> list[Figure]:
-    """World-days per second of the plain NumPy market on the same worlds."""
+    """Measure world-days per second of the plain NumPy market on the same worlds."""
     try:
         from benchmarks.numpy_market import NumpyMarket
     except ImportError as error:
         return skipped("NumPy market", error)
-    found = []
+    measured = []
     for weights, spans in ((EQUAL, 4), (SNAPSHOT, 4), (SNAPSHOT, 24)):
         config = Config.make(n_subnets=SUBNETS, spans_per_day=spans)
         batch = Batch(config, WORLDS)
@@ -125,45 +130,47 @@ def in_numpy(quick: bool) -> list[Figure]:
             return 2 * WORLDS
 
         values = rates(work, 2 if quick else 5, fresh, time.process_time)
-        found.append(figure(f"NumPy market, {weights}, {spans} spans", "world-days/s", values))
-    return found
+        measured.append(figure(f"NumPy market, {weights}, {spans} spans", "world-days/s", values))
+    return measured
 
 
 def in_c(quick: bool) -> list[Figure]:
-    """CPU nanoseconds per subnet and span of the hot loop, one thread: the engine and plain C in turn."""
+    """Measure CPU nanoseconds per subnet and span of the hot loop: engine and plain C in turns."""
     if shutil.which("gcc") is None:
         return skipped("C", "no gcc")
-    found, unit = [], "ns/subnet-span"
+    measured, unit = [], "ns/subnet-span"
     for subnets, size in ((SUBNETS, ""), (PROBE["n_subnets"], f"{PROBE['n_subnets']} subnets, ")):
         for weights, target in SPAN_TARGETS.items():
             pair = limit.speed(weights, 5 if quick else 25, WORLDS, subnets)
             for name, values in (("plain C", pair.c), ("engine, a span more", pair.engine)):
-                found.append(
+                measured.append(
                     figure(f"{name}, {size}{weights}", unit, values, smaller_is_better=True)
                 )
-            aim = target if subnets == SUBNETS else None
+            limit_ratio = target if subnets == SUBNETS else None
             name = f"engine / C, {size}{weights}"
-            found.append(figure(name, "times", pair.ratios, aim, smaller_is_better=True))
-    return found
+            measured.append(figure(name, "times", pair.ratios, limit_ratio, smaller_is_better=True))
+    return measured
 
 
 # ---------------------------------------------------------------- environments
 
 
 def environments(quick: bool) -> list[Figure]:
-    """Steps per second through `gym.make`, and world-steps of the native vector environment."""
+    """Measure steps per second through `gym.make`, and world-steps of the native vector environment."""
     runs = 3 if quick else 9
-    found = [figure("gym.make, one world", "steps/s", rates_of(scalar_env(quick), runs), 100_000)]
+    measured = [
+        figure("gym.make, one world", "steps/s", rates_of(scalar_env(quick), runs), 100_000)
+    ]
     for threads in (1, THREADS):
         values = rates_of(vector_env(quick, threads), runs, threads)
-        name = f"native vector env, {WORLDS} worlds, {spelt(threads, 'thread')}"
+        name = f"native vector env, {WORLDS} worlds, {counted(threads, 'thread')}"
         target = 200_000 if threads == THREADS else None
-        found.append(figure(name, "steps/s", values, target))
-    return found
+        measured.append(figure(name, "steps/s", values, target))
+    return measured
 
 
 def ppo(quick: bool) -> list[Figure]:
-    """Steps per second of Stable-Baselines3's PPO: the published quickstart, plain networks, CartPole."""
+    """Measure steps per second of PPO: the published quickstart, plain networks, CartPole."""
     try:
         import torch
         from stable_baselines3 import PPO
@@ -177,7 +184,7 @@ def ppo(quick: bool) -> list[Figure]:
     plain = {"device": "cpu", "seed": 0}
     batches = plain | {"batch_size": 4096, "n_epochs": 4, "policy_kwargs": {"net_arch": [64, 64]}}
     world = {"n_subnets": ENV_SUBNETS, "spans_per_day": ENV_SPANS, "threads": THREADS}
-    models = {  # the same amount of data in each update, but for the last
+    models = {  # equal amounts of data per update, except for the last
         f"{WORLDS} worlds, 2 x 64": (
             lambda: PPO("MlpPolicy", MarketVecEnv(WORLDS, **world), n_steps=64, **batches),
             40_000,
@@ -193,32 +200,32 @@ def ppo(quick: bool) -> list[Figure]:
     }
     runs = 2 if quick else 5
     values = rates_of(quickstart(quick), runs, THREADS)
-    found = [figure("PPO, quickstart", "steps/s", values, 72_000)]
+    measured = [figure("PPO, quickstart", "steps/s", values, 72_000)]
     for name, (make, target) in models.items():
         model = make()
         values = rates_of(learning(model, quick), runs, THREADS)
-        found.append(figure(f"PPO, {name}", "steps/s", values, target))
+        measured.append(figure(f"PPO, {name}", "steps/s", values, target))
         model.get_env().close()
-    return found
+    return measured
 
 
 def starting(quick: bool) -> list[Figure]:
-    """Import, first step without compiled code, and with it, each in fresh processes."""
+    """Measure the import, and first steps without and with compiled code, each in fresh processes."""
     runs = 3 if quick else 7
     small = {"smaller_is_better": True}
     imports = [in_fresh_process(IMPORT).wall for _ in range(runs)]
-    found = [figure("import dtao_gym (without torch)", "s", imports, 0.8, **small)]
+    measured = [figure("import dtao_gym (without torch)", "s", imports, 0.8, **small)]
     for kind in COLD:
         costs = [cold_first_step(kind) for _ in range(1 if quick else 3)]
         name = f"cold first step, {kind}"
-        found.append(figure(name, "CPU s", [c.cpu for c in costs], 25.0, **small))
-        found.append(figure(name, "s", [c.wall for c in costs], 40.0, **small))
+        measured.append(figure(name, "CPU s", [c.cpu for c in costs], 25.0, **small))
+        measured.append(figure(name, "s", [c.wall for c in costs], 40.0, **small))
     with tempfile.TemporaryDirectory() as folder:
         warm = [first_step("weighted pools", folder).wall for _ in range(1 + runs)][1:]
-    return [*found, figure("first step, compiled before", "s", warm, 1.0, **small)]
+    return [*measured, figure("first step, compiled before", "s", warm, 1.0, **small)]
 
 
-# ---------------------------------------------------------------- all of it
+# ---------------------------------------------------------------- the whole run
 
 
 def main() -> None:
@@ -240,17 +247,14 @@ def main() -> None:
     print(as_text(figures))
     if quick:
         return
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    content = {"machine": about, "figures": [asdict(f) | {"ratio": f.ratio} for f in figures]}
-    (folder / "speed.json").write_text(json.dumps(content, indent=2) + "\n")
-    facts = "; ".join(f"{k} {v}" for k, v in about.items())
-    (folder / "speed.md").write_text(
+    write_results(
+        "speed",
+        about,
+        figures,
         f"# Speed\n\nWritten by `python benchmarks/speed.py`. Medians of several runs. Engine: {WORLDS} worlds of "
-        f"{SUBNETS} subnets if not said otherwise;\nenvironments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans a day. "
-        f"Figures of one thread are by CPU time. Ratio: 1 or more is as planned.\n\n{facts}\n\n{as_text(figures, markdown=True)}\n"
+        f"{SUBNETS} subnets unless stated otherwise;\nenvironments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans a day. "
+        "Figures of one thread are by CPU time. A ratio of 1 or more meets the target.",
     )
-    print(f"written to {folder / 'speed.md'} and speed.json")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Workloads that are timed: by `speed.py` in this checkout, by `against.py` in this one and in another.
+"""Timed workloads: of `speed.py` in this checkout, of `against.py` in this one and another.
 
     python benchmarks/workloads.py CHECKOUT NAME [--quick]
 
-As a program it serves one workload of a checkout: each line on the standard input asks for one run, and is
-answered with units of work, wall seconds and CPU seconds (of all threads). The package is imported inside
-functions, after the checkout has been put on the path, and only what older commits have too is used.
+As a program it serves one workload of a checkout: for each line on the standard input it does one run and prints the units
+of work, wall seconds and CPU seconds (of all threads). The package is imported inside functions, after the checkout has
+been put on the path, and only interfaces that older commits have too are used.
 """
 
 import argparse
@@ -31,21 +31,21 @@ PROBE = {
     "pruning": False,
     "n_stakers": 0,
 }
-"""Worlds of the size of a cell of the probe: builders of eight subnets, nobody learns. Days are not cut short."""
+"""Worlds of the size of a cell of the probe: eight subnets, scripted builders, no stakers that learn."""
 
 
 @dataclass
 class Workload:
-    """Something that is timed."""
+    """A timed piece of work."""
 
     run: Callable[[], int]
-    """Do the work; returns how many units of it were done."""
+    """Do the work; returns the number of units."""
     before: Callable[[], Any] = lambda: None
-    """Bring back the state at the start; not timed."""
+    """Restore the initial state; not timed."""
 
 
 def set_weights(batch: Any, weights: str) -> None:
-    """Put all pools at weight 1/2, or leave them as the snapshot has them."""
+    """Set the weights of all pools to 1/2, or leave those of the snapshot."""
     if weights == EQUAL:
         batch.state.row("pool_tao_weight")[...] = 0.5
         batch.state.worlds["equal_weights"] = True
@@ -59,7 +59,7 @@ def engine(
     worlds: int = WORLDS,
     **settings: Any,
 ) -> Workload:
-    """World-days of a batch, all people scripted."""
+    """World-days of a batch with scripted participants only."""
     from dtao_gym.world.batch import Batch
     from dtao_gym.world.config import Config
 
@@ -78,7 +78,7 @@ def engine(
 
 
 def actions_for(space: Any, number: int) -> list:
-    """Actions drawn before the clock runs."""
+    """Sample actions ahead of the timing."""
     space.seed(0)
     return [space.sample() for _ in range(number)]
 
@@ -129,7 +129,7 @@ def vector_env(quick: bool, threads: int = 1) -> Workload:
 
 
 def learning(model: Any, quick: bool) -> Workload:
-    """Steps of a PPO of Stable-Baselines3, rollouts and updates."""
+    """Steps of Stable-Baselines3's PPO, rollouts and updates."""
     steps = model.n_steps * model.n_envs
     rollouts = max(1, (20_000 if quick else 60_000) // steps)
 
@@ -141,7 +141,7 @@ def learning(model: Any, quick: bool) -> Workload:
 
 
 def quickstart(quick: bool) -> Workload:
-    """Steps of the published quickstart, on the threads that its configuration names."""
+    """Steps of the published quickstart, with the threads of its configuration."""
     import torch
 
     import dtao_gym
@@ -170,7 +170,7 @@ WORKLOADS: dict[str, Callable[[bool], Workload]] = {
     for settings in (PROBE, {"n_subnets": SUBNETS})
     for weights in (EQUAL, SNAPSHOT)
 }
-"""What is compared between two checkouts."""
+"""Workloads that are compared between two checkouts."""
 
 
 def main() -> None:

@@ -2,37 +2,47 @@
 
     python scripts/build_closes.py SOURCE_DIR [--output FOLDER]
 
-SOURCE_DIR holds `hourly_alpha_price_2025-02-16_2025-08-31.csv.gz`, `daily_alpha_price_2026-03-09_2026-05-03.csv`,
-`subnet_snapshot_2026-04-11.csv` and `subnet_registrations_2026-05-03.csv`. A close is the price at 24:00 UTC of its
-date. Beside each table of closes goes a table of the TAO in the same pools, inferred from prices. Everything that
-is left out is listed in `closes_provenance.json`.
+SOURCE_DIR holds the captures `HOURLY_2025`, `DAILY_2026`, `APRIL_SNAPSHOT` and `REGISTRATIONS` of `scripts/captures.py`. A
+close is the price at 24:00 UTC of its date. A second table for each year has the TAO in the same pools, inferred from
+prices. `closes_provenance.json` lists everything that is left out.
 """
 
-import argparse
 import csv
 import gzip
-import hashlib
 import json
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 
-from dtao_gym.world.cross_section import PRICE_LIMIT
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data" / "closes"
-HOURLY = "hourly_alpha_price_2025-02-16_2025-08-31.csv.gz"
-DAILY = "daily_alpha_price_2026-03-09_2026-05-03.csv"
-SNAPSHOT = "subnet_snapshot_2026-04-11.csv"
-REGISTRATIONS = "subnet_registrations_2026-05-03.csv"
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY  # noqa: E402
+from dtao_gym.replay.prices import FILL_HOURS  # noqa: E402
+from dtao_gym.replay.reserves import MOVING_PRICE_HALVING_BLOCKS  # noqa: E402
+from dtao_gym.world.cross_section import PRICE_LIMIT  # noqa: E402
+from dtao_gym.world.parameters import MOVING_PRICE_BASE  # noqa: E402
+from scripts.captures import (  # noqa: E402
+    APRIL_SNAPSHOT,
+    DAILY_2026,
+    HOURLY_2025,
+    PACKAGE_DATA,
+    REGISTRATIONS,
+    options,
+    read_rows,
+    sha256,
+    write_rows,
+)
 
 HOUR = timedelta(hours=1)
-BLOCKS_PER_HOUR = 300
-LAUNCH = datetime(2025, 2, 13, 12)  # pools of 1 TAO and 1 alpha
-MOVING_ALPHA = 1.0 - 2.0 ** (-1.0 / 3000.0)  # of the moving price, per block
-MOVING_DELAY_BLOCKS = 201_600  # age at which that rate is halved
-GAP_HOURS = 3  # missing samples that are bridged when reserves are inferred
-FRESH_DAYS_2026 = 14  # start call and first trades after a registration
+BLOCKS_PER_HOUR = BLOCKS_PER_DAY // 24
+LAUNCH = datetime(2025, 2, 13, 12)
+"""Assumed time of the first pools, of 1 TAO and 1 alpha; the packaged tables are built with it (the chain: 20:15 UTC)."""
+SNAPSHOT_DAY = date(2026, 4, 11)
+FRESH_DAYS_2026 = 14
+"""Days after a registration that are left out: start call, seeding and first trades."""
 PROVENANCE = {
     "source": (
         "2025: hourly samples of an archive node, alexlange1/backtesting at 96b6444. 2026: the daily table of prices "
@@ -61,7 +71,7 @@ Table = tuple[list[date], list[int], np.ndarray]
 
 
 def hourly_prices(path: Path) -> tuple[datetime, list[int], np.ndarray]:
-    """First hour, netuids and prices `(hours, netuids)` on an unbroken grid of hours; NaN where none counts."""
+    """Read the first hour, netuids, and prices `(hours, netuids)` by the hour; NaN without a market."""
     with gzip.open(path, "rt", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     times = [datetime.fromisoformat(row[0]) for row in rows]
@@ -73,15 +83,15 @@ def hourly_prices(path: Path) -> tuple[datetime, list[int], np.ndarray]:
 
 
 def bridged(prices: np.ndarray) -> np.ndarray:
-    """Prices with gaps of up to `GAP_HOURS` filled by the last one before."""
+    """Fill gaps of up to `FILL_HOURS` with the last price."""
     filled = prices.copy()
-    for _ in range(GAP_HOURS):
+    for _ in range(FILL_HOURS):
         filled[1:] = np.where(np.isfinite(filled[1:]), filled[1:], filled[:-1])
     return filled
 
 
 def inferred_tao(first: datetime, prices: np.ndarray) -> np.ndarray:
-    """TAO in the pools by hour, from prices alone."""
+    """Infer the TAO in the pools by hour from prices alone."""
     n = prices.shape[1]
     tao = np.full(prices.shape, np.nan)
     age, moving, liquidity = np.full(n, np.nan), np.zeros(n), np.zeros(n)
@@ -89,18 +99,17 @@ def inferred_tao(first: datetime, prices: np.ndarray) -> np.ndarray:
         live = np.isfinite(price)
         price = np.where(live, price, 1.0)
         new = live & np.isnan(age)
-        if hour == 0:  # pools of the launch have had injections, by today's prices
+        if hour == 0:  # injection since the launch, by the shares of the first prices
             days = (first - LAUNCH) / timedelta(days=1)
             age[new], moving[new] = days * 24 * BLOCKS_PER_HOUR, price[new]
-            liquidity[new] = 1.0 + 7200.0 * days * np.sqrt(price[new]) / price[new].sum()
+            liquidity[new] = 1.0 + BLOCKS_PER_DAY * days * np.sqrt(price[new]) / price[new].sum()
         else:
             age[new], moving[new], liquidity[new] = 0.0, 0.0, 1.0
         age[~live] = np.nan
         moving[~live] = 0.0
         blocks = np.where(live, age, 0.0)
-        rate = (
-            1.0 - (1.0 - MOVING_ALPHA * blocks / (blocks + MOVING_DELAY_BLOCKS)) ** BLOCKS_PER_HOUR
-        )
+        per_block = MOVING_PRICE_BASE["fast"] * blocks / (blocks + MOVING_PRICE_HALVING_BLOCKS)
+        rate = 1.0 - (1.0 - per_block) ** BLOCKS_PER_HOUR
         moving += rate * (price - moving) * live
         liquidity += BLOCKS_PER_HOUR * moving / (moving.sum() * np.sqrt(price))
         age += BLOCKS_PER_HOUR
@@ -109,8 +118,8 @@ def inferred_tao(first: datetime, prices: np.ndarray) -> np.ndarray:
 
 
 def year_2025(folder: Path) -> tuple[Table, Table]:
-    """Closes and TAO in pools."""
-    first, netuids, prices = hourly_prices(folder / HOURLY)
+    """Build the closes and the TAO in pools of 2025."""
+    first, netuids, prices = hourly_prices(folder / HOURLY_2025)
     tao = inferred_tao(first, bridged(prices))
     midnights = range(-first.hour % 24, len(prices), 24)
     days = [(first + k * HOUR - timedelta(days=1)).date() for k in midnights]
@@ -118,17 +127,14 @@ def year_2025(folder: Path) -> tuple[Table, Table]:
 
 
 def year_2026(folder: Path) -> tuple[Table, Table]:
-    """Closes and TAO in pools."""
-    with (folder / DAILY).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    with (folder / REGISTRATIONS).open(newline="", encoding="utf-8") as file:
-        registered = {
-            int(row["netuid"]): date.fromisoformat(row["registered_time_utc"][:10])
-            for row in csv.DictReader(file)
-            if row["registered_time_utc"]
-        }
-    with (folder / SNAPSHOT).open(newline="", encoding="utf-8") as file:
-        snapshot = {int(row["netuid"]): row for row in csv.DictReader(file)}
+    """Build the closes and the TAO in pools of 2026."""
+    rows = read_rows(folder / DAILY_2026)
+    registered = {
+        int(row["netuid"]): date.fromisoformat(row["registered_time_utc"][:10])
+        for row in read_rows(folder / REGISTRATIONS)
+        if row["registered_time_utc"]
+    }
+    snapshot = {int(row["netuid"]): row for row in read_rows(folder / APRIL_SNAPSHOT)}
     days = sorted({date.fromisoformat(row["date"]) for row in rows})
     netuids = sorted({int(row["netuid"]) for row in rows})
     prices = np.full((len(days), len(netuids)), np.nan)
@@ -137,43 +143,40 @@ def year_2026(folder: Path) -> tuple[Table, Table]:
         if day > registered[netuid] + timedelta(days=FRESH_DAYS_2026):
             prices[days.index(day), netuids.index(netuid)] = float(row["price_tao_per_alpha"])
     tao = np.full(prices.shape, np.nan)
-    snapshot_day = date(2026, 4, 11)
     for k, netuid in enumerate(netuids):
-        if registered[netuid] < snapshot_day:
-            then = float(snapshot[netuid]["price_tao"])
-            tao[:, k] = float(snapshot[netuid]["tao_in"]) * np.sqrt(prices[:, k] / then)
+        if registered[netuid] < SNAPSHOT_DAY:
+            captured_price = float(snapshot[netuid]["price_tao"])
+            captured_tao = float(snapshot[netuid]["tao_in"])
+            tao[:, k] = captured_tao * np.sqrt(prices[:, k] / captured_price)
     return (days, netuids, prices), (days, netuids, tao)
 
 
 def write(path: Path, table: Table, digits: int) -> None:
+    """Write the columns of a table that have any value, rounded to significant digits."""
     days, netuids, values = table
     kept = np.isfinite(values).any(0)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["date", *(n for n, k in zip(netuids, kept, strict=True) if k)])
-        for day, row in zip(days, values[:, kept], strict=True):
-            writer.writerow([day, *("" if np.isnan(v) else f"{v:.{digits}g}" for v in row)])
+    rows = (
+        [day, *("" if np.isnan(v) else f"{v:.{digits}g}" for v in row)]
+        for day, row in zip(days, values[:, kept], strict=True)
+    )
+    write_rows(path, ["date", *(n for n, k in zip(netuids, kept, strict=True) if k)], rows)
     print(f"{path.name}: {len(days)} days, {kept.sum()} subnets")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
-    parser.add_argument("--output", type=Path, default=DATA, help="default: the package's data")
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    given = options(__doc__, PACKAGE_DATA / "closes")
     for year, (closes, tao) in (
-        (2025, year_2025(options.source_dir)),
-        (2026, year_2026(options.source_dir)),
+        (2025, year_2025(given.source_dir)),
+        (2026, year_2026(given.source_dir)),
     ):
-        write(options.output / f"closes_{year}.csv", closes, 6)
-        write(options.output / f"closes_{year}_tao.csv", tao, 5)
+        write(given.output / f"closes_{year}.csv", closes, 6)
+        write(given.output / f"closes_{year}_tao.csv", tao, 5)
     hashes = {
-        name: hashlib.sha256((options.source_dir / name).read_bytes()).hexdigest()
-        for name in (HOURLY, DAILY, SNAPSHOT, REGISTRATIONS)
+        name: sha256(given.source_dir / name)
+        for name in (HOURLY_2025, DAILY_2026, APRIL_SNAPSHOT, REGISTRATIONS)
     }
     facts = json.dumps(PROVENANCE | {"sha256": hashes}, indent=2) + "\n"
-    (options.output / "closes_provenance.json").write_text(facts, encoding="utf-8")
+    (given.output / "closes_provenance.json").write_text(facts, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,23 @@
-"""Build what the package knows of the chain's prices by date: `dtao_gym/data/history/`.
+"""Build the packaged cross-sections and volatilities of the chain's prices: `dtao_gym/data/history/`.
 
     python scripts/build_cross_section.py SOURCE_DIR [--output FOLDER]
 
-SOURCE_DIR holds `alpha_price_2025-02-14_block4925837.csv` and `daily_alpha_price_2025-02-16_2025-08-31.csv`
-(means of hourly samples, UTC days); the snapshots of 2026 come with the package. Prices above 0.9 TAO are left
-out, as those of subnets that were not started. The measures are those of `dtao_gym.world.cross_section`, which
-the simulation is measured with, too.
+SOURCE_DIR holds the captures `DAY_ONE` and `DAILY_MEANS_2025` (means of hourly samples, UTC days) of `scripts/captures.py`;
+the snapshots of 2026 are packaged. Prices above 0.9 TAO, of subnets that were not started, are left out. The measures
+are those of `dtao_gym.world.cross_section`, which are also applied to simulated worlds.
 """
 
-import argparse
-import csv
 import json
+import sys
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from dtao_gym.world.cross_section import (
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
+
+from dtao_gym.world.cross_section import (  # noqa: E402
     MIN_CHANGES,
     PRICE_LIMIT,
     VOLATILITY_WINDOWS,
@@ -25,11 +26,16 @@ from dtao_gym.world.cross_section import (
     cross_section,
     volatilities,
 )
-from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
+from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot  # noqa: E402
+from scripts.captures import (  # noqa: E402
+    DAILY_MEANS_2025,
+    DAY_ONE,
+    PACKAGE_DATA,
+    options,
+    read_rows,
+    write_rows,
+)
 
-DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data" / "history"
-DAY_ONE = "alpha_price_2025-02-14_block4925837.csv"
-DAILY = "daily_alpha_price_2025-02-16_2025-08-31.csv"
 SNAPSHOTS = ("mainnet-2026-04-11", "mainnet-2026-06-14")
 PROVENANCE = {
     "source": (
@@ -45,47 +51,39 @@ PROVENANCE = {
 
 
 def prices_of_2025(folder: Path) -> dict[date, np.ndarray]:
-    """Price of each netuid `(MAX_SUBNETS,)` by date, NaN where there is none."""
-    found: dict[date, np.ndarray] = {}
-    with (folder / DAY_ONE).open(newline="", encoding="utf-8") as file:
-        first = [
-            (date(2025, 2, 14), r["netuid"], r["price_tao_per_alpha"]) for r in csv.DictReader(file)
-        ]
-    with (folder / DAILY).open(newline="", encoding="utf-8") as file:
-        daily = [
-            (date.fromisoformat(r["date"]), r["netuid"], r["mean_price_tao"])
-            for r in csv.DictReader(file)
-        ]
+    """Read the price of each netuid by date, `(MAX_SUBNETS,)` each; NaN where there is none."""
+    prices: dict[date, np.ndarray] = {}
+    first = [
+        (date(2025, 2, 14), r["netuid"], r["price_tao_per_alpha"])
+        for r in read_rows(folder / DAY_ONE)
+    ]
+    daily = [
+        (date.fromisoformat(r["date"]), r["netuid"], r["mean_price_tao"])
+        for r in read_rows(folder / DAILY_MEANS_2025)
+    ]
     for day, netuid, price in first + daily:
-        found.setdefault(day, np.full(MAX_SUBNETS, np.nan))[int(netuid) - 1] = float(price)
-    return dict(sorted(found.items()))
+        prices.setdefault(day, np.full(MAX_SUBNETS, np.nan))[int(netuid) - 1] = float(price)
+    return dict(sorted(prices.items()))
 
 
 def write(path: Path, header: list[str], rows: list[list]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    """Write a table and print its size."""
+    write_rows(path, header, rows)
     print(f"{path.name}: {len(rows)} rows")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
-    parser.add_argument("--output", type=Path, default=DATA, help="default: the package's data")
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-
-    prices = prices_of_2025(options.source_dir)
+    given = options(__doc__, PACKAGE_DATA / "history")
+    prices = prices_of_2025(given.source_dir)
     rows = [[day, cross_section(row), ""] for day, row in prices.items()]
     for snapshot in map(Snapshot.named, SNAPSHOTS):
         pools = float(snapshot.tao_reserve.sum())
         root_share = snapshot.root_stake_tao / (snapshot.root_stake_tao + pools)
         rows.append([snapshot.date, cross_section(snapshot.spot_price), f"{root_share:.7g}"])
     write(
-        options.output / "cross_section.csv",
+        given.output / "cross_section.csv",
         ["date", *CrossSection._fields, "root_share"],
-        [[day, *(f"{value:.7g}" for value in found), root] for day, found, root in rows],
+        [[day, *(f"{value:.7g}" for value in measures), root] for day, measures, root in rows],
     )
 
     windows = []
@@ -95,9 +93,9 @@ def main() -> None:
         medians = [f"{np.median(daily):.7g}", f"{np.median(weekly):.7g}"]
         windows.append([first, last, daily.size, *medians])
     header = ["first", "last", "subnets", "median_sd", "median_sd_of_week"]
-    write(options.output / "volatility.csv", header, windows)
+    write(given.output / "volatility.csv", header, windows)
     facts = json.dumps(PROVENANCE, indent=2) + "\n"
-    (options.output / "provenance.json").write_text(facts, encoding="utf-8")
+    (given.output / "provenance.json").write_text(facts, encoding="utf-8")
 
 
 if __name__ == "__main__":

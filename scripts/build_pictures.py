@@ -1,4 +1,4 @@
-"""Draw the pictures of the README anew: `python scripts/build_pictures.py` (a minute)."""
+"""Renew the figures of the README: `python scripts/build_pictures.py` (a minute)."""
 
 import subprocess
 import sys
@@ -18,19 +18,19 @@ DAYS, SUBNETS = 200, 16
 
 
 def draw_episode(path: Path) -> None:
-    """Two hundred days of a staker who holds a tenth of root and equal parts of all subnets, rebalanced slowly."""
+    """Draw an episode: a tenth of wealth in root, equal parts in all subnets, rebalanced slowly."""
     env = gym.make("dtao_gym:dtao_gym/Staker-v0", n_subnets=SUBNETS, render_mode="rgb_array")
     env.reset(seed=0)
-    weights = np.append(0.1, np.full(SUBNETS, 0.9 / SUBNETS))
+    targets = np.append(0.1, np.full(SUBNETS, 0.9 / SUBNETS))
     for _ in range(DAYS):
-        env.step(target_action(weights, 0.1))
+        env.step(target_action(targets, 0.1))
     picture = env.render()
     assert isinstance(picture, np.ndarray)
     matplotlib.image.imsave(path, picture)
 
 
 def draw_history(path: Path) -> None:
-    """The launch population's history beside the chain's."""
+    """Draw the history of the launch population with the chain's."""
     command = "-m dtao_gym.history --config configs/launch_2025.yaml --worlds 16"
     subprocess.run([sys.executable, *command.split(), "--plot", str(path)], cwd=ROOT, check=True)
 

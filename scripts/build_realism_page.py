@@ -1,8 +1,8 @@
-"""Measure the fitted populations, and the markets that are built on the default one, against the chain; write `docs/realism.md`.
+"""Compare the fitted populations with the chain and write `docs/realism.md`.
 
     python scripts/build_realism_page.py
 
-The numbers go to `docs/realism.json`, and from there between the two marks of the page.
+The numbers are written to `docs/realism.json`, and as tables between the two marks of the page.
 """
 
 import json
@@ -22,7 +22,7 @@ MARKETS = {
     "probe": ("spring-2026", 128),
     "configs/summer_2025.yaml": ("summer-2025", 16),
 }
-"""Population or preset, the period that it is held against, and worlds: the fewer subnets, the more."""
+"""Period and number of worlds of each population or preset; markets of fewer subnets need more worlds."""
 
 
 def main() -> None:
@@ -40,12 +40,12 @@ def main() -> None:
     NUMBERS.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     before, _, after = split(PAGE.read_text(encoding="utf-8"))
     PAGE.write_text(before + page_tables(facts) + after, encoding="utf-8")
-    for config, found in facts.items():
-        print(f"{config}: J {found['j']}")
+    for config, comparison in facts.items():
+        print(f"{config}: J {comparison['j']}")
 
 
 def split(page: str) -> tuple[str, str, str]:
-    """What stands before the tables, the tables, and what follows; the marks are not part of the tables."""
+    """Split a page into the text before the tables, the tables, and the text after."""
     first, last = "<!-- tables -->\n", "<!-- end of tables -->"
     start, end = page.index(first) + len(first), page.index(last)
     return page[:start], page[start:end], page[end:]

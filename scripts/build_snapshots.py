@@ -2,39 +2,47 @@
 
     python scripts/build_snapshots.py SOURCE_DIR [--output FOLDER]
 
-SOURCE_DIR holds `subnet_snapshot_2026-06-14.csv` and `subnet_snapshot_2026-04-11.csv`, one row for
-each netuid, root included, and `tao_flow_2026-04-11.csv`, flows of some subnets. Each capture becomes a
-table `mainnet-DATE.csv` and its provenance `mainnet-DATE.json`, which lists the cleaning: columns are
-renamed and their digits kept, root becomes a number of the provenance, columns that a capture lacks are
-imputed, and a row that is no market yet is dropped.
+SOURCE_DIR holds the captures `JUNE_SNAPSHOT` and `APRIL_SNAPSHOT` of `scripts/captures.py`, one row per netuid including
+root, and `FLOWS`, flows of some subnets. Each snapshot becomes a table `mainnet-DATE.csv` and its provenance
+`mainnet-DATE.json`, which lists the cleaning: columns are renamed and keep their digits, root becomes a number of the
+provenance, columns that a capture lacks are imputed, and a subnet without a market is dropped.
 
-Of the day on which pools began there is no capture: `mainnet-2025-02-13` follows from the rules, from
-`alpha_price_2025-02-14_block4925837.csv`, which says who was there, and from `subnet_registrations_2026-05-03.csv`.
+The day on which pools began was not captured: `mainnet-2025-02-13` is derived from the rules, from `DAY_ONE`, which lists
+the subnets, and from `REGISTRATIONS`.
 """
 
-import argparse
 import csv
-import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from dtao_gym.world.snapshot import COLUMNS, Snapshot
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-DATA = Path(__file__).resolve().parent.parent / "dtao_gym" / "data"
+from dtao_gym.replay.reserves import BLOCK_TIMES  # noqa: E402
+from dtao_gym.world.snapshot import COLUMNS, Snapshot  # noqa: E402
+from scripts.captures import (  # noqa: E402
+    APRIL_SNAPSHOT,
+    DAY_ONE,
+    FLOWS,
+    JUNE_SNAPSHOT,
+    PACKAGE_DATA,
+    REGISTRATIONS,
+    options,
+    read_rows,
+    sha256,
+)
 
-JUNE_BLOCK = 8_404_076  # 2026-06-14 09:03 UTC
-APRIL_BLOCKS = (7_940_553, 7_947_753)  # the day 2026-04-11 UTC, from JUNE_BLOCK at 12 s a block
-
-LAUNCH_BLOCK = 4_919_910  # root's last epoch, see the block_derivation of mainnet-2026-04-11
-BLOCKS_TO_HALVING = 2_194_000  # from there to the middle of 2025-12-15, at 12 s a block
-
-FLOWS = "tao_flow_2026-04-11.csv"
-DAY_ONE = "alpha_price_2025-02-14_block4925837.csv"
-REGISTRATIONS = "subnet_registrations_2026-05-03.csv"
-FLOW_HALF_LIFE_BLOCKS = 216_000  # 30 days
-WARM_UP_HALF_LIVES = 2  # a flow average that starts at 0 and has seen its rate for 60 days
+(LAUNCH_BLOCK, _), (JUNE_BLOCK, _) = BLOCK_TIMES
+"""Root's last epoch (see the block_derivation of mainnet-2026-04-11), and 2026-06-14 09:03 UTC."""
+APRIL_BLOCKS = (7_940_553, 7_947_753)
+"""The day 2026-04-11 UTC, from `JUNE_BLOCK` at 12 s per block."""
+FLOW_HALF_LIFE_BLOCKS = 216_000
+"""30 days."""
+WARM_UP_HALF_LIVES = 2
+"""Age of an estimated flow average that started at 0: 60 days at its present rate."""
 
 NO_BURN = "0: not in the capture"
 ENABLED = "true: not in the capture"
@@ -46,18 +54,17 @@ NO_ROOT = "Root (netuid 0) is no row: its TAO is root_stake_tao."
 
 
 def read(path: Path) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The row of root, and the rows of the subnets by netuid."""
-    with path.open(newline="", encoding="utf-8") as file:
-        root, *subnets = sorted(csv.DictReader(file), key=lambda row: int(row["netuid"]))
+    """Read the row of root, and the rows of the subnets in the order of netuids."""
+    root, *subnets = sorted(read_rows(path), key=lambda row: int(row["netuid"]))
     assert root["netuid"] == "0", f"{path}: no row for root"
     return root, subnets
 
 
 def block_of_epochs(subnets: list[dict[str, str]], blocks: tuple[int, int]) -> int:
-    """The one block of a range at which all subnets were where they were in their epochs.
+    """Return the only block of a range that fits the position of every subnet in its epoch.
 
-    A subnet's epoch runs at the blocks where block + netuid + 2 is a multiple of tempo + 1. With
-    tempos of 360 and 99 the pattern returns every 36,100 blocks, five days: a day pins the block down.
+    A subnet's epoch runs at the blocks where block + netuid + 2 is a multiple of tempo + 1. With tempos of 360 and 99 the
+    pattern repeats every 36,100 blocks, five days, so that a day determines the block.
     """
     fits = [
         block
@@ -73,19 +80,18 @@ def block_of_epochs(subnets: list[dict[str, str]], blocks: tuple[int, int]) -> i
 
 
 def user_flows(path: Path) -> tuple[dict[str, float], int, int]:
-    """Average user flow by netuid, TAO per block: the chain's where known, else from the flow of 30 days.
+    """Return average user flows by netuid, TAO per block, and numbers of captured and estimated ones.
 
-    Also how many are the chain's and how many estimated.
+    An average that is not captured is estimated from the net flow of 30 days.
     """
     flows, known = {}, 0
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if average := row["ema_tao_flow_rao_per_block"]:
-                flows[row["netuid"]] = float(average) / 1e9
-                known += 1
-            elif month := row["net_flow_30d_tao"]:
-                rate = float(month) / FLOW_HALF_LIFE_BLOCKS  # 30 days are one half-life
-                flows[row["netuid"]] = rate * (1.0 - 0.5**WARM_UP_HALF_LIVES)
+    for row in read_rows(path):
+        if average := row["ema_tao_flow_rao_per_block"]:
+            flows[row["netuid"]] = float(average) / 1e9
+            known += 1
+        elif month := row["net_flow_30d_tao"]:
+            rate = float(month) / FLOW_HALF_LIFE_BLOCKS  # 30 days are one half-life
+            flows[row["netuid"]] = rate * (1.0 - 0.5**WARM_UP_HALF_LIVES)
     return flows, known, len(flows) - known
 
 
@@ -96,12 +102,15 @@ def flow_facts(path: Path) -> dict:
             "Flows of the stakers up to 2026-04-11, from sudoHayato/bittensor-research, "
             "data/shortlist_taostats_2026-04-11.json and data/fase*_v3_*.json (d2068f46), under MIT"
         ),
-        "flow_source_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "flow_source_sha256": sha256(path),
     }
 
 
 def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
-    """128 subnets; moving prices, miner burn, emission switches and flows are unknown."""
+    """Clean the capture of June 2026.
+
+    It has 128 subnets, and neither moving prices nor miner burn, emission switches and flows.
+    """
     root, subnets = read(path)
     flow, _, _ = user_flows(flows)
     old = [row["netuid"] for row in subnets if int(row["registered_at_block"]) < APRIL_BLOCKS[0]]
@@ -123,10 +132,15 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
         }
         for row in subnets
     ]
-    return rows, {
+    return rows, june_facts(float(root["tao_in_pool_tao"]), len(flow)) | flow_facts(flows)
+
+
+def june_facts(root_stake_tao: float, known_flows: int) -> dict:
+    """Return the provenance of June 2026; flows of `known_flows` subnets are those of April."""
+    return {
         "date": "2026-06-14",
         "block": JUNE_BLOCK,
-        "root_stake_tao": float(root["tao_in_pool_tao"]),
+        "root_stake_tao": root_stake_tao,
         "chain_issuance_tao": 11.014e6,
         "chain_issuance_derivation": (
             "11,158,336.9 TAO at block 8692916 (2026-07-24), less 0.5 TAO for each of the 288,840 "
@@ -145,16 +159,15 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "miner_burned": NO_BURN,
             "emission_enabled": ENABLED,
             "user_flow_ema": (
-                f"that of mainnet-2026-04-11 by netuid for the {len(flow)} subnets which that snapshot "
+                f"that of mainnet-2026-04-11 by netuid for the {known_flows} subnets which that snapshot "
                 f"knows of and which were registered before it, else 0: no flow is in the capture"
             ),
             "protocol_flow_ema": NO_PROTOCOL_FLOW,
         },
-        **flow_facts(flows),
         "cleaning": [COPIED, NO_ROOT, "All 128 subnets are kept."],
         "notes": [
             "77 of 128 pools have a weight of TAO outside 0.499 to 0.501, 11 outside 0.49 to 0.51.",
-            "Netuid 40 seems to have been registered anew some days before: only 146 thousand alpha "
+            "Netuid 40 seems to have been registered again some days before: only 146 thousand alpha "
             "exist, far too few for the age that registered_block gives. Its pool weight of TAO, "
             "0.851, is the only one above 0.53. The row is kept as captured.",
         ],
@@ -162,7 +175,7 @@ def june(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
 
 
 def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
-    """127 subnets with moving prices, some with flows; a freshly registered one is dropped."""
+    """Clean the capture of April 2026: 127 subnets with moving prices, some with flows; one is dropped."""
     root, subnets = read(path)
     flow, known, estimated = user_flows(flows)
     block = block_of_epochs(subnets, APRIL_BLOCKS)
@@ -185,7 +198,12 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
         for row in subnets
         if row not in fresh
     ]
-    return rows, {
+    return rows, april_facts(block, float(root["tao_in"]), known, estimated) | flow_facts(flows)
+
+
+def april_facts(block: int, root_stake_tao: float, known: int, estimated: int) -> dict:
+    """Return the provenance of April 2026, with numbers of known and estimated flows."""
+    return {
         "date": "2026-04-11",
         "block": block,
         "block_derivation": (
@@ -194,7 +212,7 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "UTC). It also puts root's last epoch at block 4919910, about 20:15 UTC on 2025-02-13, "
             "the day on which dTAO began."
         ),
-        "root_stake_tao": float(root["tao_in"]),
+        "root_stake_tao": root_stake_tao,
         "chain_issuance_tao": 10.85e6,
         "chain_issuance_derivation": (
             "Near the straight line from 10.5 M TAO at the halving of mid-December 2025 to 11.1583 M "
@@ -216,7 +234,6 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             ),
             "protocol_flow_ema": NO_PROTOCOL_FLOW,
         },
-        **flow_facts(flows),
         "cleaning": [
             COPIED,
             NO_ROOT,
@@ -227,29 +244,31 @@ def april(path: Path, flows: Path) -> tuple[list[dict[str, str]], dict]:
             "Reserves have four decimals, prices nine.",
             "25 of 127 pools have a weight of TAO outside 0.499 to 0.501, 2 outside 0.49 to 0.51; "
             "pools had concentrated liquidity then, of which the weight is a summary.",
-            "The flow average of netuid 64 is 0 in the source beside a net flow of -11,666 TAO in 30 days; "
+            "The flow average of netuid 64 is 0 in the source, with a net flow of -11,666 TAO in 30 days; "
             "the source seems to show negative averages as 0. No flow rule pays either.",
         ],
     }
 
 
 def registration_blocks(path: Path, netuids: list[int]) -> tuple[dict[int, int], list[int]]:
-    """When each subnet of the launch was registered, and those for which the neighbours stand in.
+    """Return the registration block of each netuid, and the netuids whose block is interpolated.
 
-    The source knows the last registration under a netuid only. Where that came after the launch, the netuid
-    has been given anew since, and the block is interpolated between the next known netuids.
+    The source has only the last registration of a netuid. If that came after the launch, the netuid was registered again
+    since, and its block is interpolated between the next known netuids.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        found = {int(r["netuid"]): r["registered_block"] for r in csv.DictReader(file)}
-    known = {k: int(found[k]) for k in netuids if int(found[k]) < LAUNCH_BLOCK}
+    last = {
+        int(row["netuid"]): int(row["registered_block"])
+        for row in read_rows(path)
+        if row["registered_block"]  # root has none
+    }
+    known = {k: last[k] for k in netuids if last[k] < LAUNCH_BLOCK}
     blocks = np.interp(netuids, list(known), list(known.values())).round().astype(int).tolist()
     return dict(zip(netuids, blocks, strict=True)), [k for k in netuids if k not in known]
 
 
 def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]:
-    """64 subnets with pools of 1 TAO and 1 alpha: what the migration to dTAO made of each."""
-    with path.open(newline="", encoding="utf-8") as file:
-        netuids = [int(row["netuid"]) for row in csv.DictReader(file)]
+    """Derive the state of the migration to dTAO: 64 subnets with pools of 1 TAO and 1 alpha."""
+    netuids = [int(row["netuid"]) for row in read_rows(path)]
     registered, interpolated = registration_blocks(registrations, netuids)
     rows = [
         {
@@ -267,11 +286,16 @@ def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]
         }
         for netuid in netuids
     ]
-    return rows, {
+    return rows, launch_facts(interpolated, registrations)
+
+
+def launch_facts(interpolated: list[int], registrations: Path) -> dict:
+    """Return the provenance of the launch, with the netuids whose registration is interpolated."""
+    return {
         "date": "2025-02-13",
         "block": LAUNCH_BLOCK,
         "block_derivation": (
-            "Root's last epoch, about 20:15 UTC, as the epoch counters of mainnet-2026-04-11 tell it. "
+            "Root's last epoch, about 20:15 UTC, from the epoch counters of mainnet-2026-04-11. "
             "A price file dated 2025-02-14 16:00 UTC, block 4925837, agrees: 5,927 blocks are 19.8 hours."
         ),
         "root_stake_tao": 5.9e6,
@@ -304,11 +328,11 @@ def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]
             "user_flow_ema": "0: the chain did not count flows yet",
             "protocol_flow_ema": "0: the chain did not count flows yet",
         },
-        "registrations_source_sha256": hashlib.sha256(registrations.read_bytes()).hexdigest(),
+        "registrations_source_sha256": sha256(registrations),
         "cleaning": [
             NO_ROOT,
-            f"registered_block of the netuids {', '.join(map(str, interpolated))}, which were given "
-            "anew later, is interpolated between the next netuids with a known one.",
+            f"registered_block of the netuids {', '.join(map(str, interpolated))}, which were registered "
+            "again later, is interpolated between the next netuids with a known one.",
         ],
         "notes": [
             "A price of 1 TAO is that of a pool in which nothing has happened: within a day mining, "
@@ -318,10 +342,10 @@ def launch(path: Path, registrations: Path) -> tuple[list[dict[str, str]], dict]
 
 
 def write(folder: Path, rows: list[dict[str, str]], facts: dict, source: Path) -> Snapshot:
-    """Write table and provenance, and read them back as a user would."""
+    """Write table and provenance, and read them back."""
     name = f"mainnet-{facts['date']}"
     facts = {"name": name, **facts}
-    facts["source_sha256"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    facts["source_sha256"] = sha256(source)
     table = folder / f"{name}.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(COLUMNS), lineterminator="\n")
@@ -333,17 +357,14 @@ def write(folder: Path, rows: list[dict[str, str]], facts: dict, source: Path) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source_dir", type=Path, help="folder of the raw captures")
-    parser.add_argument("--output", type=Path, default=DATA, help="default: the package's data")
-    options = parser.parse_args()
+    given = options(__doc__, PACKAGE_DATA)
     for clean, file, second in (
-        (june, "subnet_snapshot_2026-06-14.csv", FLOWS),
-        (april, "subnet_snapshot_2026-04-11.csv", FLOWS),
+        (june, JUNE_SNAPSHOT, FLOWS),
+        (april, APRIL_SNAPSHOT, FLOWS),
         (launch, DAY_ONE, REGISTRATIONS),
     ):
-        path = options.source_dir / file
-        snapshot = write(options.output, *clean(path, options.source_dir / second), path)
+        path = given.source_dir / file
+        snapshot = write(given.output, *clean(path, given.source_dir / second), path)
         low, high = snapshot.tao_weight.min(), snapshot.tao_weight.max()
         print(f"{snapshot.name}: {snapshot.n_subnets} subnets, TAO weights {low:.4f} to {high:.4f}")
 

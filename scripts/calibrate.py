@@ -2,12 +2,12 @@
 
     python scripts/calibrate.py [--seed 0] [--output configs/launch_2025.yaml]
 
-Simulated method of moments. Worlds are played from the launch (`dtao_gym.world.history`, with its full number of spans)
+Simulated method of moments. Worlds are simulated from the launch (`dtao_gym.world.history`, with its full number of spans)
 to the end of June 2025; the moments are the cross-section of prices on some days, the number of subnets and the daily
-volatility in three windows, means over worlds. Each deviation counts in units of what the test allows, so that the
-criterion is 1 where every moment just misses it. The random numbers of the worlds are the same for all parameters.
-The search starts from a quasi-random sample (Sobol) and goes on from its best points with Nelder-Mead, on the
-logarithm of most parameters. July and August 2025 and other worlds are for the test alone.
+volatility in three windows, as means over worlds. Deviations are in units of the test's tolerance, so that the criterion is
+1 where every moment just fails the test. The random numbers of the worlds are the same for all parameters. The search
+starts from a quasi-random sample (Sobol) and continues from its best points with Nelder-Mead, on the logarithm of most
+parameters. July and August 2025 and other worlds are reserved for the test.
 """
 
 import argparse
@@ -25,9 +25,11 @@ from scipy.stats import qmc
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
+from dtao_gym.realism.gate import PRICE_FACTOR, SD_TOLERANCE, SHARE_TOLERANCE  # noqa: E402
 from dtao_gym.world.config import Config  # noqa: E402
 from dtao_gym.world.cross_section import CrossSection, observed, observed_volatility  # noqa: E402
 from dtao_gym.world.history import Record, record  # noqa: E402
+from scripts.population_files import write_population  # noqa: E402
 from scripts.unit_cube import Range, parameters_at  # noqa: E402
 
 OUTPUT = ROOT / "configs" / "launch_2025.yaml"
@@ -43,7 +45,7 @@ SPACE = {
     "trade_speed": Range(0.3, 1.0),
     "max_trade_of_pool": Range(0.3, 0.97, False),
 }
-"""What is fitted, and between what."""
+"""Fitted parameters and their bounds."""
 GIVEN = {
     "dilution": True,
     "arrivals_per_slot_year": 1.08,
@@ -52,12 +54,12 @@ GIVEN = {
     "scarcity_elasticity": 0.0,
     "portfolio_days": 1e9,
 }
-"""What is set beforehand; what is not named is as in spring 2026.
+"""Fixed parameters; all others have their default, the population of spring 2026.
 
-* On the first day nobody holds any alpha but the pools: scarcity, and money per alpha, mean nothing yet.
-* Targets fall as alpha is issued: without that nothing in the model brings prices down while subnets are added.
-* The two of registrations follow from their number until June, one in two days, at costs of 40 to 350 TAO. A founder is
-  never refused for want of slots before July.
+* On the first day only pools hold alpha, so that scarcity and money per alpha are undefined.
+* Target prices fall as alpha is issued (`dilution`): nothing else in the model lowers prices while subnets are added.
+* The two parameters of registrations follow from their number until June, one in two days, at costs of 40 to 350 TAO. No
+  registration fails for lack of slots before July.
 """
 
 FIT_DATES = tuple(
@@ -75,8 +77,8 @@ FIT_DATES = tuple(
 )
 FIRST_WEEK_UNTIL = date(2025, 2, 20)
 FIRST_WEEK = {"price_sum": 0.5, "subnets": 1.0}
-"""What counts of the first week, and how much of its weight. Pools held tens to hundreds of TAO; which prices stood out was a matter of who came
-first, and the model has nobody in particular."""
+"""Fraction of the weight of each measure in the first week; others are left out. Pools held tens to hundreds of TAO then, so
+that the dispersion of prices depended on single early stakers, whom the model does not have."""
 FIT_WINDOWS = (
     (date(2025, 2, 16), date(2025, 3, 31)),
     (date(2025, 4, 1), date(2025, 5, 31)),
@@ -87,68 +89,77 @@ TEST_DATES = (date(2025, 7, 1), date(2025, 8, 1), date(2025, 8, 31))
 TEST_WINDOWS = ((date(2025, 7, 1), date(2025, 8, 31)),)
 TEST_UNTIL = date(2025, 8, 31)
 TEST_SEED = 1_000_000
-"""Added to the seed: worlds of the test are not those of the fit."""
+"""Added to the seed, so that the test uses other worlds than the fit."""
 
+VOLATILITY_FACTOR = 1.5
+SUBNETS_FACTOR = 1.1
 MEASURES: dict[str, tuple[float, Callable[[float, float], float], str]] = {
-    "price_sum": (1.0, lambda sim, real: np.log(sim / real) / np.log(1.5), ".3f"),
-    "median_price": (0.5, lambda sim, real: np.log(sim / real) / np.log(1.5), ".4f"),
-    "sd_log_price": (1.0, lambda sim, real: (sim / real - 1.0) / 0.3, ".2f"),
-    "top5_share": (1.0, lambda sim, real: (sim - real) / 0.08, ".3f"),
-    "subnets": (0.5, lambda sim, real: np.log(sim / real) / np.log(1.1), ".0f"),
+    "price_sum": (1.0, lambda sim, real: np.log(sim / real) / np.log(PRICE_FACTOR), ".3f"),
+    "median_price": (0.5, lambda sim, real: np.log(sim / real) / np.log(PRICE_FACTOR), ".4f"),
+    "sd_log_price": (1.0, lambda sim, real: (sim / real - 1.0) / SD_TOLERANCE, ".2f"),
+    "top5_share": (1.0, lambda sim, real: (sim - real) / SHARE_TOLERANCE, ".3f"),
+    "subnets": (0.5, lambda sim, real: np.log(sim / real) / np.log(SUBNETS_FACTOR), ".0f"),
 }
-"""Weight, deviation in units of what is allowed, and how it is printed."""
+"""Weight, deviation in units of the tolerance, and number format."""
 VOLATILITY = {"volatility": (2.0, 1), "weekly": (2.0, 7)}
-"""Weight and days of change; that of a week is what tells a random walk from noise which is gone tomorrow."""
-ACCEPTED = ("price_sum", "sd_log_price", "top5_share", "volatility")
-"""What the test is about: within a factor of 1.5, 30 %, 8 points, a factor of 1.5."""
+"""Weight and days of change; weekly changes distinguish a random walk from noise that reverts within days."""
+ACCEPTED = {
+    "price_sum": f"sum of prices within a factor of {PRICE_FACTOR:g}",
+    "sd_log_price": f"sd of ln price within {100 * SD_TOLERANCE:g} %",
+    "top5_share": f"top-5 share within {100 * SHARE_TOLERANCE:g} points",
+    "volatility": f"median daily sd within a factor of {VOLATILITY_FACTOR:g}",
+}
+"""Criteria of the test, by measure."""
 
 
-class Moment(NamedTuple):
-    """A moment of the chain and of the worlds."""
+class MatchedMoment(NamedTuple):
+    """A moment of the chain and of the simulated worlds."""
 
     when: str
     name: str
     real: float
     simulated: float
     deviation: float
-    """In units of what is allowed."""
+    """In units of the tolerance."""
     weight: float
     form: str
 
 
 def moments(
     played: Record, dates: tuple[date, ...], windows: tuple[tuple[date, date], ...]
-) -> list[Moment]:
-    """The moments on these days and in these windows."""
+) -> list[MatchedMoment]:
+    """Return the moments on the dates and in the windows."""
     days = {row.date: row.cross_section for row in observed()}
     volatility = {(row.first, row.last): row[3:] for row in observed_volatility()}
-    found = []
+    matched = []
     for day in dates:
         simulated = CrossSection(*map(np.mean, played.cross_sections(day)))
         for name, (weight, deviation, form) in MEASURES.items():
             real, sim = getattr(days[day], name), float(getattr(simulated, name))
             weight *= 1.0 if day > FIRST_WEEK_UNTIL else FIRST_WEEK.get(name, 0.0)
-            found.append(Moment(str(day), name, real, sim, deviation(sim, real), weight, form))
+            matched.append(
+                MatchedMoment(str(day), name, real, sim, deviation(sim, real), weight, form)
+            )
     for first, last in windows:
         for (name, (weight, lag)), real in zip(
             VOLATILITY.items(), volatility[first, last], strict=True
         ):
             sim, when = float(played.volatility(first, last, lag).mean()), f"{first} to {last}"
-            deviation = np.log(sim / real) / np.log(1.5)
-            found.append(Moment(when, name, real, sim, deviation, weight, ".3f"))
-    return found
+            deviation = np.log(sim / real) / np.log(VOLATILITY_FACTOR)
+            matched.append(MatchedMoment(when, name, real, sim, deviation, weight, ".3f"))
+    return matched
 
 
-def criterion(found: list[Moment]) -> float:
-    """Weighted mean of the squared deviations."""
-    weights = np.array([moment.weight for moment in found])
-    deviations = np.array([moment.deviation for moment in found])
+def criterion(matched: list[MatchedMoment]) -> float:
+    """Return the weighted mean of the squared deviations; 1,000 if it is undefined."""
+    weights = np.array([moment.weight for moment in matched])
+    deviations = np.array([moment.deviation for moment in matched])
     value = float((weights * deviations**2).sum() / weights.sum())
     return value if np.isfinite(value) else 1e3
 
 
 class Search:
-    """The criterion as a function of a point of the unit cube; knows the best so far."""
+    """The criterion as a function of a point of the unit cube; keeps the best point."""
 
     def __init__(self, n_worlds: int, seed: int, evaluations: int):
         self.n_worlds, self.seed, self.evaluations = n_worlds, seed, evaluations
@@ -176,7 +187,10 @@ class Search:
         return value
 
     def run(self) -> np.ndarray:
-        """The best point: a third of the evaluations looks around, the others descend from the best two."""
+        """Return the best point.
+
+        A third of the evaluations samples the cube; the rest descends from the best two points.
+        """
         n_sample = 2 ** int(np.log2(max(self.evaluations // 3, 2)))
         sample = qmc.Sobol(len(SPACE), rng=self.seed).random(n_sample)
         order = np.argsort([self(point) for point in sample], kind="stable")
@@ -186,10 +200,10 @@ class Search:
         return self.best_point
 
 
-def lines_of(found: list[Moment]) -> list[str]:
-    """A table of moments; the deviation is in units of what is allowed."""
+def lines_of(matched: list[MatchedMoment]) -> list[str]:
+    """Format a table of moments."""
     lines = [f"{'when':26}{'moment':16}{'chain':>9}{'worlds':>9}{'deviation':>11}{'weight':>8}"]
-    for m in found:
+    for m in matched:
         real, simulated = format(m.real, m.form), format(m.simulated, m.form)
         lines.append(
             f"{m.when:26}{m.name:16}{real:>9}{simulated:>9}{m.deviation:>+11.2f}{m.weight:>8.1f}"
@@ -197,29 +211,16 @@ def lines_of(found: list[Moment]) -> list[str]:
     return lines
 
 
-def verdict(found: list[Moment]) -> list[str]:
-    """What the test says, one line for each part of it."""
-    told = {
-        "price_sum": "sum of prices within a factor of 1.5",
-        "sd_log_price": "sd of ln price within 30 %",
-        "top5_share": "top-5 share within 8 points",
-        "volatility": "median daily sd within a factor of 1.5",
-    }
+def verdict(matched: list[MatchedMoment]) -> list[str]:
+    """Return the result of the test, one line per criterion."""
     lines = []
-    for name in ACCEPTED:
-        missed = [m for m in found if m.name == name and not abs(m.deviation) <= 1.0]
-        said = "yes" if not missed else "NO: " + ", ".join(
+    for name, criterion_text in ACCEPTED.items():
+        missed = [m for m in matched if m.name == name and not abs(m.deviation) <= 1.0]
+        listed = ", ".join(
             f"{m.simulated:{m.form}} for {m.real:{m.form}} ({m.when})" for m in missed
-        )  # fmt: skip
-        lines.append(f"{told[name]}: {said}")
+        )
+        lines.append(f"{criterion_text}: {f'NO: {listed}' if missed else 'yes'}")
     return lines
-
-
-def write(path: Path, chosen: dict, header: list[str]) -> None:
-    """The YAML, with what it reaches as a comment."""
-    comment = "\n".join(f"# {line}".rstrip() for line in header)
-    values = "\n".join(f"{name}: {str(value).lower()}" for name, value in chosen.items())
-    path.write_text(f"{comment}\n{values}\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -251,7 +252,7 @@ def main() -> None:
         "A population of stakers and founders fitted to the chain's first months, February to June 2025.",
         f"    {command}",
         "    python -m dtao_gym.history --config configs/launch_2025.yaml",
-        "Registrations are those of 2025, when slots were free. Deviations are in units of what the test allows.",
+        "Registrations are those of 2025, when slots were free. Deviations are in units of the test's tolerance.",
         f"Means over {options.test_worlds} worlds that the fit did not see.",
         "",
         f"Fit (criterion {criterion(fit):.3f}; 1 where every moment just misses the test):",
@@ -263,7 +264,7 @@ def main() -> None:
     ]
     print("\n".join(header))
     print("\n".join(f"{name}: {value}" for name, value in chosen.items()))
-    write(options.output, chosen, header)
+    write_population(options.output, chosen, header)
     print(f"Saved: {options.output}")
 
 

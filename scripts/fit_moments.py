@@ -1,13 +1,14 @@
-"""Fit the population of the model to the daily prices of a period, by simulated moments.
+"""Fit the population of the model to the daily prices of a period by the method of simulated moments.
 
     python scripts/fit_moments.py [--period spring-2026] [--generations 60] [--output configs/spring_2026.yaml]
 
 Minimises the J statistic of `dtao_gym.realism`: the squared distance of the mean moments of some worlds from the chain's,
-weighted by the inverse of the joint bootstrap covariance. A penalty keeps the moments that have a gate inside of it, in worlds of
-all subnets, of the quickstart's sixteen and of the probe's eight; the fall of newcomers, which is measured in another year and is no part of J, adds its
-squared z. All candidates share the worlds' random numbers. The search is a
-differential evolution (Storn and Price 1997) that begins in a cloud around guessed values; each generation is kept beside
-the output, and a search that was interrupted goes on from there. What is reported comes from other worlds.
+weighted by the inverse of the joint bootstrap covariance. A penalty keeps gated moments inside their gates, in worlds of all
+subnets, of the quickstart's sixteen and of the probe's eight. The return of new subnets, which is measured in another year
+and not part of J, adds its squared z. All candidates share the worlds' random numbers.
+
+The search is a differential evolution (Storn and Price 1997) that begins in a cloud around initial values. Each generation
+is saved next to the output file, and an interrupted search resumes from it. The report uses other worlds than the fit.
 """
 
 import argparse
@@ -26,28 +27,35 @@ from dtao_gym.realism.gate import (  # noqa: E402
     PRESETS,
     compare,
     j_statistic,
-    newcomers_of,
+    mean_over_worlds,
     observed_estimate,
-    over_worlds,
+    pooled_newcomers,
     simulated_moments,
     weighting,
 )
 from dtao_gym.realism.moments import MOMENTS  # noqa: E402
 from dtao_gym.realism.panel import PERIODS, simulated_panels  # noqa: E402
-from dtao_gym.realism.report import HEADINGS, cells, level_cells, summary  # noqa: E402
+from dtao_gym.realism.report import (  # noqa: E402
+    HEADINGS,
+    LEVEL_HEADINGS,
+    cells,
+    level_cells,
+    summary,
+)
 from dtao_gym.world.config import Config  # noqa: E402
+from scripts.population_files import write_population  # noqa: E402
 from scripts.unit_cube import Range, parameters_at, point_at  # noqa: E402
 
 CONFIGS = ROOT / "configs"
 TEST_SEED = 1_000_000
-"""Added to the seed: worlds of the report are not those of the fit."""
+"""Added to the seed, so that the report uses other worlds than the fit."""
 NEWCOMERS = list(MOMENTS).index("newcomers_60")
 SMALLER = ("quickstart", "probe")
-"""Markets of fewer subnets that have to stay inside of the gates too; twice as many worlds of each."""
+"""Markets of fewer subnets that must pass the gates too, each with twice as many worlds."""
 CLOUD = 0.1
-"""Spread of the first candidates around the start, as part of each range."""
+"""Standard deviation of the first candidates around the initial values, as a fraction of each range."""
 MARGIN, PENALTY = 0.1, 4.0
-"""A gated moment closer to its gate than this part of the gate's width is penalised, by so much at the gate itself."""
+"""Distance from its gate within which a moment is penalised, as a fraction of the gate's width, and penalty at the gate."""
 SPACE = {
     "trade_speed": Range(0.7, 1.0, False),
     "news_sd": Range(0.005, 0.2),
@@ -63,7 +71,7 @@ SPACE = {
     "opinion_noise_sd": Range(0.001, 0.3),
     "prior_half_life_days": Range(10.0, 365.0),
 }
-"""What is fitted."""
+"""Fitted parameters and their bounds."""
 GIVEN = {
     "momentum": 0.0,
     "max_trade_of_pool": 0.9,
@@ -78,57 +86,33 @@ GIVEN = {
     "scarcity_elasticity": 2.0,
     "insider_holding_days": 90.0,
 }
-"""What is set beforehand. Scarcity and insiders' holding time are what lets demand live (`scripts/living_demand.py`). The half-life of
-news, which two months of prices do not determine, is such that the cross-section of prices stays as wide as the chain's for five
-years: with 720 days its five dearest subnets would come to hold 40 % of all prices, with 240 days 23 to 29 %, where the chain's
+"""Fixed parameters. Scarcity and the insiders' holding time sustain demand (`scripts/living_demand.py`). The half-life of news,
+which two months of prices do not determine, keeps the cross-section of prices as wide as the chain's for five years: with
+720 days the five dearest subnets would come to hold 40 % of the sum of prices, with 240 days 23 to 29 %, where the chain's
 hold 20 % (`scripts/long_run.py`).
 """
 _SPRING = (
-    1.0,
-    0.05127,
-    0.04885,
-    0.1802,
-    0.7206,
-    3.73,
-    0.01514,
-    0.2382,
-    0.04388,
-    0.7301,
-    0.01466,
-    0.01927,
-    249.9,
-)
+    1.0, 0.05127, 0.04885, 0.1802, 0.7206, 3.73, 0.01514, 0.2382, 0.04388, 0.7301, 0.01466, 0.01927, 249.9,
+)  # fmt: skip
 _SUMMER = (
-    0.9276,
-    0.06227,
-    0.09239,
-    0.2139,
-    0.7531,
-    4.096,
-    0.01887,
-    0.2693,
-    0.07828,
-    0.885,
-    0.01907,
-    0.001692,
-    277.4,
-)
-STARTS = {"spring-2026": _SPRING, "summer-2025": _SUMMER, "spring-2025": _SUMMER}
-"""Where the search begins, in the order of `SPACE`."""
+    0.9276, 0.06227, 0.09239, 0.2139, 0.7531, 4.096, 0.01887, 0.2693, 0.07828, 0.885, 0.01907, 0.001692, 277.4,
+)  # fmt: skip
+INITIAL_VALUES = {"spring-2026": _SPRING, "summer-2025": _SUMMER, "spring-2025": _SUMMER}
+"""Initial values of the search, in the order of `SPACE`."""
 
 
 class Criterion:
-    """J and the penalty as a function of a point of the unit cube."""
+    """The criterion, J and penalties, as a function of a point of the unit cube."""
 
     def __init__(self, options: argparse.Namespace):
         self.options = options
         self.real = observed_estimate(options.period)
-        self.weights = weighting(self.real)
+        self.matrix = weighting(self.real)
 
     def __call__(self, point: np.ndarray) -> float:
         chosen = GIVEN | parameters_at(SPACE, point)
         all_subnets = self.moments(chosen, self.options.worlds)
-        value = j_statistic(all_subnets, self.real, self.weights)
+        value = j_statistic(all_subnets, self.real, self.matrix)
         value += (
             (all_subnets[NEWCOMERS] - self.real.value[NEWCOMERS]) / self.real.error[NEWCOMERS]
         ) ** 2
@@ -137,7 +121,7 @@ class Criterion:
         return min(value, 1e6) if np.isfinite(value) else 1e6
 
     def moments(self, fields: dict, worlds: int) -> np.ndarray:
-        """Means over so many worlds."""
+        """Return the mean moments of simulated worlds."""
         panels = simulated_panels(
             Config.make(fields),
             PERIODS[self.options.period].days,
@@ -145,40 +129,43 @@ class Criterion:
             seed=self.options.seed,
             burn_in=self.options.burn_in,
         )
-        found = over_worlds(simulated_moments(panels, self.options.period))[0]
-        found[NEWCOMERS] = np.median(newcomers_of(panels))
-        return found
+        mean, _ = mean_over_worlds(simulated_moments(panels, self.options.period))
+        mean[NEWCOMERS] = np.median(pooled_newcomers(panels))
+        return mean
 
     def penalty(self, mean: np.ndarray) -> float:
-        """What moments outside of their gates, or nearer to them than the real ones, cost; a missing one costs nothing."""
+        """Return the penalty of moments beyond the margin of their gates; the real moments have none.
+
+        Missing moments are not penalised.
+        """
         total = 0.0
         for k, name in enumerate(MOMENTS):
             if name in GATES and MOMENTS[name].fitted and np.isfinite(mean[k]):
                 low, high = GATES[name]
                 margin = MARGIN * (high - low)
-                least = max(min(low + margin, self.real.value[k]), low)
-                most = min(max(high - margin, self.real.value[k]), high)
-                outside = max(least - mean[k], mean[k] - most, 0.0)
+                lower = max(min(low + margin, self.real.value[k]), low)
+                upper = min(max(high - margin, self.real.value[k]), high)
+                outside = max(lower - mean[k], mean[k] - upper, 0.0)
                 total += PENALTY * (outside / margin) ** 2
         return total
 
 
 def search(options: argparse.Namespace) -> np.ndarray:
-    """The best point."""
+    """Run or resume the search and return its best point."""
     saved = options.output.with_suffix(".search.npz")
     rng = np.random.default_rng(options.seed)
-    start = point_at(SPACE, dict(zip(SPACE, STARTS[options.period], strict=True)))
+    start = point_at(SPACE, dict(zip(SPACE, INITIAL_VALUES[options.period], strict=True)))
     cloud = start + CLOUD * rng.standard_normal((options.candidates, start.size))
     cloud[0] = start
     done = 0
     if saved.exists():
         with np.load(saved, allow_pickle=False) as kept:
             cloud, done = kept["population"], int(kept["generation"])
-        print(f"goes on after generation {done}: {saved}")
+        print(f"resumed after generation {done}: {saved}")
     began, criterion = time.monotonic(), Criterion(options)
     generation = done
 
-    def keep(intermediate_result: OptimizeResult) -> None:
+    def save(intermediate_result: OptimizeResult) -> None:
         nonlocal generation
         generation += 1
         partial = saved.with_suffix(".part")
@@ -194,7 +181,7 @@ def search(options: argparse.Namespace) -> np.ndarray:
     if done >= options.generations:
         values = [criterion(point) for point in cloud]
         return cloud[int(np.argmin(values))]
-    found = differential_evolution(
+    result = differential_evolution(
         criterion,
         [(0.0, 1.0)] * start.size,
         init=np.clip(cloud, 0.0, 1.0),
@@ -205,13 +192,13 @@ def search(options: argparse.Namespace) -> np.ndarray:
         atol=0.0,
         polish=False,
         rng=np.random.default_rng([options.seed, done]),
-        callback=keep,
+        callback=save,
     )
-    return found.x
+    return result.x
 
 
 def lines_of(rows: list[list[str]], widths: tuple[int, ...]) -> list[str]:
-    """Aligned text: the first column to the left, the others to the right."""
+    """Format aligned rows: the first column to the left, the others to the right."""
     return [
         row[0].ljust(widths[0])
         + "".join(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))
@@ -242,9 +229,9 @@ def main() -> None:
         seed=options.seed + TEST_SEED,
         burn_in=options.burn_in,
     )
-    found = compare(panels, options.period, options.burn_in)
-    table = [list(HEADINGS), *(cells(name, row) for name, row in found.rows.items())]
-    levels = [["prices of the last day", "real", "simulated", "allowed"], *level_cells(found)]
+    comparison = compare(panels, options.period, options.burn_in)
+    table = [list(HEADINGS), *(cells(name, moment) for name, moment in comparison.moments.items())]
+    levels = [list(LEVEL_HEADINGS), *level_cells(comparison)]
     header = [
         f"A population of stakers fitted to daily prices: {PERIODS[options.period].label}.",
         f"    python scripts/fit_moments.py --period {options.period} --seed {options.seed} "
@@ -253,13 +240,11 @@ def main() -> None:
         f"Means over {options.test_worlds} worlds that the fit did not see, after {options.burn_in} days.",
         "",
         *lines_of(table, (44, 9, 9, 11, 8, 16, 6)),
-        summary(found),
+        summary(comparison),
         "",
         *lines_of(levels, (44, 9, 11, 18)),
     ]
-    comment = "\n".join(f"# {line}".rstrip() for line in header)
-    values = "\n".join(f"{name}: {str(value).lower()}" for name, value in chosen.items())
-    options.output.write_text(f"{comment}\n{values}\n", encoding="utf-8")
+    write_population(options.output, chosen, header)
     print(options.output.read_text(encoding="utf-8"))
     options.output.with_suffix(".search.npz").unlink(missing_ok=True)
     print(f"Saved: {options.output}")

@@ -1,9 +1,9 @@
-"""How wide the cross-section of prices becomes in years, by the half-life of news: what two months of prices do not tell.
+"""Width of the cross-section of prices over years, by the half-life of news.
 
     python scripts/long_run.py [--worlds 16] [--half-lives 720 360 240 150]
 
-Real, on the last day of the window of spring 2026: sum 1.31, sd of ln price 0.75, share of the top five 0.20; allowed are 0.87 to
-1.96, 0.52 to 0.97, and 0.12 to 0.28 (docs/realism.md).
+Two months of prices do not determine this half-life. The chain on the last day of spring 2026: sum 1.31, sd of ln price 0.75,
+share of the top five 0.20; allowed are 0.87 to 1.96, 0.52 to 0.97, and 0.12 to 0.28 (docs/realism.md).
 """
 
 import sys
@@ -26,9 +26,9 @@ DAYS = (1, 146, 365, 1095, 1825)
 
 
 def measures(config: Config, worlds: int) -> list[str]:
-    """Sum of prices, sd of ln price and share of the top five on each of the days, means over worlds."""
+    """Return sum of prices, sd of ln price and top-5 share on each of `DAYS`, as means over worlds."""
     batch = Batch(config, worlds, threads=2)
-    found = []
+    columns = []
     for day in DAYS:
         batch.step(days=day - int(batch.state.worlds["day"][0]))
         traded = batch.state.row("started") > 0.0
@@ -36,10 +36,10 @@ def measures(config: Config, worlds: int) -> list[str]:
         each = np.array([cross_section(price) for price in prices])
         names = cross_section(prices[0])._fields
         mean = dict(zip(names, each.mean(axis=0), strict=True))
-        found.append(
+        columns.append(
             f"{mean['price_sum']:.2f} / {mean['sd_log_price']:.2f} / {mean['top5_share']:.2f}"
         )
-    return found
+    return columns
 
 
 def main(
@@ -51,7 +51,7 @@ def main(
         150.0,
     ),
 ) -> None:
-    """Print sum of prices / sd of ln price / share of the top five after some days, for each half-life of news."""
+    """Print sum of prices / sd of ln price / share of the top five over time, for each half-life of news."""
     table = Table("half-life, days", "newcomers", *(f"day {day:,}" for day in DAYS))
     for newcomers in (True, False):
         for days in half_lives:

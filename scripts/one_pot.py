@@ -1,10 +1,10 @@
-"""Whether eight simulated subnets of 128 stand for all of them: equilibrium research shares of both, under prices and votes.
+"""Equilibrium research shares with eight of 128 subnets simulated and with all, by allocation rule.
 
     python scripts/one_pot.py [--seeds 512] [--rules price root_vote]
 
-Owners are paid directly and nobody is pruned. The same builder deviates under the same shocks in both worlds; nothing of the
-reference of builders who are paid by fees depends on the others, so that differences in log-odds are differences in Lambda.
-About two minutes for each rule and 256 seeds on two cores.
+Owners are paid directly and no subnet is pruned. The same builder deviates under the same shocks in both worlds. The reference
+of builders who are paid by fees does not depend on the other subnets, so that differences in log-odds are differences in
+Lambda. About two minutes for each rule and 256 seeds on two cores.
 """
 
 import sys
@@ -31,7 +31,7 @@ def main(
         "root_vote",
     ),
 ) -> None:
-    """Compare 8 of 128 subnets with all 128; exit status 1 if they differ by more than 0.1 in log-odds."""
+    """Compare 8 of 128 subnets with all; exit status 1 if they differ by more than `INERT_ODDS`."""
     table = Table("rule", "8 of 128, log-odds", "128 of 128", "difference", "seconds")
     differ = []
     for rule in rules:
@@ -41,8 +41,8 @@ def main(
         seconds = f"{time.perf_counter() - started:.0f}"
         assert few.interval is not None
         assert many.interval is not None
-        told = (span(estimate, "+.3f") for estimate in (few.interval, many.interval, gap))
-        table.add_row(rule, *told, seconds)
+        spans = (span(estimate, "+.3f") for estimate in (few.interval, many.interval, gap))
+        table.add_row(rule, *spans, seconds)
         if abs(gap.value) > INERT_ODDS:
             differ.append(rule)
     Console(width=100).print(table)

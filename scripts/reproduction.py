@@ -1,11 +1,11 @@
-"""Run the reproduction targets: what an earlier prototype of this market found, in bands that its noise allows.
+"""Reproduce results of an earlier prototype of this market, within bands that its noise allows.
 
     python scripts/reproduction.py [--seeds 384] [--only a b c e]
 
-(a) pruning adds crowding out where subnets are alike, nothing is salvaged or diluted; (b) under direct pay with
-pruning net flows leave more research than prices; (c) without pruning there is an informed share at which the
-market funds as much research as users' fees; (e) dilution adds more than 0.3 to crowding out under alpha pay.
-The controls NC1 to NC3, target (d), are run by `scripts/controls.py`.
+(a) Pruning adds to crowding out with identical subnets, without salvage or dilution. (b) Under direct pay with pruning,
+payment by net flows leaves more research than payment by prices. (c) Without pruning there is an informed share at which the
+market funds as much research as users' fees. (e) Dilution adds more than 0.3 to crowding out under alpha pay. The controls
+NC1 to NC3, target (d), are in `scripts/controls.py`.
 """
 
 import argparse
@@ -33,7 +33,7 @@ MARKET: dict[str, Any] = PREDICTABLE | {
     "signal_lag_days": 0,
     "pruning": False,
 }
-"""The prototype's world and people: one span a day, no lag, fast price, a market without news whose demand dies."""
+"""The prototype's market: one span a day, no lag, the fast moving price, no news, and demand that is not sustained."""
 ALIKE = {
     "genesis": "symmetric",
     "selection": "largest",
@@ -44,33 +44,36 @@ ALIKE = {
 FEE = {"payment": "fee", "finance": False, "arrivals_per_slot_year": 0.0}
 SETTINGS = NashSettings(grid_near=7, max_iterations=6)
 CAPITALISATION = 502.69
+"""Capitalisation of the uninformed in the prototype."""
 
 
 def equilibrium(seeds: int, **changes: Any) -> Equilibrium:
-    """The equilibrium of a cell, told in a line."""
+    """Solve a cell for its equilibrium and print a line about it."""
     started = time.perf_counter()
     config = Config.make(MARKET, **changes)
     fixed = config.payment == "fee"
     game = BuilderGame(config, range(seeds), None if fixed else CAPITALISATION)
-    found = solve(game, 0.3, SETTINGS)
-    interval = found.interval
+    solved = solve(game, 0.3, SETTINGS)
+    interval = solved.interval
     odds = "" if interval is None else f"logit {interval.value:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"  # fmt: skip
-    share = np.nan if found.research_share is None else found.research_share
+    share = np.nan if solved.research_share is None else solved.research_share
     print(
         f"    {', '.join(f'{k}={v}' for k, v in changes.items()) or 'default'}: r {share:.3f} {odds} "
-        f"{found.verdict}, {time.perf_counter() - started:.0f} s",
+        f"{solved.verdict}, {time.perf_counter() - started:.0f} s",
         flush=True,
     )
-    return found
+    return solved
 
 
-def target(name: str, says: str, value: float, low: float, high: float, holds: bool) -> None:
+def target(name: str, claim: str, value: float, low: float, high: float, holds: bool) -> None:
+    """Print an estimate with its interval, and whether it meets the target."""
     print(
-        f"{name}: {says}: {value:+.2f} [{low:+.2f}, {high:+.2f}]  {'holds' if holds else 'MISSED'}"
+        f"{name}: {claim}: {value:+.2f} [{low:+.2f}, {high:+.2f}]  {'holds' if holds else 'MISSED'}"
     )
 
 
 def pruning_adds(seeds: int) -> None:
+    """Target (a)."""
     for speed, band in (("slow", (0.43, 1.13)), ("fast", (0.30, 0.70))):
         off = equilibrium(seeds, **ALIKE, moving_price_variant=speed)
         on = equilibrium(seeds, **ALIKE, moving_price_variant=speed, pruning=True)
@@ -80,6 +83,7 @@ def pruning_adds(seeds: int) -> None:
 
 
 def flows_against_prices(seeds: int) -> None:
+    """Target (b)."""
     flow = equilibrium(seeds, payment="direct", pruning=True, allocation="tao_flow")
     price = equilibrium(seeds, payment="direct", pruning=True)
     more = paired_difference(flow, price)
@@ -87,6 +91,7 @@ def flows_against_prices(seeds: int) -> None:
 
 
 def informed_share(seeds: int) -> None:
+    """Target (c)."""
     fee = equilibrium(seeds, **FEE)
     below = None
     for f in (0.0, 0.15, 0.3, 0.5, 0.7):
@@ -101,6 +106,7 @@ def informed_share(seeds: int) -> None:
 
 
 def dilution_adds(seeds: int) -> None:
+    """Target (e)."""
     added = paired_difference(equilibrium(seeds, dilution=False), equilibrium(seeds))
     target("e", "dilution adds, alpha pay (prototype 0.7)", *added, added.value > 0.3)
 

@@ -1,8 +1,8 @@
-"""How equilibrium research shares under prices and under votes move with each closure of the model.
+"""Sensitivity of equilibrium research shares, under prices and votes, to closures of the model.
 
     python scripts/sensitivity.py [--seeds 512] [--write]
 
-Owners are paid directly and nobody is pruned. `--write` renews `docs/sensitivity.md`. About ten minutes on two cores.
+Owners are paid directly and no subnet is pruned. `--write` renews `docs/sensitivity.md`. About ten minutes on two cores.
 """
 
 import sys
@@ -21,6 +21,7 @@ from dtao_agents.probe.market_controls import DIRECT, condition  # noqa: E402
 from dtao_agents.probe.size import FULL, world  # noqa: E402
 
 from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
+from scripts.pages import replace_table  # noqa: E402
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -42,21 +43,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "the population of before": PREDICTABLE,
 }
 START = {"price": 0.42, "root_vote": 0.31}
-"""Research shares near which a quarter of the seeds looks for the neighbourhood."""
+"""Initial research share of each rule, improved on a quarter of the seeds before the estimate."""
 HEADER = "| closure | prices | votes | prices less votes |"
 
 
 def row(name: str, changes: dict[str, Any], seeds: range) -> str:
-    """A line of the table."""
-    found: list[FirstOrderCondition] = []
+    """Return a row of the table: log-odds under prices and votes, and their difference."""
+    conditions: list[FirstOrderCondition] = []
     for rule in ("price", "root_vote"):
         config = world(FULL, changes, **DIRECT, allocation=rule)
         near = condition(config, seeds[: max(len(seeds) // 4, 2)], START[rule]).research_share
-        found.append(condition(config, seeds, START[rule] if near is None else near))
-    estimates = [one.interval for one in found]
-    estimates.append(None if None in estimates else paired_difference(*found))
-    told = ("indeterminate" if one is None else span(one, "+.2f") for one in estimates)
-    return f"| {' | '.join((name, *told))} |"
+        conditions.append(condition(config, seeds, START[rule] if near is None else near))
+    estimates = [one.interval for one in conditions]
+    estimates.append(None if None in estimates else paired_difference(*conditions))
+    spans = ("indeterminate" if one is None else span(one, "+.2f") for one in estimates)
+    return f"| {' | '.join((name, *spans))} |"
 
 
 def main(
@@ -71,9 +72,7 @@ def main(
         lines.append(row(name, VARIANTS[name], range(seeds)))
         print(lines[-1], flush=True)
     if write:
-        page = ROOT / "docs" / "sensitivity.md"
-        before = page.read_text().split("<!-- table -->")[0]
-        page.write_text(before + "<!-- table -->\n" + "\n".join(lines) + "\n")
+        replace_table(ROOT / "docs" / "sensitivity.md", lines)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Back-tests: known answers, pairing, intervals, claims; figures of the real paths."""
+"""Back-tests: known answers, pairing, intervals, credible claims; figures of the real paths."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from dtao_gym.backtesting import (
     IMPACTS,
     ROOT,
     Backtest,
-    Played,
+    PolicyGrowth,
     block_bootstrap,
     buy_and_hold,
     consecutive,
@@ -25,45 +25,45 @@ SPRING, SUMMER = ("2025-03-14", "2025-05-30"), ("2025-05-31", "2025-08-30")
 NEXT_SPRING = ("2026-03-29", "2026-05-03")
 
 
-def test_the_policies_that_are_always_played_are_themselves():
-    found = dtao_gym.backtest(
+def test_benchmarks_equal_the_same_policies_by_other_names():
+    result = dtao_gym.backtest(
         {"nothing": stay_in_root, "held": buy_and_hold}, n_subnets=3, windows=[NEXT_SPRING]
     )
     for impact in IMPACTS:
-        played = found.played[impact]
+        played = result.played[impact]
         np.testing.assert_array_equal(played["nothing"].growth[0], played[ROOT].growth[0])
         np.testing.assert_array_equal(played["held"].growth[0], played[HOLD].growth[0])
-    difference = found.growth("nothing", less=ROOT)
+    difference = result.growth("nothing", less=ROOT)
     assert difference == (0.0, 0.0, 0.0)
-    assert found.windows == [NEXT_SPRING]
-    assert found.days == 35
+    assert result.windows == [NEXT_SPRING]
+    assert result.days == 35
 
 
 def test_figures_of_the_real_paths():
-    """1,000 TAO in the 16 largest, close to what a separate program in plain NumPy found on the same days.
+    """1,000 TAO in the 16 largest subnets, close to the results of a separate NumPy program on the same days.
 
-    It found +.27, -.67, -.11 for buy-and-hold, +1.25, -.57, -.09 for a week's momentum, +.03, +.02, +.01 for root, with
-    yields of its own; the last momentum is another one here (+.15), where pools of 2026 are taken from the captures.
+    Its results: +.27, -.67, -.11 for buy-and-hold, +1.25, -.57, -.09 for a week's momentum, +.03, +.02, +.01 for root, with
+    its own yields. The last momentum differs here (+.15), where the pools of 2026 are taken from the captures.
     """
-    found = dtao_gym.backtest(
+    result = dtao_gym.backtest(
         {"momentum_7d": SCRIPTED["momentum_7d"]}, windows=[SPRING, SUMMER, NEXT_SPRING]
     )
-    played = found.played["recovering"]
+    played = result.played["recovering"]
     np.testing.assert_allclose(played[ROOT].total, [0.033, 0.020, 0.006], atol=0.004)
     np.testing.assert_allclose(played[HOLD].total, [0.27, -0.65, -0.07], atol=0.03)
     np.testing.assert_allclose(played["momentum_7d"].total[:2], [1.25, -0.57], atol=0.03)
     # a sale undoes a purchase where impact is permanent
-    assert found.played["permanent"]["momentum_7d"].total[0] > played["momentum_7d"].total[0]
+    assert result.played["permanent"]["momentum_7d"].total[0] > played["momentum_7d"].total[0]
     assert played[HOLD].turnover == pytest.approx([1.0] * 3, abs=0.01)
-    assert not found.credible("momentum_7d")
+    assert not result.credible("momentum_7d")
 
 
 def test_all_usable_days_are_played_once():
     config = ReplayConfig.make(horizon_days=91)
-    found = [
+    played_days = [
         (w.market, day) for w, days in consecutive(config) for day in range(w.first, w.first + days)
     ]
-    assert len(found) == len(set(found)) == (198 - 21) + (56 - 21)
+    assert len(played_days) == len(set(played_days)) == (198 - 21) + (56 - 21)
     config = ReplayConfig.make(config, split="evaluation", split_date="2025-06-30")
     first, days = consecutive(config)[0]
     dates = config.markets()[0].dates
@@ -71,7 +71,7 @@ def test_all_usable_days_are_played_once():
     assert str(dates[first.first + days]) == "2025-08-31"
 
 
-def test_a_policy_sees_worlds_of_its_own_in_any_set_of_windows():
+def test_results_of_a_window_do_not_depend_on_other_windows():
     whole = dtao_gym.backtest(SCRIPTED["momentum"], windows=[SPRING, SUMMER])
     alone = dtao_gym.backtest(SCRIPTED["momentum"], windows=[SUMMER])
     for impact in IMPACTS:
@@ -79,12 +79,12 @@ def test_a_policy_sees_worlds_of_its_own_in_any_set_of_windows():
         np.testing.assert_array_equal(one, two)
 
 
-def test_users_prices_are_played(tmp_path):
+def test_a_users_prices_can_be_used(tmp_path):
     path = write_wide(tmp_path / "mine.csv", prices(80, 3))
     all_in = lambda obs, batch, rngs: target_action(np.ones((len(obs), 4)))  # noqa: E731
-    found = dtao_gym.backtest(all_in, prices=str(path), n_subnets=3, horizon_days=30)
-    assert [len(days) for days in found.played["recovering"]["policy"].growth] == [30, 29]
-    assert list(found.counts) == [str(path)]
+    result = dtao_gym.backtest(all_in, prices=str(path), n_subnets=3, horizon_days=30)
+    assert [len(days) for days in result.played["recovering"]["policy"].growth] == [30, 29]
+    assert list(result.counts) == [str(path)]
 
 
 # --- intervals and claims
@@ -92,9 +92,9 @@ def test_users_prices_are_played(tmp_path):
 
 def test_the_interval_of_independent_days_is_that_of_a_sum():
     days = np.random.default_rng(0).normal(0.001, 0.02, 400)
-    found = block_bootstrap([days[:250], days[250:]], block_days=5)
-    assert found.value == pytest.approx(days.sum())
-    se = (found.high - found.low) / (2 * 1.96)
+    interval = block_bootstrap([days[:250], days[250:]], block_days=5)
+    assert interval.value == pytest.approx(days.sum())
+    se = (interval.high - interval.low) / (2 * 1.96)
     assert se == pytest.approx(0.02 * np.sqrt(400), rel=0.15)
 
 
@@ -105,12 +105,12 @@ def test_blocks_keep_what_lasts_several_days():
     assert wide.high - wide.low > 1.8 * (narrow.high - narrow.low)
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
+def test_an_interval_has_its_nominal_coverage():
     rng = np.random.default_rng(3)
     inside = 0
     for _ in range(200):
-        found = block_bootstrap([rng.normal(0.0, 1.0, 120)], block_days=5)
-        inside += found.low < 0.0 < found.high
+        interval = block_bootstrap([rng.normal(0.0, 1.0, 120)], block_days=5)
+        inside += interval.low < 0.0 < interval.high
     assert 0.88 < inside / 200 < 0.99
 
 
@@ -120,33 +120,33 @@ def test_bad_days_are_refused():
             block_bootstrap(windows)
 
 
-def made_up(gain: float, unseen: bool) -> Backtest:
+def synthetic(gain: float, unseen: bool) -> Backtest:
     rng = np.random.default_rng(0)
     market = [rng.normal(0.0, 0.01, 100) for _ in range(2)]
     zero = [np.zeros(100), np.zeros(100)]
     mine = [days * 0.1 + gain for days in market]
-    players = {"policy": Played(mine, [1.0, 1.0]), ROOT: Played(zero, [0.0, 0.0])}
-    players[HOLD] = Played(market, [1.0, 1.0])
+    players = {"policy": PolicyGrowth(mine, [1.0, 1.0]), ROOT: PolicyGrowth(zero, [0.0, 0.0])}
+    players[HOLD] = PolicyGrowth(market, [1.0, 1.0])
     dates = [("2025-03-01", "2025-06-09"), ("2025-06-09", "2025-09-17")]
     return Backtest(dates, dict.fromkeys(IMPACTS, players), unseen, 10, {})
 
 
-def test_a_claim_needs_both_bounds_and_days_that_nobody_saw():
-    assert made_up(0.01, True).credible("policy")
-    assert not made_up(0.01, False).credible("policy")
-    assert not made_up(0.0, True).credible("policy")
-    worse_than_root = made_up(-0.01, True)
+def test_a_claim_needs_both_bounds_and_unseen_days():
+    assert synthetic(0.01, True).credible("policy")
+    assert not synthetic(0.01, False).credible("policy")
+    assert not synthetic(0.0, True).credible("policy")
+    worse_than_root = synthetic(-0.01, True)
     assert not worse_than_root.credible("policy")
 
 
 def test_a_claim_needs_both_kinds_of_impact():
-    good, bad = made_up(0.01, True), made_up(-0.01, True)
+    good, bad = synthetic(0.01, True), synthetic(-0.01, True)
     mixed = {IMPACTS[0]: good.played[IMPACTS[0]], IMPACTS[1]: bad.played[IMPACTS[1]]}
     assert not Backtest(good.windows, mixed, True, 10, {}).credible("policy")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"windows": [("2025-03-15", "2025-12-01")]}, "windows: got 2025-03-15 to 2025-12-01"),
         ({"windows": [("2025-02-20", "2025-04-01")]}, "windows: got 2025-02-20"),
@@ -157,17 +157,17 @@ def test_a_claim_needs_both_kinds_of_impact():
         ({"n_subnets": 128}, "n_subnets: got 128, allowed are 1 to"),
     ],
 )
-def test_bad_arguments_are_clear_errors(arguments, said):
+def test_bad_arguments_are_clear_errors(arguments, message):
     with pytest.raises(ConfigError) as error:
         dtao_gym.backtest(stay_in_root, **arguments)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
-def test_names_of_what_is_played_anyway_are_taken():
+def test_names_of_the_benchmarks_are_reserved():
     with pytest.raises(ConfigError, match="policies: got 'hold'"):
         dtao_gym.backtest({"hold": stay_in_root})
 
 
-def test_a_bad_policy_is_told_where():
+def test_an_error_locates_a_bad_action():
     with pytest.raises(ValueError, match=r"action: got nan at world 0, entry 0"):
         dtao_gym.backtest(lambda obs, batch, rngs: np.full((len(obs), 18), np.nan))

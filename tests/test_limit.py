@@ -1,4 +1,4 @@
-"""The hot loop in plain C (`benchmarks/limit.c`) does the same work as the engine: equal rows and accounts after a day."""
+"""Agreement of the hot loop in plain C (`benchmarks/limit.c`) with the engine: rows and accounts after a day."""
 
 import shutil
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 
 @pytest.fixture(scope="module")
 def programs():
-    """Both programs, for weights 1/2 and for others, by flags."""
+    """Programs by weights and compiler flags."""
     with (
         compiled(EQUAL, STRICT) as half,
         compiled(SNAPSHOT, STRICT) as general,
@@ -47,9 +47,9 @@ def programs():
 def test_c_and_the_engine_agree_after_a_day_of_spans(case, programs):
     start, end = engine_day(case)
     for flags in (STRICT, FAST):
-        found = differences(end, run(programs[case.weights, flags], start))
-        assert len(found) > 50
-        assert not {name: error for name, error in found.items() if not error <= TOLERANCE}
+        errors = differences(end, run(programs[case.weights, flags], start))
+        assert len(errors) > 50
+        assert not {name: error for name, error in errors.items() if not error <= TOLERANCE}
 
 
 def test_every_row_that_a_span_changes_is_compared():
@@ -63,10 +63,10 @@ def test_every_row_that_a_span_changes_is_compared():
         if not np.array_equal(trace[0, k], trace[3, k])
     }
     assert "alpha_minted" in changed
-    assert changed - set(ROWS) == {"spot_price"}  # noted at the end of a day, and for the trace
+    assert changed - set(ROWS) == {"spot_price"}  # written at the end of a day, and for the trace
 
 
-def test_unusual_states_contain_what_is_rare():
+def test_unusual_states_contain_rare_events():
     start, end = engine_day(CASES["snapshot, unusual, gate closed"])
     before, after = (dict(zip(ROWS, c.rows[0], strict=True)) for c in (start, end))
     assert end.worlds["block_emission"][0] == start.worlds["block_emission"][0] / 2
@@ -75,7 +75,7 @@ def test_unusual_states_contain_what_is_rare():
     assert after["emission_share"][2] == 0.0
     assert end.worlds["moving_price_sum"][0] < 1.0
     left = after["scripted_claimable"] / before["scripted_claimable"]
-    assert left[8] < left[3] - 0.01  # of the shallow pool's claims some were refused
+    assert left[8] < left[3] - 0.01  # some claims of the shallow pool were refused
 
 
 def test_a_state_survives_its_file(tmp_path):

@@ -1,4 +1,4 @@
-"""The page about demand shows what its command prints."""
+"""The page about demand has the rows of its command."""
 
 import subprocess
 import sys

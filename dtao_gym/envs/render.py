@@ -1,4 +1,4 @@
-"""Pictures of an episode: a table for the terminal, a figure for the eye. What those of all roles share."""
+"""Pictures of an episode, as a table or a figure: the part that all roles share."""
 
 from collections import deque
 from collections.abc import Callable
@@ -11,19 +11,21 @@ if TYPE_CHECKING:
     from dtao_gym.envs.worlds import Episodes
 
 MAX_POINTS = 2000
-"""The history is thinned to half when it reaches this many points."""
+"""Size at which every second point of the history is dropped."""
 TABLE_ROWS = 16
+"""Subnets in the table."""
 CHANGE_DAYS = 20
+"""Days of the price change in the table."""
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500"
 )  # fmt: skip
 ROOT_COLOUR, REST_COLOUR, OUTSIDE_COLOUR = "#2f3e4e", "#c3c9cf", "#f1f3f4"
 _PANEL_POINTS = 500
-"""A panel is some 350 pixels wide; more points cost time and show nothing."""
+"""Points per panel; a panel is some 350 pixels wide, so that more points would cost time and not be visible."""
 
 
 def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
-    """Return the render mode. Raises ValueError for one that is not allowed."""
+    """Return the render mode. Raises ValueError for an unknown one."""
     if mode is not None and mode not in allowed:
         names = ", ".join(map(repr, allowed))
         raise ValueError(f"render_mode: got {mode!r}, allowed are {names}, None")
@@ -31,34 +33,43 @@ def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
 
 
 def picture_of(role: Any) -> "MarketPicture":
-    """Return a new picture of a role's episodes. Raises ValueError where the role has none."""
+    """Return a new picture for episodes of a role. Raises ValueError for a role without pictures."""
     if role.picture is None:
-        raise ValueError(f"render_mode: got it for {role.name}, allowed is None: it has no picture")
+        raise ValueError(
+            f"render_mode: got one for {role.name}, allowed is None: the role has no picture"
+        )
     return role.picture()
 
 
 class MarketPicture:
-    """One world of an episode as a table or a figure, with what is needed to draw its past.
+    """One world of an episode as a table or a figure, with the history that a figure needs.
 
-    The history is plain numbers of bounded size, so that an environment with a picture copies and pickles. A
-    role's picture says what a point of it holds (`_point`: own numbers, prices, shares, more), how the table
-    begins and ends, and what stands in the lower two panels.
+    The history consists of plain numbers of bounded size, so that an environment with a picture can be copied and pickled.
+    Subclasses define the content of a point of the history (`_point`: numbers of the role, prices, emission shares, further
+    values), the first lines and the last column of the table, and the lower two panels of the figure.
 
-    Args:
-        world: which world of the episodes is shown.
+    Parameters
+    ----------
+    world : int
+        World of the episodes to show.
+
+    Attributes
+    ----------
+    n_numbers : int
+        Numbers of the role at the head of a point; the first is the day.
+    titles : tuple of str
+        Titles of the lower two panels.
     """
 
     n_numbers: int
-    """Own numbers at the head of a point; the first is the day."""
     titles: tuple[str, str]
-    """Of the lower two panels."""
 
     def __init__(self, world: int = 0):
         self.world = world
         self._points: list[np.ndarray] = []
 
     def start(self, episodes: "Episodes") -> None:
-        """Forget the past and note the first day; call after a reset."""
+        """Clear the history and record the first day; to be called after a reset."""
         state = episodes.batch.state
         self._facts = {
             "seed": episodes.seeds[self.world],
@@ -73,7 +84,7 @@ class MarketPicture:
         self.add(episodes)
 
     def add(self, episodes: "Episodes") -> None:
-        """Note the present; call after every step."""
+        """Record the present state; to be called after every step."""
         self._last = self._point(episodes, self._last)
         if self._seen % self._every == 0:
             self._points.append(self._last)
@@ -87,10 +98,10 @@ class MarketPicture:
             self._recent.popleft()
 
     def ansi(self) -> str:
-        """A table of at most 100 columns: the day, the learner, the subnets that matter most.
+        """Return a table of at most 100 columns: the day, the agent, and the subnets.
 
-        Shown are the 16 subnets that matter most to the learner, the others in one line. The change of the
-        price is over 20 days, or since the start of a younger episode.
+        The `TABLE_ROWS` subnets that are most important to the agent have a row each, the others one row together. The
+        price change is over `CHANGE_DAYS`, or since the start of a younger episode. Raises ResetNeeded before a reset.
         """
         self._check_started()
         day = self._last[0]
@@ -118,9 +129,19 @@ class MarketPicture:
         return "\n".join(lines)
 
     def rgb_array(self) -> np.ndarray:
-        """A figure as fresh `(600, 800, 3)` uint8: prices, emission, and two panels of the learner.
+        """Return a figure: prices, emission, and two panels of the agent.
 
-        Needs matplotlib, the extra `plot`.
+        Returns
+        -------
+        `(600, 800, 3)` uint8
+            A new array.
+
+        Raises
+        ------
+        ResetNeeded
+            No episode has begun.
+        DependencyNotInstalled
+            matplotlib, the extra `plot`, is missing.
         """
         self._check_started()
         try:
@@ -142,7 +163,7 @@ class MarketPicture:
             raise ResetNeeded("render: no episode has begun; call reset first")
 
     def _market(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(prices, emission shares, what the role adds) of points."""
+        """Prices, emission shares and further values of points."""
         n = self._netuid.size
         edges = np.cumsum([self.n_numbers, n, n])
         _, price, share, more = np.split(points, edges, axis=-1)
@@ -153,7 +174,7 @@ class MarketPicture:
         return f"{day} of {self._facts['horizon']}" if self._facts["fixed"] else day
 
     def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
-        """The present as numbers, `before` being the point before, empty at the start."""
+        """Point of the present state; `before` is the previous point, empty at the start."""
         raise NotImplementedError
 
     def _head(self) -> list[str]:
@@ -161,19 +182,19 @@ class MarketPicture:
         raise NotImplementedError
 
     def _column(self) -> tuple[np.ndarray, Callable[[np.ndarray], str], str]:
-        """Last column of the table: how much each subnet matters, the text of some subnets, the heading."""
+        """Last column of the table: importance of each subnet, text for a set of subnets, heading."""
         raise NotImplementedError
 
     def _colouring(self, history: np.ndarray) -> np.ndarray:
-        """How much each subnet matters in the figure: the first eight get a colour."""
+        """Importance of each subnet in the figure; the first eight are coloured."""
         raise NotImplementedError
 
     def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
-        """Fill the lower two panels; returns the headline after the day."""
+        """Draw the lower two panels; returns the headline after the day."""
         raise NotImplementedError
 
     def _history(self) -> np.ndarray:
-        """`(points, numbers)`, ending with the present, few enough to draw."""
+        """Points `(points, numbers)` to draw, at most `_PANEL_POINTS`, the last of them the present."""
         points = self._points
         if points[-1] is not self._last:
             points = [*points, self._last]
@@ -235,8 +256,8 @@ class MarketPicture:
         panel.add_collection(LineCollection(paths, colors=REST_COLOUR, linewidths=0.6, zorder=1))
         for i, colour in reversed(list(zip(top, COLOURS, strict=False))):
             panel.plot(day, relative[:, i], color=colour, linewidth=1.3)
-        seen = relative[np.isfinite(relative)]
-        low, high = (seen.min(), seen.max()) if seen.size else (1.0, 1.0)
+        known = relative[np.isfinite(relative)]
+        low, high = (known.min(), known.max()) if known.size else (1.0, 1.0)
         low, high = min(low, 0.9) / 1.05, max(high, 1.1) * 1.05
         panel.set_ylim(low, high)
         panel.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high).tolist()))
@@ -244,7 +265,7 @@ class MarketPicture:
         panel.yaxis.set_major_formatter(lambda y, _: f"×{y:.4g}")
 
     def _first_names(self) -> list[tuple[str, str]]:
-        """Names and colours at the head of the legend."""
+        """Names and colours of the first entries of the legend."""
         return []
 
     def _draw_legend(self, figure: Any, top, rest, outside: bool) -> None:
@@ -269,14 +290,14 @@ def _percent(x: float) -> str:
 
 
 def stack_shares(panel: Any, day: np.ndarray, layers: list[np.ndarray], colours: list[str]) -> None:
-    """Shares of a whole over the days, one upon the other."""
+    """Draw shares `(points,)` of a total over the days as a stacked area."""
     panel.stackplot(day, *layers, colors=colours, linewidth=0.3, edgecolor="white")
     panel.set_ylim(0.0, 1.0)
     panel.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
 
 
 def _log_ticks(low: float, high: float) -> np.ndarray:
-    """Round numbers between two positive ones: a handful, and 1 among them if it is in range."""
+    """Round numbers between two positive bounds: four to nine, with 1 among them if it is in range."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
     grids = [np.outer(decades, steps) for steps in ([1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7])]
     ticks = np.empty(0)

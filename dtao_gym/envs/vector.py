@@ -15,16 +15,29 @@ MODES = tuple(mode.value for mode in AutoresetMode)
 
 
 class MarketVectorEnv(VectorEnv):
-    """`num_envs` worlds with one learner each; equal, bit for bit, to as many single environments.
+    """`num_envs` worlds with one agent each; bit-identical to the same number of single environments.
 
-    Args:
-        num_envs: number of worlds.
-        role, config, max_episode_steps, **overrides: as in `SingleEnv`.
-        autoreset_mode: what follows the end of an episode. "NextStep" (default): the next call starts the
-            next episode and ignores that world's action. "SameStep": it starts at once, the last
-            observation and info are in `final_obs` and `final_info`. "Disabled": `reset` with
-            `options={"reset_mask": mask}` starts it, and stepping a finished world is an error.
-        threads: threads that share the worlds.
+    Parameters
+    ----------
+    num_envs : int
+        Number of worlds.
+    role, config, max_episode_steps, **overrides
+        As in `SingleEnv`.
+    autoreset_mode : {"NextStep", "SameStep", "Disabled"}
+        Start of the episode after a finished one. "NextStep": the next call of `step` starts it and ignores the world's
+        action. "SameStep": it starts at once; the last observation and info are in `final_obs` and `final_info`. "Disabled":
+        `reset` with `options={"reset_mask": mask}` starts it, and stepping a finished world is an error.
+    threads : int
+        Threads that share the worlds.
+    render_mode : None
+        Only single environments can be rendered.
+
+    Raises
+    ------
+    ConfigError
+        For bad parameters.
+    ValueError
+        For a bad autoreset or render mode, for bad seeds, masks and actions, and for steps of a finished world.
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012  each instance sets its own mode
@@ -60,7 +73,9 @@ class MarketVectorEnv(VectorEnv):
             num_envs,
             role,
             threads,
-            None if max_episode_steps == -1 else max_episode_steps,  # gym.make's word for no limit
+            None
+            if max_episode_steps == -1
+            else max_episode_steps,  # -1: gym.make's value for no limit
         )
         self.single_observation_space = self.episodes.role.observation_space
         self.single_action_space = self.episodes.role.action_space
@@ -69,6 +84,15 @@ class MarketVectorEnv(VectorEnv):
         self._done = np.zeros(num_envs, bool)
 
     def reset(self, *, seed: int | list[int | None] | None = None, options: dict | None = None):
+        """Start new episodes; returns observations and infos.
+
+        Parameters
+        ----------
+        seed : int or list, optional
+            Seeds of the worlds, `seed + k` for world k; None continues with the next episode of a world's seed.
+        options : dict, optional
+            `reset_mask`: `(num_envs,)` bool, the worlds to reset; all by default.
+        """
         mask = _checked_mask((options or {}).get("reset_mask"), self.num_envs)
         if seed is None or isinstance(seed, int | np.integer):
             seeds = [None if seed is None else int(seed) + k for k in range(self.num_envs)]
@@ -90,6 +114,7 @@ class MarketVectorEnv(VectorEnv):
         return self.episodes.observe(), self._infos(mask)
 
     def step(self, actions: np.ndarray):
+        """Advance all worlds; returns observations, rewards, terminated, truncated and infos."""
         if self.autoreset_mode == AutoresetMode.DISABLED and self._done.any():
             world = int(np.flatnonzero(self._done)[0])
             raise ValueError(
@@ -104,7 +129,7 @@ class MarketVectorEnv(VectorEnv):
         if restarted.any() and len(actions) == self.num_envs:
             actions = np.where(
                 restarted[:, None], np.float32(0.0), actions
-            )  # ignored, whatever it is
+            )  # ignored, even if invalid
         reward, terminated, truncated = self.episodes.step(actions)
         for ended in (terminated, truncated):
             ended[restarted] = False
@@ -124,7 +149,7 @@ class MarketVectorEnv(VectorEnv):
         return self.episodes.observe(), reward, terminated, truncated, infos
 
     def _infos(self, mask: np.ndarray) -> dict[str, Any]:
-        """Infos as arrays, each with a mask `_key` of the worlds that it speaks of; zero elsewhere."""
+        """Infos as arrays, each with a mask `_key` of the worlds that have it; zero elsewhere."""
         infos: dict[str, Any] = {}
         for name, rows in self.episodes.info().items():
             rows[~mask] = 0
@@ -132,6 +157,7 @@ class MarketVectorEnv(VectorEnv):
         return infos
 
     def _final(self, done: np.ndarray) -> dict[str, Any]:
+        """Last observations and infos of finished worlds."""
         last = self.episodes.observe()
         final_obs = np.full(self.num_envs, None, dtype=object)
         for world in np.flatnonzero(done):

@@ -2,19 +2,19 @@
 
 from dtao_gym.realism import realism_gate
 
-found = realism_gate("quickstart")
-print(found.j, found.failed)
+comparison = realism_gate("quickstart")
+print(comparison.j, comparison.failed)
 """
 
 from dtao_gym.realism.gate import GATES, Realism, realism_gate
-from dtao_gym.realism.moments import MOMENTS, Estimate, estimate, moments
+from dtao_gym.realism.moments import MOMENTS, MomentEstimate, estimate, moments
 from dtao_gym.realism.panel import PERIODS, Panel, observed_panel, simulated_panels
 
 __all__ = [
     "GATES",
     "MOMENTS",
     "PERIODS",
-    "Estimate",
+    "MomentEstimate",
     "Panel",
     "Realism",
     "estimate",

@@ -1,4 +1,4 @@
-"""The simulated market against the real one: z of every moment, the J statistic, and gates that a market must pass."""
+"""Comparison of a simulated market with the real one: z of every moment, the J statistic, and gates."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_gym.realism.moments import FITTED, MOMENTS, Estimate, estimate, moments
+from dtao_gym.realism.moments import FITTED, MOMENTS, MomentEstimate, estimate, moments
 from dtao_gym.realism.panel import Panel, observed_panel, period, simulated_panels
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 from dtao_gym.world.cross_section import CrossSection, cross_section, observed
@@ -27,7 +27,7 @@ GATES: dict[str, tuple[float, float]] = {
     "size_slope": (-0.35, -0.15),
     "newcomers_60": (-0.8, -0.2),
 }
-"""What a market must look like, whatever the period."""
+"""Range of each gated moment in a realistic market, the same for every period."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -42,21 +42,25 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """Configurations by name: all subnets of the default snapshot, the market of `configs/staker_quickstart.yaml`, and that of a
-cell of the probe, eight subnets drawn anew for each seed.
+cell of the probe, eight subnets sampled for each seed.
 """
 
 DRAWS = 1000
-"""Bootstrap draws of the real moments."""
+"""Bootstrap resamples of the real moments."""
 SHRINKAGE = 0.1
-"""Weight of zero in the correlations of the J statistic: 55 days do not determine all of them."""
-FEWEST_NEWCOMERS = 5
-"""With fewer new subnets in all worlds together their median says nothing."""
+"""Shrinkage of correlations towards zero in the J statistic: 55 days do not determine all of them."""
+MIN_NEWCOMERS = 5
+"""Minimum number of new subnets, over all worlds, for a median of their returns."""
 SAME_SUBNETS = 0.1
-"""Cross-sections are compared where the numbers of subnets differ by at most this part."""
+"""Maximum relative difference in the number of subnets at which cross-sections are compared."""
+PRICE_FACTOR, SD_TOLERANCE, SHARE_TOLERANCE = 1.5, 0.3, 0.08
+"""Tolerances of the cross-section: factor of the sum of prices, relative one of sd of ln price, absolute one of the top-5 share."""
+_SE_OF_MEDIAN = 1.2533
+"""Standard error of a median over that of a mean, for normal samples: sqrt(pi / 2)."""
 
 
-class Row(NamedTuple):
-    """A moment of the chain and of the worlds."""
+class MomentComparison(NamedTuple):
+    """A moment of the chain and of the simulated worlds."""
 
     real: float
     error: float
@@ -69,53 +73,81 @@ class Row(NamedTuple):
     """Difference over the standard error of both together."""
     gate: tuple[float, float] | None
     passed: bool | None
-    """None where there is no gate, or nothing to judge."""
+    """None without a gate, or without a simulated value."""
 
 
-class Level(NamedTuple):
+class LevelComparison(NamedTuple):
     """A measure of the cross-section of prices at the end of the window."""
 
     real: float
     simulated: float
-    """Mean over worlds; NaN where the worlds hold another number of subnets."""
+    """Mean over worlds; NaN where worlds have a different number of subnets."""
     allowed: str
+    """Range as text."""
 
 
 class Realism(NamedTuple):
-    """How a simulated market compares with the real one."""
+    """Comparison of a simulated market with the real one.
+
+    Attributes
+    ----------
+    period : str
+        Name of the chain's period.
+    moments : dict of MomentComparison
+        By name, in the order of `MOMENTS`.
+    j : float
+        J statistic.
+    counted : int
+        Number of moments in the J statistic.
+    levels : dict of LevelComparison
+        Cross-section of prices on the last day.
+    worlds : int
+        Number of worlds.
+    burn_in : int
+        Days simulated before the window.
+    newcomers : int
+        Number of new subnets in all worlds.
+    """
 
     period: str
-    rows: dict[str, Row]
-    """By name, in the order of `MOMENTS`."""
+    moments: dict[str, MomentComparison]
     j: float
-    """J statistic of the moments that count."""
     counted: int
-    """How many do."""
-    levels: dict[str, Level]
+    levels: dict[str, LevelComparison]
     worlds: int
     burn_in: int
     newcomers: int
-    """New subnets of all worlds together."""
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Names of the moments outside of their gates."""
-        return tuple(name for name, row in self.rows.items() if row.passed is False)
+        """Names of the moments outside their gates."""
+        return tuple(name for name, moment in self.moments.items() if moment.passed is False)
 
     @property
     def passed(self) -> bool:
-        """Whether no gate fails."""
+        """Whether every moment is within its gate."""
         return not self.failed
 
 
 @cache
-def observed_estimate(name: str = "spring-2026", draws: int = DRAWS) -> Estimate:
-    """Moments of a period of the chain and their sampling error."""
+def observed_estimate(name: str = "spring-2026", draws: int = DRAWS) -> MomentEstimate:
+    """Estimate the moments of a period of the chain and their sampling error, from `draws` resamples."""
     return estimate(observed_panel(name), draws)
 
 
 def read_config(source: "Config | dict | str | Path | None") -> Config:
-    """A configuration from a preset's name, a YAML file (of a world, or with a world under `env`), or anything `Config.make` takes."""
+    """Read the configuration of a world.
+
+    Parameters
+    ----------
+    source
+        Name of a preset, path of a YAML file (of a world, or with a world under `env`), or anything `Config.make` takes.
+
+    Raises
+    ------
+    ConfigError
+        No such preset or file, or an invalid configuration.
+    """
     if isinstance(source, str) and source in PRESETS:
         return Config.make(PRESETS[source])
     if isinstance(source, str | Path):
@@ -130,22 +162,22 @@ def read_config(source: "Config | dict | str | Path | None") -> Config:
 
 
 def simulated_moments(panels: Sequence[Panel], period_name: str) -> np.ndarray:
-    """Moments of each world, `(worlds, k)` in the order of `MOMENTS`.
+    """Compute the moments of each world, `(worlds, k)` in the order of `MOMENTS`.
 
-    A world with more subnets than the chain's panel is thinned to as many, evenly spaced: the fewer they are, the more
-    their mean moves.
+    Worlds with more subnets than the chain's panel are thinned to its number, since the variance of a mean over subnets
+    depends on how many there are.
     """
     most = observed_panel(period_name).price.shape[1]
-    return np.array([list(moments(thinned(panel, most)).values()) for panel in panels])
+    return np.array([list(moments(thin_panel(panel, most)).values()) for panel in panels])
 
 
-def newcomers_of(panels: Sequence[Panel]) -> np.ndarray:
-    """Returns of the new subnets of all worlds together, `(n,)`: a world has too few for a median of its own."""
+def pooled_newcomers(panels: Sequence[Panel]) -> np.ndarray:
+    """Return the returns of the new subnets of all worlds, `(n,)`: one world has too few for a median."""
     return np.concatenate([p.newcomers for p in panels if p.newcomers is not None])
 
 
-def thinned(panel: Panel, subnets: int) -> Panel:
-    """At most so many columns of a panel, evenly spaced."""
+def thin_panel(panel: Panel, subnets: int) -> Panel:
+    """Return at most `subnets` columns of a panel, evenly spaced."""
     n = panel.price.shape[1]
     if n <= subnets:
         return panel
@@ -154,10 +186,20 @@ def thinned(panel: Panel, subnets: int) -> Panel:
     return Panel(panel.price[:, columns], tao, panel.newcomers)
 
 
-def weighting(real: Estimate, simulation: np.ndarray | None = None) -> np.ndarray:
-    """Inverse of the joint covariance of the moments that count, `(k, k)`, zero elsewhere.
+def weighting(real: MomentEstimate, simulation: np.ndarray | None = None) -> np.ndarray:
+    """Compute the weighting matrix of the J statistic.
 
-    `simulation`: `(k, k)` covariance of the simulated means, which is added. Correlations are shrunk by `SHRINKAGE`.
+    Parameters
+    ----------
+    real : MomentEstimate
+        Moments of the chain.
+    simulation : `(k, k)`, optional
+        Covariance of the simulated means, added to that of the chain's moments.
+
+    Returns
+    -------
+    `(k, k)`
+        Inverse of the joint covariance of the counted moments, with correlations shrunk by `SHRINKAGE`; 0 elsewhere.
     """
     counted = counted_moments(real)
     covariance = real.covariance[np.ix_(counted, counted)]
@@ -166,25 +208,28 @@ def weighting(real: Estimate, simulation: np.ndarray | None = None) -> np.ndarra
     scale = np.sqrt(np.diag(covariance))
     correlation = (1.0 - SHRINKAGE) * covariance / np.outer(scale, scale)
     np.fill_diagonal(correlation, 1.0)
-    found = np.zeros_like(real.covariance)
-    found[np.ix_(counted, counted)] = np.linalg.inv(correlation) / np.outer(scale, scale)
-    return found
+    matrix = np.zeros_like(real.covariance)
+    matrix[np.ix_(counted, counted)] = np.linalg.inv(correlation) / np.outer(scale, scale)
+    return matrix
 
 
-def counted_moments(real: Estimate) -> np.ndarray:
-    """Which moments enter the J statistic: the fitted ones that the chain's panel determines."""
+def counted_moments(real: MomentEstimate) -> np.ndarray:
+    """Return the indices of the moments in J: the fitted ones with a positive sampling variance."""
     fitted = np.array([name in FITTED for name in MOMENTS])
     return np.flatnonzero(fitted & (np.nan_to_num(np.diag(real.covariance)) > 0.0))
 
 
-def j_statistic(simulated: np.ndarray, real: Estimate, weights: np.ndarray) -> float:
-    """Squared distance of moments `(k,)` from the real ones in units of sampling error; inf where one is missing."""
+def j_statistic(simulated: np.ndarray, real: MomentEstimate, matrix: np.ndarray) -> float:
+    """Return the squared distance of moments `(k,)` from the real ones, weighted by the matrix.
+
+    Infinity if a counted moment is missing.
+    """
     gap = simulated - real.value
     counted = counted_moments(real)
     if not np.isfinite(gap[counted]).all():
         return np.inf
     gap = np.where(np.isfinite(gap), gap, 0.0)
-    return float(gap @ weights @ gap)
+    return float(gap @ matrix @ gap)
 
 
 def realism_gate(
@@ -198,39 +243,45 @@ def realism_gate(
 ) -> Realism:
     """Compare a simulated market with the chain's.
 
-    Args:
-        config: what `read_config` takes.
-        period_name: one of `PERIODS`; worlds are played for as many days.
-        worlds, seed, burn_in, threads: as for `simulated_panels`.
+    Parameters
+    ----------
+    config
+        Configuration of the worlds, as `read_config` takes it.
+    period_name : str
+        Name in `PERIODS`; worlds are simulated for the same number of days.
+    worlds, seed, burn_in, threads
+        As for `simulated_panels`.
 
-    Raises:
-        ConfigError: a bad configuration, period or number.
+    Raises
+    ------
+    ConfigError
+        A bad configuration, period or number.
     """
-    chosen, made = period(period_name), read_config(config)
+    world_config, days = read_config(config), period(period_name).days
     panels = simulated_panels(
-        made, chosen.days, n_worlds=worlds, seed=seed, burn_in=burn_in, threads=threads
+        world_config, days, n_worlds=worlds, seed=seed, burn_in=burn_in, threads=threads
     )
     return compare(panels, period_name, burn_in)
 
 
 def compare(panels: Sequence[Panel], period_name: str, burn_in: int) -> Realism:
-    """The comparison of simulated panels with a period of the chain."""
+    """Compare simulated panels, which start after `burn_in` days, with a period of the chain."""
     real = observed_estimate(period_name)
-    mean, covariance = over_worlds(simulated_moments(panels, period_name))
-    newcomers = newcomers_of(panels)
+    mean, covariance = mean_over_worlds(simulated_moments(panels, period_name))
+    newcomers = pooled_newcomers(panels)
     k = list(MOMENTS).index("newcomers_60")
-    enough = newcomers.size >= FEWEST_NEWCOMERS
+    enough = newcomers.size >= MIN_NEWCOMERS
     mean[k] = np.median(newcomers) if enough else np.nan
     error = np.sqrt(np.diag(covariance))
-    error[k] = 1.2533 * newcomers.std() / np.sqrt(newcomers.size) if enough else np.nan
-    rows = {
-        name: _row(real.value[m], real.error[m], mean[m], error[m], GATES.get(name))
+    error[k] = _SE_OF_MEDIAN * newcomers.std() / np.sqrt(newcomers.size) if enough else np.nan
+    comparisons = {
+        name: _moment(real.value[m], real.error[m], mean[m], error[m], GATES.get(name))
         for m, name in enumerate(MOMENTS)
     }
     extra = np.nan_to_num(covariance) if len(panels) > 1 else None
     return Realism(
         period_name,
-        rows,
+        comparisons,
         j_statistic(mean, real, weighting(real, extra)),
         len(counted_moments(real)),
         _levels(panels, period_name),
@@ -240,43 +291,69 @@ def compare(panels: Sequence[Panel], period_name: str, burn_in: int) -> Realism:
     )
 
 
-def over_worlds(each: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over worlds of each moment, and the covariance of those means; NaN where most worlds lack the moment."""
-    n, k = each.shape
-    known = np.isfinite(each)
+def mean_over_worlds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of each moment over worlds, and the covariance of these means.
+
+    Parameters
+    ----------
+    values : `(worlds, k)`
+        Moments of each world; NaN where a world lacks one.
+
+    Returns
+    -------
+    (mean, covariance)
+        `(k,)`, NaN where most worlds lack the moment, and `(k, k)`, NaN with one world.
+    """
+    n, k = values.shape
+    known = np.isfinite(values)
     count = known.sum(0)
     mean = np.where(
-        2 * count >= n, np.where(known, each, 0.0).sum(0) / np.maximum(count, 1), np.nan
+        2 * count >= n, np.where(known, values, 0.0).sum(0) / np.maximum(count, 1), np.nan
     )
     if n == 1:
         return mean, np.full((k, k), np.nan)
-    gap = np.where(known, each - mean, 0.0)
+    gap = np.where(known, values - mean, 0.0)
     return mean, gap.T @ gap * n / (n - 1) / np.maximum(np.outer(count, count), 1)
 
 
-def _row(
-    real: float, error: float, simulated: float, own: float, gate: tuple[float, float] | None
-) -> Row:
-    spread = float(np.hypot(error, own if np.isfinite(own) else 0.0))
-    z = (simulated - real) / spread if spread > 0.0 else np.nan
-    judged = gate is not None and np.isfinite(simulated)
-    passed = bool(gate[0] <= simulated <= gate[1]) if gate is not None and judged else None
-    return Row(float(real), float(error), float(simulated), float(own), float(z), gate, passed)
+def _moment(
+    real: float,
+    error: float,
+    simulated: float,
+    simulated_error: float,
+    gate: tuple[float, float] | None,
+) -> MomentComparison:
+    own = simulated_error if np.isfinite(simulated_error) else 0.0
+    both = float(np.hypot(error, own))
+    z = (simulated - real) / both if both > 0.0 else np.nan
+    passed = None
+    if gate is not None and np.isfinite(simulated):
+        passed = bool(gate[0] <= simulated <= gate[1])
+    return MomentComparison(
+        float(real), float(error), float(simulated), float(simulated_error), float(z), gate, passed
+    )
 
 
-def _levels(panels: Sequence[Panel], period_name: str) -> dict[str, Level]:
-    """The cross-section as in `scripts/calibrate.py`: with the chain's last day, or the next one with all subnets."""
+def _levels(panels: Sequence[Panel], period_name: str) -> dict[str, LevelComparison]:
+    """Cross-section of prices on the last day; the chain's on that or the next day with all subnets."""
     last = period(period_name).last
     real = next(row.cross_section for row in observed() if row.date >= last)
     each = np.array([cross_section(panel.price[-1]) for panel in panels])
     simulated = CrossSection(*map(float, each.mean(0)))
     same = abs(simulated.subnets / real.subnets - 1.0) <= SAME_SUBNETS
     allowed = {
-        "price_sum": f"{real.price_sum / 1.5:.2f} to {real.price_sum * 1.5:.2f}",
-        "sd_log_price": f"{real.sd_log_price * 0.7:.2f} to {real.sd_log_price * 1.3:.2f}",
-        "top5_share": f"{real.top5_share - 0.08:.2f} to {real.top5_share + 0.08:.2f}",
+        "price_sum": (real.price_sum / PRICE_FACTOR, real.price_sum * PRICE_FACTOR),
+        "sd_log_price": (
+            real.sd_log_price * (1.0 - SD_TOLERANCE),
+            real.sd_log_price * (1.0 + SD_TOLERANCE),
+        ),
+        "top5_share": (real.top5_share - SHARE_TOLERANCE, real.top5_share + SHARE_TOLERANCE),
     }
     return {
-        name: Level(getattr(real, name), getattr(simulated, name) if same else np.nan, said)
-        for name, said in allowed.items()
+        name: LevelComparison(
+            getattr(real, name),
+            getattr(simulated, name) if same else np.nan,
+            f"{low:.2f} to {high:.2f}",
+        )
+        for name, (low, high) in allowed.items()
     }

@@ -1,4 +1,4 @@
-"""A comparison of markets as a table, a picture, and JSON."""
+"""Reports of a comparison of markets: a table, a figure, Markdown and JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dtao_gym.realism.gate import Realism, Row
+from dtao_gym.realism.gate import LevelComparison, MomentComparison, Realism
 from dtao_gym.realism.moments import MOMENTS
-from dtao_gym.realism.panel import PERIODS, Panel
+from dtao_gym.realism.panel import MIN_RETURNS, PERIODS, Panel
 from dtao_gym.world.config import ConfigError
 
 if TYPE_CHECKING:
@@ -20,117 +20,121 @@ LEVELS = {
     "sd_log_price": "sd of ln price",
     "top5_share": "share of the top five",
 }
+LEVEL_HEADINGS = ("prices of the last day", "real", "simulated", "allowed")
 REAL, SIMULATED = "#d55e00", "#0072b2"
 
 
-def _told(value: float, form: str) -> str:
+def _text(value: float, form: str) -> str:
+    """Formatted number; a hyphen where it is not finite."""
     return format(value, form) if np.isfinite(value) else "-"
 
 
-def cells(name: str, row: Row) -> list[str]:
-    """A line of the table: as `HEADINGS`."""
+def cells(name: str, moment: MomentComparison) -> list[str]:
+    """Format a moment as a row of the table with the columns `HEADINGS`."""
     form = MOMENTS[name].form
-    gate = "" if row.gate is None else f"{row.gate[0]:g} to {row.gate[1]:g}"
-    verdict = {None: "" if row.gate is None else "?", True: "pass", False: "FAIL"}[row.passed]
+    gate = "" if moment.gate is None else f"{moment.gate[0]:g} to {moment.gate[1]:g}"
+    unknown = "" if moment.gate is None else "?"
+    verdict = {None: unknown, True: "pass", False: "FAIL"}[moment.passed]
     return [
         MOMENTS[name].heading,
-        _told(row.real, form),
-        _told(row.error, form.lstrip("+")),
-        _told(row.simulated, form),
-        _told(row.z, "+.1f"),
+        _text(moment.real, form),
+        _text(moment.error, form.lstrip("+")),
+        _text(moment.simulated, form),
+        _text(moment.z, "+.1f"),
         gate,
         verdict,
     ]
 
 
-def summary(found: Realism) -> str:
-    """The J statistic and the gates in a sentence."""
-    worst = [name for name in found.rows if MOMENTS[name].fitted and abs(found.rows[name].z) > 2.0]
-    judged = sum(row.passed is not None for row in found.rows.values())
+def summary(comparison: Realism) -> str:
+    """Return the J statistic and the number of passed gates as a sentence."""
+    moments = comparison.moments
+    far = sum(MOMENTS[name].fitted and abs(moment.z) > 2.0 for name, moment in moments.items())
+    gated = sum(moment.passed is not None for moment in moments.values())
     return (
-        f"J {_told(found.j, '.1f')} on {found.counted} moments, {len(worst)} of them beyond two standard errors; "
-        f"{judged - len(found.failed)} of {judged} gates passed."
+        f"J {_text(comparison.j, '.1f')} on {comparison.counted} moments, {far} of them beyond two standard errors; "
+        f"{gated - len(comparison.failed)} of {gated} gates passed."
     )
 
 
-def level_cells(found: Realism) -> list[list[str]]:
-    """Lines of the cross-section: measure, real, simulated, allowed."""
+def level_cells(comparison: Realism) -> list[list[str]]:
+    """Format the cross-section as rows of a table with the columns `LEVEL_HEADINGS`."""
     return [
-        [LEVELS[name], f"{row.real:.3f}", _told(row.simulated, ".3f"), row.allowed]
-        for name, row in found.levels.items()
+        [LEVELS[name], f"{level.real:.3f}", _text(level.simulated, ".3f"), level.allowed]
+        for name, level in comparison.levels.items()
     ]
 
 
-def print_report(found: Realism, console: "Console") -> None:
-    """Print the comparison in 100 columns."""
-    from rich.table import Table
-
-    chosen = PERIODS[found.period]
+def print_report(comparison: Realism, console: "Console") -> None:
+    """Print the comparison, 100 columns wide."""
+    chosen = PERIODS[comparison.period]
     console.print(
-        f"{chosen.label}, {chosen.days} closes; {found.worlds} worlds after {found.burn_in} days, "
-        f"{found.newcomers} new subnets",
+        f"{chosen.label}, {chosen.days} closes; {comparison.worlds} worlds after {comparison.burn_in} days, "
+        f"{comparison.newcomers} new subnets",
         highlight=False,
     )
+    rows = [cells(name, moment) for name, moment in comparison.moments.items()]
+    console.print(_table(HEADINGS, rows, range(1, 5)), highlight=False)
+    console.print(summary(comparison) + "\n", highlight=False)
+    console.print(_table(LEVEL_HEADINGS, level_cells(comparison), range(1, 3)), highlight=False)
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numeric: range) -> Any:
+    """Table without lines; columns of numbers are aligned to the right."""
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for k, heading in enumerate(HEADINGS):
-        table.add_column(heading, justify="right" if 0 < k < 5 else "left", no_wrap=True)
-    for name, row in found.rows.items():
-        table.add_row(*cells(name, row))
-    console.print(table, highlight=False)
-    console.print(summary(found) + "\n", highlight=False)
-    levels = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for k, heading in enumerate(("prices of the last day", "real", "simulated", "allowed")):
-        levels.add_column(heading, justify="right" if 0 < k < 3 else "left", no_wrap=True)
-    for line in level_cells(found):
-        levels.add_row(*line)
-    console.print(levels, highlight=False)
+    for k, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if k in numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
-def as_dict(found: Realism) -> dict[str, Any]:
-    """Everything as plain numbers and texts; what is not defined is None."""
+def as_dict(comparison: Realism) -> dict[str, Any]:
+    """Return the comparison as JSON content; undefined numbers are None."""
 
     def number(value: float) -> float | None:
         return float(f"{value:.6g}") if np.isfinite(value) else None
 
     return {
-        "period": found.period,
-        "worlds": found.worlds,
-        "burn_in_days": found.burn_in,
-        "newcomers": found.newcomers,
-        "j": number(found.j),
-        "counted": found.counted,
+        "period": comparison.period,
+        "worlds": comparison.worlds,
+        "burn_in_days": comparison.burn_in,
+        "newcomers": comparison.newcomers,
+        "j": number(comparison.j),
+        "counted": comparison.counted,
         "moments": {
             name: {
-                "real": number(row.real),
-                "error": number(row.error),
-                "simulated": number(row.simulated),
-                "simulated_error": number(row.simulated_error),
-                "z": number(row.z),
-                "gate": None if row.gate is None else list(row.gate),
-                "passed": row.passed,
+                "real": number(moment.real),
+                "error": number(moment.error),
+                "simulated": number(moment.simulated),
+                "simulated_error": number(moment.simulated_error),
+                "z": number(moment.z),
+                "gate": None if moment.gate is None else list(moment.gate),
+                "passed": moment.passed,
             }
-            for name, row in found.rows.items()
+            for name, moment in comparison.moments.items()
         },
         "levels": {
             name: {
-                "real": number(row.real),
-                "simulated": number(row.simulated),
-                "allowed": row.allowed,
+                "real": number(level.real),
+                "simulated": number(level.simulated),
+                "allowed": level.allowed,
             }
-            for name, row in found.levels.items()
+            for name, level in comparison.levels.items()
         },
     }
 
 
 def from_dict(facts: dict[str, Any]) -> Realism:
-    """The comparison that `as_dict` wrote."""
-    from dtao_gym.realism.gate import Level
+    """Return the comparison whose `as_dict` is given."""
 
     def number(value: float | None) -> float:
         return np.nan if value is None else value
 
-    rows = {
-        name: Row(
+    moments = {
+        name: MomentComparison(
             number(row["real"]),
             number(row["error"]),
             number(row["simulated"]),
@@ -142,12 +146,12 @@ def from_dict(facts: dict[str, Any]) -> Realism:
         for name, row in facts["moments"].items()
     }
     levels = {
-        name: Level(number(row["real"]), number(row["simulated"]), row["allowed"])
+        name: LevelComparison(number(row["real"]), number(row["simulated"]), row["allowed"])
         for name, row in facts["levels"].items()
     }
     return Realism(
         facts["period"],
-        rows,
+        moments,
         number(facts["j"]),
         facts["counted"],
         levels,
@@ -157,18 +161,49 @@ def from_dict(facts: dict[str, Any]) -> Realism:
     )
 
 
-def markdown(found: Realism) -> str:
-    """The same tables for a page."""
-    lines = ["| moment | real | se | simulated | z | gate | |", "|---|---:|---:|---:|---:|---|---|"]
-    lines += [f"| {' | '.join(cells(name, row))} |" for name, row in found.rows.items()]
-    lines += ["", summary(found), "", "| prices of the last day | real | simulated | allowed |"]
-    lines += ["|---|---:|---:|---|"]
-    lines += [f"| {' | '.join(line)} |" for line in level_cells(found)]
-    return "\n".join(lines) + "\n"
+def markdown(comparison: Realism) -> str:
+    """Return the tables and the summary as Markdown."""
+
+    def line(row: Sequence[str]) -> str:
+        return f"| {' | '.join(row)} |"
+
+    moments = [line(cells(name, moment)) for name, moment in comparison.moments.items()]
+    levels = [line(row) for row in level_cells(comparison)]
+    return "\n".join(
+        [
+            line(HEADINGS),
+            "|---|---:|---:|---:|---:|---|---|",
+            *moments,
+            "",
+            summary(comparison),
+            "",
+            line(LEVEL_HEADINGS),
+            "|---|---:|---:|---|",
+            *levels,
+            "",
+        ]
+    )
 
 
-def draw(found: Realism, real: Panel, simulated: Sequence[Panel], path: Path) -> None:
-    """Write a picture: the z of every moment, and returns of the chain and of a world. Needs matplotlib, the extra `plot`."""
+def draw(comparison: Realism, real: Panel, simulated: Sequence[Panel], path: Path) -> None:
+    """Draw the z of every moment, and prices and returns of the chain and of the worlds.
+
+    Parameters
+    ----------
+    comparison : Realism
+        The z to draw.
+    real : Panel
+        The chain's panel.
+    simulated : sequence of Panel
+        One panel per world; prices of the first are drawn.
+    path : Path
+        Output file, of any format of matplotlib.
+
+    Raises
+    ------
+    ConfigError
+        matplotlib (the extra `plot`) is missing, or the file cannot be written.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -179,17 +214,7 @@ def draw(found: Realism, real: Panel, simulated: Sequence[Panel], path: Path) ->
     canvas = FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 3, width_ratios=[3, 2, 2])
     axes = figure.add_subplot(grid[:, 0])
-    names = list(found.rows)
-    z = np.array([found.rows[name].z for name in names])
-    shown = np.clip(np.nan_to_num(z), -6.0, 6.0)
-    colours = ["#bbbbbb" if not np.isfinite(v) else SIMULATED if abs(v) <= 2.0 else REAL for v in z]
-    places = np.arange(len(names))[::-1]
-    axes.axvspan(-2.0, 2.0, color="#e8eaec")
-    axes.axvline(0.0, color="#999999", linewidth=0.8)
-    axes.barh(places, shown, color=colours, height=0.6)
-    axes.set_yticks(places, [MOMENTS[name].heading for name in names], fontsize=7)
-    axes.set_xlim(-6.3, 6.3)
-    axes.set_title("Simulated less real, standard errors", fontsize=10, loc="left")
+    _draw_z(axes, comparison)
     panels = [figure.add_subplot(grid[k // 2, 1 + k % 2]) for k in range(4)]
     _draw_path(panels[0], real, "Chain: log price, eight subnets")
     _draw_path(panels[1], simulated[0], "A world: log price, eight subnets")
@@ -200,7 +225,7 @@ def draw(found: Realism, real: Panel, simulated: Sequence[Panel], path: Path) ->
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
     figure.suptitle(
-        f"{PERIODS[found.period].label}. {summary(found)}", fontsize=9, x=0.01, ha="left"
+        f"{PERIODS[comparison.period].label}. {summary(comparison)}", fontsize=9, x=0.01, ha="left"
     )
     try:
         canvas.print_figure(path)
@@ -208,11 +233,25 @@ def draw(found: Realism, real: Panel, simulated: Sequence[Panel], path: Path) ->
         raise ConfigError(f"--plot {path}: {' '.join(str(error).split())}") from None
 
 
+def _draw_z(axes: Any, comparison: Realism) -> None:
+    z = np.array([moment.z for moment in comparison.moments.values()])
+    headings = [MOMENTS[name].heading for name in comparison.moments]
+    clipped = np.clip(np.nan_to_num(z), -6.0, 6.0)
+    colours = ["#bbbbbb" if not np.isfinite(v) else SIMULATED if abs(v) <= 2.0 else REAL for v in z]
+    places = np.arange(z.size)[::-1]
+    axes.axvspan(-2.0, 2.0, color="#e8eaec")
+    axes.axvline(0.0, color="#999999", linewidth=0.8)
+    axes.barh(places, clipped, color=colours, height=0.6)
+    axes.set_yticks(places, headings, fontsize=7)
+    axes.set_xlim(-6.3, 6.3)
+    axes.set_title("Simulated less real, standard errors", fontsize=10, loc="left")
+
+
 def _draw_path(axes: Any, panel: Panel, title: str) -> None:
-    whole = np.flatnonzero(np.isfinite(panel.price).all(0))
+    complete = np.flatnonzero(np.isfinite(panel.price).all(0))
     if panel.tao is not None:
-        whole = whole[np.argsort(-np.nan_to_num(panel.tao[0, whole]), kind="stable")]
-    chosen = np.log(panel.price[:, whole[:8]])
+        complete = complete[np.argsort(-np.nan_to_num(panel.tao[0, complete]), kind="stable")]
+    chosen = np.log(panel.price[:, complete[:8]])
     axes.plot(chosen - chosen[:1], linewidth=0.9)
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_xlabel("day", fontsize=8)
@@ -220,7 +259,7 @@ def _draw_path(axes: Any, panel: Panel, title: str) -> None:
 
 def _returns(panel: Panel) -> np.ndarray:
     change = np.diff(np.log(panel.price), axis=0)
-    return change[:, np.isfinite(change).sum(0) >= 20]
+    return change[:, np.isfinite(change).sum(0) >= MIN_RETURNS]
 
 
 def _draw_tails(axes: Any, real: Panel, simulated: Sequence[Panel]) -> None:
@@ -228,8 +267,8 @@ def _draw_tails(axes: Any, real: Panel, simulated: Sequence[Panel]) -> None:
         pooled = np.concatenate([np.abs(_returns(panel)).ravel() for panel in panels])
         size = np.sort(pooled[np.isfinite(pooled)])
         size = np.maximum(size, 1e-6)
-        beyond = 1.0 - np.arange(size.size) / size.size
-        axes.loglog(size, beyond, color=colour, linewidth=1.3, label=label)
+        share_beyond = 1.0 - np.arange(size.size) / size.size
+        axes.loglog(size, share_beyond, color=colour, linewidth=1.3, label=label)
     axes.set_xlim(1e-3, 3.0)
     axes.set_ylim(1e-4, 1.0)
     axes.set_title("Share of daily moves beyond", fontsize=9, loc="left")
@@ -244,7 +283,7 @@ def _draw_sizes(axes: Any, real: Panel, world: Panel) -> None:
         points = [
             (np.exp(np.mean(np.log(t[np.isfinite(t)]))), np.std(r[np.isfinite(r)]))
             for r, t in zip(change.T, panel.tao.T, strict=True)
-            if np.isfinite(r).sum() >= 20 and np.isfinite(t).any()
+            if np.isfinite(r).sum() >= MIN_RETURNS and np.isfinite(t).any()
         ]
         if points:
             x, y = np.array(points).T
@@ -253,15 +292,15 @@ def _draw_sizes(axes: Any, real: Panel, world: Panel) -> None:
 
 
 def page_tables(facts: dict[str, dict[str, Any]]) -> str:
-    """The tables of several populations, by file, for the page of the documentation."""
+    """Return the tables of `docs/realism.md`, from the JSON content of comparisons by configuration."""
     parts = []
     for config, numbers in facts.items():
-        found = from_dict(numbers)
-        chosen = PERIODS[found.period]
+        comparison = from_dict(numbers)
+        chosen = PERIODS[comparison.period]
         parts.append(
             f"\n### `{config}` and {chosen.label}\n\n"
-            f"`python -m dtao_gym.realism --config {config} --period {found.period}`: {chosen.days} closes, "
-            f"{found.worlds} worlds after {found.burn_in} days, {found.newcomers} new subnets.\n\n"
-            + markdown(found)
+            f"`python -m dtao_gym.realism --config {config} --period {comparison.period}`: {chosen.days} closes, "
+            f"{comparison.worlds} worlds after {comparison.burn_in} days, {comparison.newcomers} new subnets.\n\n"
+            + markdown(comparison)
         )
     return "".join(parts) + "\n"

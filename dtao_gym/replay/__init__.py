@@ -1,1 +1,1 @@
-"""Real price paths as worlds: reading prices, inferring reserves, replaying them. See `dtao_gym.backtesting` too."""
+"""Replays of real price paths: price files, inferred reserves, windows and batches."""

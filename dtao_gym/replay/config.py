@@ -1,4 +1,4 @@
-"""Parameters of a replay: typed, validated, readable from YAML, like those of a simulated world."""
+"""Configuration of replays: typed, validated, readable from YAML."""
 
 import functools
 import itertools
@@ -12,75 +12,83 @@ from pydantic import ConfigDict, Field, model_validator
 
 from dtao_gym.protocol.institutions import FEE_OF_WEIGHTED_POOL
 from dtao_gym.protocol.pool import MAX_FEE
-from dtao_gym.replay import market
-from dtao_gym.replay.market import PACKAGED, Market
+from dtao_gym.replay.market import PACKAGED, ReplayMarket, market_from_file, packaged_market
 from dtao_gym.world.config import ConfigError, made_from
-from dtao_gym.world.snapshot import Snapshot, SnapshotError
+from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot, SnapshotError
 
 Day = date
 
 
 class ReplayConfig(Model, frozen=True):
-    """All parameters of a replay. Dates are days that close at 24:00 UTC; amounts are TAO."""
+    """Parameters of a replay.
+
+    Each field has its default and its description. A date names the close of that day, 24:00 UTC;
+    amounts are TAO.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     prices: str = Field(
         "mainnet",
-        description="Price paths: `mainnet` (both packaged ones), "
+        description="Price paths: `mainnet` (all packaged ones), "
         + ", ".join(PACKAGED)
         + ", or a CSV.",
     )
     reserves: str | None = Field(
         None,
-        description="Snapshot of the reserves where a CSV begins long after the launch: packaged name or CSV.",
+        description="Snapshot of reserves, a packaged name or a CSV; needed where prices begin long after the launch.",
     )
-    n_subnets: int = Field(16, ge=1, le=128, description="Subnets that can be staked in.")
+    n_subnets: int = Field(
+        16, ge=1, le=MAX_SUBNETS, description="Number of subnets that can be staked in."
+    )
     selection: Literal["largest", "sample"] = Field(
         "largest",
-        description="Which, of those with a market on the first day: deepest pools, or drawn by key.",
+        description="Choice among subnets with a market on the first day: deepest pools, or random by key.",
     )
     min_pool_tao: float = Field(
         0.0, ge=0.0, le=1e6, description="Smallest pool of a subnet that can be chosen."
     )
-    first_date: Day | None = Field(None, description="No window uses an earlier close to trade.")
-    last_date: Day | None = Field(None, description="No window uses a later close.")
+    first_date: Day | None = Field(None, description="Earliest close at which a window trades.")
+    last_date: Day | None = Field(None, description="Latest close of a window.")
     split: Literal["train", "evaluation"] = Field(
-        "train", description="Windows of evaluation are drawn by other keys than those of training."
+        "train", description="Training and evaluation windows are drawn by different keys."
     )
     split_date: Day | None = Field(
         None,
-        description="Windows of training end by this close, those of evaluation begin with it or later. "
-        "None: both splits see the same days.",
+        description="Last close of training windows, and earliest first close of evaluation windows. "
+        "None: both splits use the same days.",
     )
     history_days: int = Field(
         20,
         ge=1,
         le=60,
-        description="Closes before a window that the observation needs, and its lag.",
+        description="Closes before a window that observations use.",
     )
-    horizon_days: int = Field(30, ge=1, le=365, description="Days of a window.")
+    horizon_days: int = Field(30, ge=1, le=365, description="Length of a window in days.")
     days_per_step: int = Field(1, ge=1, le=28, description="Days between two decisions.")
     impact: Literal["recovering", "permanent"] = Field(
         "recovering",
-        description="Own trades move prices until the next close, or as long as they are not undone.",
+        description="Price impact of own trades: gone at the next close, or lasting until they are undone.",
     )
     wealth_tao: float = Field(
-        1000.0, ge=1.0, le=100_000.0, description="TAO at the start, all in root."
+        1000.0, ge=1.0, le=100_000.0, description="Initial wealth, all staked on root."
     )
     ruin_fraction: float = Field(
         0.01,
         gt=0.0,
         lt=1.0,
-        description="Below this part of the first wealth the episode terminates.",
+        description="Fraction of the initial wealth below which the episode terminates.",
     )
     pool_fee: float = Field(
         FEE_OF_WEIGHTED_POOL, ge=0.0, le=MAX_FEE, description="Fee on the input of a swap."
     )
     min_order_tao: float = Field(
-        0.0005, ge=0.0, le=1.0, description="Smallest order, unless it sells a whole position."
+        0.0005,
+        ge=0.0,
+        le=1.0,
+        description="Minimum order size; a sale of a whole position may be smaller.",
     )
-    world_seed: int = Field(0, ge=0, lt=2**63, description="Key of the windows that are drawn.")
+    world_seed: int = Field(0, ge=0, lt=2**63, description="Key of the random windows.")
 
     horizon: ClassVar[str] = "fixed"
 
@@ -105,34 +113,44 @@ class ReplayConfig(Model, frozen=True):
     def make(
         cls, config: "ReplayConfig | dict | str | Path | None" = None, /, **overrides: Any
     ) -> "ReplayConfig":
-        """A configuration from defaults, a mapping, a YAML file or another one, with fields overridden.
+        """Return a checked configuration.
 
-        Raises `ConfigError` naming the field, what was got and what is allowed.
+        Parameters
+        ----------
+        config : ReplayConfig, dict, str or Path, optional
+            Another configuration, a mapping, or the path of a YAML file; default values if not given.
+        **overrides
+            Values of single fields.
+
+        Raises
+        ------
+        ConfigError
+            An unknown field or an invalid value; names the field, the value and what is allowed.
         """
         return made_from(cls, config, overrides)
 
-    def markets(self) -> list[Market]:
-        """The price paths. Raises `ConfigError`."""
+    def markets(self) -> list[ReplayMarket]:
+        """Return the price paths. Raises ConfigError for a bad file or snapshot."""
         return _markets(self.prices, self.reserves, _version(self.prices), _version(self.reserves))
 
 
 def _version(path: str | None) -> tuple[int, ...]:
-    """Modification time and size of a file: part of the cache key."""
+    """Modification time and size of a file, part of the cache key."""
     try:
-        found = Path(path or "").stat()
+        status = Path(path or "").stat()
     except (OSError, ValueError):
         return ()
-    return found.st_mtime_ns, found.st_size
+    return status.st_mtime_ns, status.st_size
 
 
 @functools.lru_cache(maxsize=8)
-def _markets(prices: str, reserves: str | None, *versions: tuple[int, ...]) -> list[Market]:
+def _markets(prices: str, reserves: str | None, *versions: tuple[int, ...]) -> list[ReplayMarket]:
     if prices == "mainnet" or prices in PACKAGED:
         if reserves is not None:
             raise ConfigError(
-                f"reserves: got {reserves!r} with packaged prices, allowed is it with a CSV"
+                f"reserves: got {reserves!r} with packaged prices, allowed is None; only a CSV takes a snapshot"
             )
-        return [market.packaged(name) for name in (PACKAGED if prices == "mainnet" else [prices])]
+        return [packaged_market(name) for name in (PACKAGED if prices == "mainnet" else [prices])]
     if not Path(prices).is_file():
         raise ConfigError(
             f"prices: got {prices!r}, which is no file; allowed are mainnet, {', '.join(PACKAGED)}, a CSV"
@@ -141,4 +159,4 @@ def _markets(prices: str, reserves: str | None, *versions: tuple[int, ...]) -> l
         captures = [] if reserves is None else [Snapshot.load(reserves)]
     except (SnapshotError, OSError) as error:
         raise ConfigError(f"reserves: {error}") from None
-    return [market.of_file(prices, captures)]
+    return [market_from_file(prices, captures)]

@@ -1,4 +1,4 @@
-"""Prices of subnets from a CSV file: reading, checking, cleaning with counts.
+"""Prices of subnets from a CSV file: reading, validation, and cleaning with counts.
 
 Two layouts are read, plain or gzipped. Wide: a time column, then one column for each netuid. Long: the columns
 time, `netuid`, `price_tao_per_alpha` (or `price`) in any order; others are ignored. The time column is called `utc`,
@@ -7,17 +7,17 @@ offset are UTC.
 
 Treatments, counted in `Prices.counts`:
 
-* `zeros`, `empty`: cells with the price 0, and without a price: there is no market;
-* `not_started`: prices above `HIGHEST_PRICE`: registered subnets that nobody trades yet;
+* `zeros`, `empty`: cells with the price 0, and cells without a price; the subnet has no market then;
+* `not_started`: prices above `PRICE_LIMIT`, of registered subnets that are not traded yet;
 * `duplicates`: rows (or cells, in the long layout) that repeat a time with the same price;
 * `other_offsets`: times with an offset from UTC, which are converted;
 * `rounded`: times up to five minutes off a full hour;
-* `unsorted`: times that came before an earlier one;
-* `filled`: missing samples for which the last price stands in, up to three hours or one sample;
+* `unsorted`: rows out of chronological order;
+* `filled`: missing samples replaced by the last price, for up to three hours or one sample;
 * `interruptions`: longer gaps of single subnets, which cannot be traded in between.
 
-Everything else is a `ConfigError`: missing columns, unknown netuids, other prices at one time, negative and infinite
-prices and those below one rao, unreadable times, gaps of the whole file, files without a price.
+Everything else is a `ConfigError`: missing columns, unknown netuids, two prices for one time, prices that are negative,
+infinite or below one rao, unreadable times, gaps of the whole file, files without a price.
 """
 
 import csv
@@ -31,17 +31,18 @@ from pathlib import Path
 import numpy as np
 
 from dtao_gym.world.config import ConfigError
+from dtao_gym.world.cross_section import PRICE_LIMIT
+from dtao_gym.world.snapshot import MAX_SUBNETS
 
-HIGHEST_PRICE = 0.9
-"""TAO per alpha; above it stand subnets that are registered and not started."""
 LOWEST_PRICE = 1e-9
-"""One rao: the chain knows no lower price."""
-MAX_NETUID = 128
-SLOTS = MAX_NETUID
+"""One rao, the smallest price that the chain can represent."""
+SLOTS = MAX_SUBNETS
 """Columns of every price table: column k is netuid k + 1."""
-MOMENTS, CLOSES = ("utc", "time", "timestamp_utc"), ("date",)
-PRICE_NAMES = ("price_tao_per_alpha", "price")
+SAMPLE_COLUMNS, CLOSE_COLUMNS = ("utc", "time", "timestamp_utc"), ("date",)
+"""Names of the time column, for moments of samples and for days that close."""
+PRICE_COLUMNS = ("price_tao_per_alpha", "price")
 FILL_HOURS = 3
+"""Longest gap that the last price fills."""
 TREATMENTS: tuple[str, ...] = (
     "zeros", "empty", "not_started", "duplicates", "other_offsets", "rounded", "unsorted", "filled",
     "interruptions",
@@ -53,11 +54,16 @@ _HOUR = np.timedelta64(1, "h")
 class Prices:
     """Prices on a regular grid of times.
 
-    Attributes:
-        times: `(T,)` datetime64[h], UTC.
-        price: `(T, SLOTS)` TAO per alpha; NaN where a subnet has no market.
-        step_hours: hours between two times.
-        counts: number of cells or rows for each of `TREATMENTS`.
+    Attributes
+    ----------
+    times : `(T,)` datetime64[h]
+        UTC.
+    price : `(T, SLOTS)` float64
+        TAO per alpha; NaN where a subnet has no market.
+    step_hours : int
+        Hours between two times.
+    counts : dict
+        Number of cells or rows for each of `TREATMENTS`.
     """
 
     times: np.ndarray
@@ -67,7 +73,7 @@ class Prices:
 
 
 def read_prices(path: str | Path) -> Prices:
-    """Prices of a CSV file. Raises `ConfigError` naming file, line and value."""
+    """Read the prices of a CSV file, plain or gzipped. Raises ConfigError naming file, line and value."""
     path = Path(path)
     try:
         opener = gzip.open if path.suffix == ".gz" else open
@@ -78,22 +84,23 @@ def read_prices(path: str | Path) -> Prices:
 
 
 def _cells(path: Path, rows: Iterator[list[str]]) -> tuple[dict, dict[str, int]]:
-    """Parse all cells: checked prices by (time, column), and the counts."""
+    """Parse all cells into validated prices by (time, column), and counts of treatments."""
     header = [name.strip() for name in next(rows, [])]
     counts = dict.fromkeys(TREATMENTS, 0)
-    time_at = next((k for k, n in enumerate(header) if n in (*MOMENTS, *CLOSES)), None)
+    time_columns = (*SAMPLE_COLUMNS, *CLOSE_COLUMNS)
+    time_at = next((k for k, n in enumerate(header) if n in time_columns), None)
     if time_at is None:
         raise ConfigError(
             f"prices: {path}: time column is missing, got {', '.join(header)[:80]!r}, "
-            f"allowed is one of {', '.join((*MOMENTS, *CLOSES))}"
+            f"allowed is one of {', '.join(time_columns)}"
         )
     if len(set(header)) != len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise ConfigError(f"prices: {path}: column {twice!r} stands there twice")
+        raise ConfigError(f"prices: {path}: got column {twice!r} twice, allowed is once")
     parts = _long(path, header, time_at) if "netuid" in header else _wide(path, header, time_at)
-    found: dict[tuple[np.datetime64, int], float] = {}
+    price_at: dict[tuple[np.datetime64, int], float] = {}
     latest: dict[int, np.datetime64] = {}
-    closes = header[time_at] in CLOSES
+    closes = header[time_at] in CLOSE_COLUMNS
     for number, row in enumerate(rows, start=2):
         if not row:
             continue
@@ -110,12 +117,12 @@ def _cells(path: Path, rows: Iterator[list[str]]) -> tuple[dict, dict[str, int]]
         for column, text in cells:
             value = _price(where, text, column, counts)
             key = (moment, column)
-            if key in found:
-                _same(where, found[key], value, column)
+            if key in price_at:
+                _require_same_price(where, price_at[key], value, column)
                 counts["duplicates"] += 1
             else:
-                found[key] = value
-    return found, counts
+                price_at[key] = value
+    return price_at, counts
 
 
 def _wide(path: Path, header: list[str], time_at: int):
@@ -123,18 +130,18 @@ def _wide(path: Path, header: list[str], time_at: int):
     names = [(k, _netuid(str(path), name) - 1) for k, name in enumerate(header) if k != time_at]
     if not names:
         raise ConfigError(
-            f"prices: {path}: got no column besides the time, allowed are netuids 1 to {MAX_NETUID}"
+            f"prices: {path}: got no column besides the time, allowed are netuids 1 to {SLOTS}"
         )
     return lambda where, row: [(column, row[k]) for k, column in names]
 
 
 def _long(path: Path, header: list[str], time_at: int):
     """Cell reader of the long layout."""
-    price_at = next((header.index(name) for name in PRICE_NAMES if name in header), None)
+    price_at = next((header.index(name) for name in PRICE_COLUMNS if name in header), None)
     if price_at is None:
         raise ConfigError(
             f"prices: {path}: price column is missing, got {', '.join(header)[:80]!r}, "
-            f"allowed is one of {', '.join(PRICE_NAMES)}"
+            f"allowed is one of {', '.join(PRICE_COLUMNS)}"
         )
     at = header.index("netuid")
     return lambda where, row: [(_netuid(where, row[at]) - 1, row[price_at])]
@@ -145,15 +152,13 @@ def _netuid(where: str, text: str) -> int:
         netuid = int(text)
     except ValueError:
         netuid = 0
-    if not 1 <= netuid <= MAX_NETUID:
-        raise ConfigError(
-            f"prices: {where}: netuid: got {text[:20]!r}, allowed are 1 to {MAX_NETUID}"
-        )
+    if not 1 <= netuid <= SLOTS:
+        raise ConfigError(f"prices: {where}: netuid: got {text[:20]!r}, allowed are 1 to {SLOTS}")
     return netuid
 
 
 def _moment(where: str, text: str, closes: bool, counts: dict[str, int]) -> np.datetime64:
-    """Full hour in UTC of a time in the file."""
+    """Time in the file as a full hour in UTC."""
     try:
         moment = datetime.fromisoformat(text.strip())
         if not 2020 <= moment.year < 2100:
@@ -168,7 +173,7 @@ def _moment(where: str, text: str, closes: bool, counts: dict[str, int]) -> np.d
     if closes:
         if moment != moment.replace(hour=0, minute=0, second=0, microsecond=0):
             raise ConfigError(
-                f"prices: {where}: date: got {text[:30]!r}, allowed are dates; a moment is called time"
+                f"prices: {where}: date: got {text[:30]!r}, allowed are dates; name the column of moments time"
             )
         moment += timedelta(days=1)
     hour = (moment + timedelta(minutes=30)).replace(minute=0, second=0, microsecond=0)
@@ -181,7 +186,7 @@ def _moment(where: str, text: str, closes: bool, counts: dict[str, int]) -> np.d
 
 
 def _price(where: str, text: str, column: int, counts: dict[str, int]) -> float:
-    """Price of a cell; NaN where there is no market."""
+    """Price of a cell; NaN where the subnet has no market."""
     text = text.strip()
     try:
         value = float(text) if text else math.nan
@@ -196,15 +201,15 @@ def _price(where: str, text: str, column: int, counts: dict[str, int]) -> float:
     if not LOWEST_PRICE <= value < math.inf:
         raise ConfigError(
             f"prices: {where}: netuid {column + 1}: got {text[:30]!r}, "
-            f"allowed are finite prices from {LOWEST_PRICE:g} TAO, and 0 or nothing where there is no market"
+            f"allowed are finite prices from {LOWEST_PRICE:g} TAO, and 0 or an empty cell without a market"
         )
-    if value > HIGHEST_PRICE:
+    if value > PRICE_LIMIT:
         counts["not_started"] += 1
         return math.nan
     return value
 
 
-def _same(where: str, before: float, now: float, column: int) -> None:
+def _require_same_price(where: str, before: float, now: float, column: int) -> None:
     if before != now and not (math.isnan(before) and math.isnan(now)):
         raise ConfigError(
             f"prices: {where}: netuid {column + 1}: got {now:g} at a time that already has {before:g}, "
@@ -212,17 +217,18 @@ def _same(where: str, before: float, now: float, column: int) -> None:
         )
 
 
-def _gridded(path: Path, found: dict, counts: dict[str, int]) -> Prices:
+def _gridded(path: Path, price_at: dict, counts: dict[str, int]) -> Prices:
     """Place cells on a regular time grid and fill short gaps."""
-    times = np.unique(np.array([moment for moment, _ in found], "datetime64[h]"))
-    if times.size < 3 or all(map(math.isnan, found.values())):
+    times = np.unique(np.array([moment for moment, _ in price_at], "datetime64[h]"))
+    usable = sum(not math.isnan(price) for price in price_at.values())
+    if times.size < 3 or not usable:
         raise ConfigError(
-            f"prices: {path}: got {times.size} times and {sum(not math.isnan(v) for v in found.values())} "
-            f"usable prices, allowed are 3 times or more, with prices up to {HIGHEST_PRICE}"
+            f"prices: {path}: got {times.size} times and {usable} usable prices, "
+            f"allowed are 3 times or more, with prices up to {PRICE_LIMIT}"
         )
     gaps = (np.diff(times) / _HOUR).astype(int)
-    kinds, numbers = np.unique(gaps, return_counts=True)
-    step = int(kinds[numbers.argmax()])
+    distinct, numbers = np.unique(gaps, return_counts=True)
+    step = int(distinct[numbers.argmax()])
     if 24 % step:
         raise ConfigError(
             f"prices: {path}: got samples every {step} h, allowed are divisors of 24 h"
@@ -236,33 +242,45 @@ def _gridded(path: Path, found: dict, counts: dict[str, int]) -> Prices:
     grid = np.arange(times[0], times[-1] + step * _HOUR, step * _HOUR)
     if (times[0].astype("datetime64[h]").astype(int)) % step:
         raise ConfigError(
-            f"prices: {path}: got samples every {step} h from {times[0]} UTC, allowed are those that hit midnight"
+            f"prices: {path}: got samples every {step} h from {times[0]} UTC, allowed are samples that include midnight"
         )
     price = np.full((grid.size, SLOTS), np.nan)
-    for (moment, column), value in found.items():
+    for (moment, column), value in price_at.items():
         price[int((moment - grid[0]) / _HOUR) // step, column] = value
     counts["filled"], counts["interruptions"] = _fill(price, fill)
     return Prices(grid, price, step, counts)
 
 
 def _fill(price: np.ndarray, limit: int) -> tuple[int, int]:
-    """Forward-fill up to `limit` missing prices in place; returns (cells filled, gaps left)."""
+    """Forward-fill up to `limit` missing prices in place; returns numbers of cells filled and gaps left."""
     given = np.isfinite(price)
     last = np.where(given, np.arange(len(price))[:, None], -1)
     last = np.maximum.accumulate(last, axis=0)
     age = np.arange(len(price))[:, None] - last
-    stands = ~given & (last >= 0) & (age <= limit)
-    price[stands] = np.take_along_axis(price, np.maximum(last, 0), axis=0)[stands]
+    filled = ~given & (last >= 0) & (age <= limit)
+    price[filled] = np.take_along_axis(price, np.maximum(last, 0), axis=0)[filled]
     live = np.isfinite(price)
-    gone = live[:-1] & ~live[1:]
-    back = ~live[:-1] & live[1:]
+    ends = live[:-1] & ~live[1:]
+    starts = ~live[:-1] & live[1:]
     first = np.argmax(live, axis=0)
-    resumed = sum(int(back[first[k] :, k].sum()) for k in range(price.shape[1]) if gone[:, k].any())
-    return int(stands.sum()), resumed
+    gaps = sum(int(starts[first[k] :, k].sum()) for k in range(price.shape[1]) if ends[:, k].any())
+    return int(filled.sum()), gaps
 
 
-def closing_rows(times: np.ndarray, step_hours: int) -> tuple[np.ndarray, np.ndarray]:
-    """(dates that close, rows of their last sample): at 24:00 UTC, or up to `FILL_HOURS` before at the end of the file."""
+def closing_rows(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the days that close within a file, and the rows of their closes.
+
+    Parameters
+    ----------
+    times : `(T,)` datetime64[h]
+        Times of the samples, UTC.
+
+    Returns
+    -------
+    (dates, rows)
+        `(days,)` datetime64[D], and `(days,)` int. A close is the sample at 24:00 UTC; the last sample of the file counts as
+        a close if it is at most `FILL_HOURS` earlier.
+    """
     hours = times.astype("datetime64[h]").astype(int)
     rows = np.flatnonzero(hours % 24 == 0).tolist()
     left = -hours[-1] % 24
@@ -273,6 +291,6 @@ def closing_rows(times: np.ndarray, step_hours: int) -> tuple[np.ndarray, np.nda
 
 
 def treatment_summary(counts: dict[str, int]) -> str:
-    """One line that lists the treatments with their counts; "nothing" if there were none."""
-    needed = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
-    return ", ".join(needed) or "nothing"
+    """Return a line that lists the treatments with their counts; "nothing" if there were none."""
+    listed = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    return ", ".join(listed) or "nothing"

@@ -1,4 +1,4 @@
-"""Windows of a replay: the days and subnets of an episode."""
+"""Windows of a replay: days and subnets of an episode."""
 
 from datetime import date
 from typing import NamedTuple
@@ -6,21 +6,25 @@ from typing import NamedTuple
 import numpy as np
 
 from dtao_gym.replay.config import ReplayConfig
-from dtao_gym.replay.market import Market
+from dtao_gym.replay.market import ReplayMarket
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.shocks import GENESIS, generator
 
 EVALUATION = 1 << 63
-"""Set in the key of every evaluation window and in no other, as in simulated worlds."""
+"""Bit that is set in the key of every evaluation window and of no training window, as in simulated worlds."""
 
 
 class Window(NamedTuple):
-    """Days of one market, and the subnets that can be staked in.
+    """First day and subnets of an episode.
 
-    Attributes:
-        market: number of the market in the list of the configuration.
-        first: row of the close at which the first decision is taken.
-        columns: `(n_subnets,)` netuids less 1, ascending.
+    Attributes
+    ----------
+    market : int
+        Index of the market in `ReplayConfig.markets`.
+    first : int
+        Row of the close at which the first decision is taken.
+    columns : `(n_subnets,)` int
+        Netuids less 1, ascending.
     """
 
     market: int
@@ -28,13 +32,30 @@ class Window(NamedTuple):
     columns: np.ndarray
 
 
-class Starts:
-    """Admissible first days of windows, and draws from them by key.
+class WindowSampler:
+    """Admissible windows of a configuration, and random draws from them.
 
-    Raises `ConfigError` where no window of `horizon_days` fits between the dates.
+    Parameters
+    ----------
+    config : ReplayConfig
+        Dates, split, length and choice of subnets.
+    markets : list of ReplayMarket
+        Its price paths.
+
+    Attributes
+    ----------
+    starts : list of (int, int)
+        Index of the market and row of the first close of every admissible window.
+    length : int
+        Days of a window: `horizon_days`, rounded up to whole steps.
+
+    Raises
+    ------
+    ConfigError
+        No window fits between the dates.
     """
 
-    def __init__(self, config: ReplayConfig, markets: list[Market]):
+    def __init__(self, config: ReplayConfig, markets: list[ReplayMarket]):
         self.config, self.markets = config, markets
         steps = -(-config.horizon_days // config.days_per_step)
         self.length = steps * config.days_per_step
@@ -51,19 +72,19 @@ class Starts:
             )
 
     def draw(self, seed: int, episode: int) -> Window:
-        """The window of an episode; it depends on seed, episode and split alone."""
-        rng = generator(key_of(self.config, seed), episode, GENESIS)
+        """Return the window of an episode, a function of seed, episode and split alone."""
+        rng = generator(window_key(self.config, seed), episode, GENESIS)
         number, first = self.starts[int(rng.integers(len(self.starts)))]
-        return Window(number, first, choose(self.config, self.markets[number], first, rng))
+        return Window(number, first, choose_subnets(self.config, self.markets[number], first, rng))
 
 
-def key_of(config: ReplayConfig, seed: int) -> int:
-    """Key of the draws of a world."""
+def window_key(config: ReplayConfig, seed: int) -> int:
+    """Return the key of a world's random numbers: its seed, with a bit that separates the splits."""
     return seed | (EVALUATION if config.split == "evaluation" else 0)
 
 
-def possible_starts(config: ReplayConfig, market: Market, length: int) -> range:
-    """Rows of a market at which a window of `length` days may begin."""
+def possible_starts(config: ReplayConfig, market: ReplayMarket, length: int) -> range:
+    """Return the rows of a market at which a window of `length` days may begin."""
     earliest, latest = config.first_date, config.last_date
     if config.split_date is not None:
         if config.split == "train":
@@ -72,32 +93,54 @@ def possible_starts(config: ReplayConfig, market: Market, length: int) -> range:
             earliest = max(earliest or config.split_date, config.split_date)
     first, stop = config.history_days, market.dates.size
     if earliest is not None:
-        first = max(first, row_of(market, earliest))
+        first = max(first, row_of_day(market, earliest))
     if latest is not None:
-        stop = min(stop, row_of(market, latest) + 1)
+        stop = min(stop, row_of_day(market, latest) + 1)
     return range(first, stop - length)
 
 
-def row_of(market: Market, day: date) -> int:
-    """Row of the close of a day; beyond the ends of the market it counts on."""
+def row_of_day(market: ReplayMarket, day: date) -> int:
+    """Return the row of a day's close, extrapolated beyond both ends of the market."""
     return int((np.datetime64(day, "D") - market.dates[0]) / np.timedelta64(1, "D"))
 
 
-def choose(
-    config: ReplayConfig, market: Market, first: int, rng: np.random.Generator
+def choose_subnets(
+    config: ReplayConfig, market: ReplayMarket, first: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Columns of the subnets of a window. Raises `ConfigError` where too few have a market on the first day."""
+    """Choose the subnets of a window.
+
+    Parameters
+    ----------
+    config : ReplayConfig
+        `n_subnets`, `selection` and `min_pool_tao`.
+    market : ReplayMarket
+        The price path.
+    first : int
+        Row of the window's first close.
+    rng : numpy.random.Generator
+        Used where `selection` is "sample".
+
+    Returns
+    -------
+    `(n_subnets,)` int
+        Netuids less 1, ascending.
+
+    Raises
+    ------
+    ConfigError
+        Too few subnets have a market on the first day.
+    """
     tao, n = market.row("tao_reserve")[first], config.n_subnets
-    there = np.flatnonzero((tao > 0.0) & (tao >= config.min_pool_tao))
-    if there.size < n:
+    eligible = np.flatnonzero((tao > 0.0) & (tao >= config.min_pool_tao))
+    if eligible.size < n:
         raise ConfigError(
-            f"n_subnets: got {n}, allowed are 1 to {there.size} on {market.dates[first]} in {market.name} "
+            f"n_subnets: got {n}, allowed are 1 to {eligible.size} on {market.dates[first]} in {market.name} "
             f"with pools from {config.min_pool_tao:g} TAO"
         )
     if config.selection == "sample":
-        return np.sort(rng.choice(there, n, replace=False))
-    return np.sort(there[np.argsort(-tao[there], kind="stable")[:n]])
+        return np.sort(rng.choice(eligible, n, replace=False))
+    return np.sort(eligible[np.argsort(-tao[eligible], kind="stable")[:n]])
 
 
-def _date_ranges(markets: list[Market]) -> str:
+def _date_ranges(markets: list[ReplayMarket]) -> str:
     return "; ".join(f"{m.dates[0]} to {m.dates[-1]} ({m.name})" for m in markets)

@@ -1,4 +1,4 @@
-"""A batch of replays, with the interface of `dtao_gym.world.batch.Batch` as far as stakers need it."""
+"""A batch of replays, with the part of the interface of `dtao_gym.world.batch.Batch` that stakers use."""
 
 import functools
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.kernel import advance_replay, begin_replay, contiguous
-from dtao_gym.replay.windows import Starts, Window, key_of
+from dtao_gym.replay.windows import Window, WindowSampler, window_key
 from dtao_gym.world.batch import checked_seed
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.day import THREADED_FROM, run_over_worlds
@@ -18,18 +18,35 @@ from dtao_gym.world.table import TableOwner
 
 
 class ReplayBatch(TableOwner):
-    """`n_worlds` replays that advance together; world k is bit-identical to a batch of its own.
+    """`n_worlds` replays that advance together; bits of a world do not depend on the others.
 
-    Args:
-        config: of all of them.
-        n_worlds: number of worlds.
-        seeds: keys of their windows, by default `config.world_seed + k` for world k.
-        windows: (window, days) of each world instead, after which it stands still; the dates of the configuration do
-            not count then.
-        threads: threads that share large batches; results do not depend on it.
+    Parameters
+    ----------
+    config : ReplayConfig
+        Configuration of all worlds.
+    n_worlds : int
+        Number of worlds; that of `windows` if these are given.
+    seeds : sequence of int, optional
+        Seeds of the windows, `config.world_seed + k` for world k by default.
+    windows : sequence of (Window, int), optional
+        Window and number of days of each world, instead of random windows. A world stays at the last close of its
+        window. The dates of the configuration are ignored.
+    threads : int
+        Threads that share large batches; results do not depend on it.
 
-    Attributes:
-        windows: days and subnets of the present episode of each world.
+    Attributes
+    ----------
+    state : State
+        State of all worlds at their present closes.
+    windows : list of Window
+        First day and subnets of the current episode of each world.
+    columns : `(n_worlds, n_subnets)` int64
+        Netuids less 1 of the slots.
+
+    Raises
+    ------
+    ConfigError
+        A bad number of worlds, seeds or threads, or no admissible window.
     """
 
     has_user_rules = False
@@ -65,37 +82,50 @@ class ReplayBatch(TableOwner):
         if windows is not None:
             self.windows = [window for window, _ in windows]
             for world, (window, days) in enumerate(windows):
-                self.place(world, window, key_of(config, config.world_seed), world, days)
+                self.place(world, window, window_key(config, config.world_seed), world, days)
             return
         seeds = [config.world_seed + k for k in range(n_worlds)] if seeds is None else seeds
         if len(seeds) != n_worlds:
             raise ConfigError(f"seeds: got {len(seeds)}, allowed are {n_worlds}, one per world")
-        self.windows = [self.starts.draw(checked_seed(seed), 0) for seed in seeds]
+        self.windows = [self.sampler.draw(checked_seed(seed), 0) for seed in seeds]
         for world, seed in enumerate(seeds):
             self.reset(world, seed, 0)
 
     @functools.cached_property
-    def starts(self) -> Starts:
-        """The windows that can be drawn. Raises `ConfigError` where there are none."""
-        return Starts(self.config, self.markets)
+    def sampler(self) -> WindowSampler:
+        """Admissible windows. Raises ConfigError where there are none."""
+        return WindowSampler(self.config, self.markets)
 
     @property
     def n_worlds(self) -> int:
+        """Number of worlds."""
         return len(self.configs)
 
     def reset(self, world: int, seed: int, episode: int) -> None:
-        """Put one world at the start of an episode; its window depends on (seed, episode) alone."""
-        window = self.starts.draw(checked_seed(seed), episode)
-        self.place(world, window, key_of(self.config, seed), episode)
+        """Put one world at the start of an episode; its window is a function of seed, episode and split."""
+        window = self.sampler.draw(checked_seed(seed), episode)
+        self.place(world, window, window_key(self.config, seed), episode)
 
     def place(
         self, world: int, window: Window, key: int = 0, episode: int = 0, days: int | None = None
     ) -> None:
         """Put one world at the start of a window.
 
-        Args:
-            key, episode: of scripted players' random numbers.
-            days: the world stands still after so many; None: at the end of its market.
+        Parameters
+        ----------
+        world : int
+            Index of the world.
+        window : Window
+            First day and subnets.
+        key, episode : int
+            Key of the random numbers of scripted policies.
+        days : int, optional
+            Number of days after which the world stays at its close; up to the end of the market by default.
+
+        Raises
+        ------
+        ConfigError
+            The window has fewer than `history_days` closes before it, or no close.
         """
         market = self.markets[window.market]
         if not self.config.history_days <= window.first < market.dates.size:
@@ -122,16 +152,24 @@ class ReplayBatch(TableOwner):
         )  # fmt: skip
 
     def _place_empty(self, world: int, window: Window) -> None:
-        """Give slots without a market the median price of the others, for the observation."""
+        """Set the price of slots without a market to the median of the others, for observations."""
         price = self.markets[window.market].row("price")[window.first, window.columns]
         missing = price <= 0.0
-        middle = float(np.median(price[~missing])) if not missing.all() else 1.0
-        self.state.row("spot_price")[world] = np.where(missing, middle, price)
+        median = float(np.median(price[~missing])) if not missing.all() else 1.0
+        self.state.row("spot_price")[world] = np.where(missing, median, price)
         self.state.row("registered_block")[world] = -1.0
         self.state.row("stream_id")[world] = window.columns + 1
 
     def advance(self, orders: np.ndarray, days: int) -> None:
-        """Execute orders `(n_worlds, 1, n_subnets)` at the present close and advance by some days."""
+        """Execute orders at the present close and advance all worlds.
+
+        Parameters
+        ----------
+        orders : `(n_worlds, 1, n_subnets)` float64
+            TAO to stake where positive, alpha to unstake where negative.
+        days : int
+            Days to advance; a world stays at its last close.
+        """
         call = functools.partial(self._call, orders, days)
         run_over_worlds(self.n_worlds, self.threads if self.n_worlds >= THREADED_FROM else 1, call)
 
@@ -144,22 +182,22 @@ class ReplayBatch(TableOwner):
         )  # fmt: skip
 
     def dates(self) -> np.ndarray:
-        """`(n_worlds,)` datetime64[D] of the present closes."""
-        found = [
+        """Return the dates of the present closes, `(n_worlds,)` datetime64[D]."""
+        dates = [
             self.markets[window.market].dates[window.first + int(day)]
             for window, day in zip(self.windows, self.state.worlds["day"], strict=True)
         ]
-        return np.array(found, "datetime64[D]")
+        return np.array(dates, "datetime64[D]")
 
     def netuids(self) -> np.ndarray:
-        """`(n_worlds, n_subnets)` netuids of the slots."""
+        """Return the netuids of the slots, `(n_worlds, n_subnets)`."""
         return self.columns + 1
 
 
 @functools.cache
 def _parameters(config: ReplayConfig) -> np.ndarray:
-    """Parameter record for the rules of trading, valuation and observation."""
-    made = Config.make(
+    """Parameter record for trading, valuation and observation."""
+    world_config = Config.make(
         era="subsidy",
         n_subnets=1,
         spans_per_day=1,
@@ -169,7 +207,7 @@ def _parameters(config: ReplayConfig) -> np.ndarray:
         ruin_fraction=config.ruin_fraction,
         n_stakers=1,
     )
-    record = parameters(made)
-    record["price_of_capital"] = 0.0  # nothing is known of value: the signal features are 0
+    record = parameters(world_config)
+    record["price_of_capital"] = 0.0  # fundamental values are unknown: signal features are 0
     record["dilution"] = 0
     return record

@@ -1,4 +1,4 @@
-"""The packaged closes: their windows, their cleaning, and that the script makes them."""
+"""The packaged closes: windows, cleaning, and reproduction by the script."""
 
 import json
 import os
@@ -31,15 +31,15 @@ def test_panels_of_the_chain(name):
 
 
 def test_new_subnets_of_2025_lost_a_third_in_two_months():
-    found = observed_panel().newcomers
-    assert found is not None
-    assert found.size == 42
-    assert np.median(found) == pytest.approx(-0.45, abs=0.04)
+    newcomers = observed_panel().newcomers
+    assert newcomers is not None
+    assert newcomers.size == 42
+    assert np.median(newcomers) == pytest.approx(-0.45, abs=0.04)
     assert NEWCOMER_DAYS == 60
 
 
-def test_inferred_pools_hold_what_was_injected_less_what_was_traded_away():
-    """TAO in the pools of the summer of 2025: some hundred days of at most 7,200 each, and far from all of it."""
+def test_inferred_pools_hold_a_plausible_part_of_the_injection():
+    """TAO in the pools of the summer of 2025 against about 107 days of 7,200 TAO."""
     panel = observed_panel("summer-2025")
     assert panel.tao is not None
     total = np.nansum(panel.tao[0])
@@ -56,7 +56,7 @@ def test_provenance_names_source_licence_and_cleaning():
 
 
 @pytest.mark.skipif("DTAO_RAW_DATA" not in os.environ, reason="DTAO_RAW_DATA: raw captures")
-def test_the_packaged_closes_are_what_the_script_makes(tmp_path):
+def test_the_script_reproduces_the_packaged_closes(tmp_path):
     script = REPOSITORY / "scripts" / "build_closes.py"
     command = [sys.executable, script, os.environ["DTAO_RAW_DATA"], "--output", tmp_path]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -1,4 +1,4 @@
-"""`python -m dtao_gym.realism`: what it prints and writes, its exit status, and what it refuses."""
+"""`python -m dtao_gym.realism`: output, files, exit status and errors."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ def test_command_prints_a_table_in_100_columns_and_writes_numbers_and_a_picture(
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_failing_gate_is_an_exit_status_where_it_is_asked_for(tmp_path):
+def test_a_failing_gate_is_an_exit_status_with_strict(tmp_path):
     slow = tmp_path / "slow.yaml"
     slow.write_text("n_subnets: 16\ntrade_speed: 0.02\nnews_sd: 0.0\n")
     arguments = ("--config", "slow.yaml", "--worlds", "1", "--burn-in", "0")

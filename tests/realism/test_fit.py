@@ -1,4 +1,4 @@
-"""The fit by simulated moments, made small: it writes a population, and goes on where it was interrupted."""
+"""A small fit by simulated moments: it writes a population, and resumes after an interruption."""
 
 import subprocess
 import sys
@@ -39,10 +39,10 @@ def test_a_fit_writes_a_population_with_every_z(tmp_path):
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_an_interrupted_fit_goes_on(tmp_path):
+def test_an_interrupted_fit_resumes(tmp_path):
     output = tmp_path / "fitted.yaml"
     with (tmp_path / "fitted.search.npz").open("wb") as file:
         population = np.random.default_rng(0).uniform(0.3, 0.7, (5, 13))
         np.savez(file, population=population, generation=2)
-    assert "goes on after generation 2" in fit(output, "--generations", "2")
+    assert "resumed after generation 2" in fit(output, "--generations", "2")
     assert read_config(output).news_sd > 0.0

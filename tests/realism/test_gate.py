@@ -1,4 +1,4 @@
-"""The gate: what it measures in a simulated market, the J statistic, and what it refuses."""
+"""The gate: moments of a simulated market, the J statistic, and errors."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from dtao_gym.realism.gate import (
     j_statistic,
     observed_estimate,
     read_config,
-    thinned,
+    thin_panel,
     weighting,
 )
 from dtao_gym.realism.panel import simulated_panels
@@ -35,7 +35,7 @@ OLD_MARKET = {
     "scarcity_elasticity": 0.0,
     "insider_holding_days": 1e9,
 }
-"""A market whose stakers close gaps slowly: prices are easy to predict."""
+"""A market whose stakers close gaps slowly, so that prices are easy to predict."""
 
 
 @pytest.fixture(scope="module")
@@ -49,32 +49,32 @@ def test_a_slow_market_fails_where_it_is_predictable(old):
         old.failed
     )
     # as measured before on this market: 0.66, 3.4, 8.1, 0.66
-    assert old.rows["autocorrelation_1"].simulated == pytest.approx(0.66, abs=0.03)
-    assert old.rows["variance_ratio_5"].simulated == pytest.approx(3.4, abs=0.15)
-    assert old.rows["variance_ratio_20"].simulated == pytest.approx(8.1, abs=0.7)
-    assert old.rows["ic_1_1"].simulated == pytest.approx(0.66, abs=0.04)
+    assert old.moments["autocorrelation_1"].simulated == pytest.approx(0.66, abs=0.03)
+    assert old.moments["variance_ratio_5"].simulated == pytest.approx(3.4, abs=0.15)
+    assert old.moments["variance_ratio_20"].simulated == pytest.approx(8.1, abs=0.7)
+    assert old.moments["ic_1_1"].simulated == pytest.approx(0.66, abs=0.04)
     assert old.j > 100.0
 
 
 def test_the_chain_passes_its_own_gate():
-    """Panels of the chain in the place of simulated ones have z of zero and J of zero."""
+    """With the chain's panels as simulated ones every z and J are zero."""
     panel = observed_panel("spring-2026")
-    found = compare([panel, panel], "spring-2026", 0)
-    assert found.passed
-    assert found.j == pytest.approx(0.0, abs=1e-9)
-    assert found.rows["kurtosis"].z == pytest.approx(0.0)
-    assert set(found.rows) == set(MOMENTS)
+    comparison = compare([panel, panel], "spring-2026", 0)
+    assert comparison.passed
+    assert comparison.j == pytest.approx(0.0, abs=1e-9)
+    assert comparison.moments["kurtosis"].z == pytest.approx(0.0)
+    assert set(comparison.moments) == set(MOMENTS)
     assert set(GATES) <= set(MOMENTS)
 
 
 @pytest.mark.parametrize("period", PERIODS)
 def test_j_is_a_squared_distance_in_units_of_sampling_error(period):
     real = observed_estimate(period)
-    weights = weighting(real)
+    matrix = weighting(real)
     counted = counted_moments(real)
     assert len(counted) == 19
-    assert np.linalg.eigvalsh(weights[np.ix_(counted, counted)]).min() > 0.0
-    assert j_statistic(real.value, real, weights) == 0.0
+    assert np.linalg.eigvalsh(matrix[np.ix_(counted, counted)]).min() > 0.0
+    assert j_statistic(real.value, real, matrix) == 0.0
     rng = np.random.default_rng(0)
     scale = np.sqrt(np.diag(real.covariance)[counted])
     correlation = real.covariance[np.ix_(counted, counted)] / np.outer(scale, scale)
@@ -83,11 +83,11 @@ def test_j_is_a_squared_distance_in_units_of_sampling_error(period):
     for draw in draws:
         moved = real.value.copy()
         moved[counted] += draw
-        values.append(j_statistic(moved, real, weights))
+        values.append(j_statistic(moved, real, matrix))
     assert np.mean(values) == pytest.approx(19.0, rel=0.35)  # shrunk correlations
     moved = real.value.copy()
     moved[0] = np.nan
-    assert j_statistic(moved, real, weights) == np.inf
+    assert j_statistic(moved, real, matrix) == np.inf
 
 
 def test_simulated_panels_have_the_days_of_the_period_and_are_those_of_their_seed():
@@ -106,11 +106,11 @@ def test_simulated_panels_have_the_days_of_the_period_and_are_those_of_their_see
 
 def test_wide_panels_are_thinned_to_the_number_of_the_chains():
     price = np.tile(np.arange(1.0, 129.0) / 1000.0, (30, 1))
-    few = thinned(Panel(price, price), 48)
+    few = thin_panel(Panel(price, price), 48)
     assert few.price.shape == (30, 48)
     assert few.price[0, 0] == 0.001
     assert few.price[0, -1] == 0.128
-    assert thinned(few, 48) is few
+    assert thin_panel(few, 48) is few
 
 
 def test_numbers_survive_json(old):

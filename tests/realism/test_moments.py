@@ -1,17 +1,17 @@
-"""Moments of processes whose moments are known, what they are invariant to, gaps, and the bootstrap."""
+"""Moments of processes with known moments, invariances, gaps, and the bootstrap."""
 
 import numpy as np
 import pytest
 
 from dtao_gym.realism import MOMENTS, Panel, estimate, moments, observed_panel
-from dtao_gym.realism.panel import newcomer_returns, settled
+from dtao_gym.realism.panel import newcomer_returns, without_young_closes
 
 DAYS, SUBNETS = 400, 60
 INDEX = {name: k for k, name in enumerate(MOMENTS)}
 
 
 def panel_of(returns: np.ndarray, tao: np.ndarray | None = None) -> Panel:
-    """Prices with these daily log returns, around 0.01 TAO."""
+    """Panel of prices with given daily log returns, around 0.01 TAO."""
     start = np.zeros((1, returns.shape[1]))
     return Panel(0.01 * np.exp(np.concatenate([start, returns.cumsum(0)])), tao)
 
@@ -46,15 +46,15 @@ def test_autocorrelation_and_variance_ratios_of_an_autoregression(rho):
     shocks, returns = innovations(), np.zeros((DAYS, SUBNETS))
     for day in range(DAYS):
         returns[day] = rho * returns[day - 1] + shocks[day]
-    found = moments(panel_of(returns))
-    assert found["autocorrelation_1"] == pytest.approx(rho, abs=0.02)
-    assert found["autocorrelation_2"] == pytest.approx(rho**2, abs=0.02)
+    measured = moments(panel_of(returns))
+    assert measured["autocorrelation_1"] == pytest.approx(rho, abs=0.02)
+    assert measured["autocorrelation_2"] == pytest.approx(rho**2, abs=0.02)
     for days in (5, 20):
         lags = np.arange(1, days)
         expected = 1.0 + 2.0 * ((1.0 - lags / days) * rho**lags).sum()
-        assert found[f"variance_ratio_{days}"] == pytest.approx(expected, rel=0.06)
+        assert measured[f"variance_ratio_{days}"] == pytest.approx(expected, rel=0.06)
     # the rank correlation of a bivariate normal
-    assert found["ic_1_1"] == pytest.approx(6 / np.pi * np.arcsin(rho / 2), abs=0.02)
+    assert measured["ic_1_1"] == pytest.approx(6 / np.pi * np.arcsin(rho / 2), abs=0.02)
 
 
 def test_clusters_of_volatility_are_seen_in_absolute_returns_alone():
@@ -64,37 +64,37 @@ def test_clusters_of_volatility_are_seen_in_absolute_returns_alone():
     for day in range(1, DAYS):
         fresh = (1.0 - kept**2) ** 0.5 * spread * rng.standard_normal(SUBNETS)
         log_sd[day] = kept * log_sd[day - 1] + fresh
-    found = moments(panel_of(innovations() * np.exp(log_sd)))
+    measured = moments(panel_of(innovations() * np.exp(log_sd)))
     # E|z|^2 = 2 / pi; lag k: (exp(s^2 kept^k) - 1) / (pi / 2 exp(s^2) - 1)
     for lag in (1, 5):
         expected = (np.exp(spread**2 * kept**lag) - 1.0) / (np.pi / 2 * np.exp(spread**2) - 1.0)
-        assert found[f"abs_autocorrelation_{lag}"] == pytest.approx(expected, abs=0.04)
-    assert found["kurtosis"] == pytest.approx(3.0 * np.exp(4.0 * spread**2), rel=0.45)
-    assert found["kurtosis"] > 6.0
-    assert found["autocorrelation_1"] == pytest.approx(0.0, abs=0.02)
+        assert measured[f"abs_autocorrelation_{lag}"] == pytest.approx(expected, abs=0.04)
+    assert measured["kurtosis"] == pytest.approx(3.0 * np.exp(4.0 * spread**2), rel=0.45)
+    assert measured["kurtosis"] > 6.0
+    assert measured["autocorrelation_1"] == pytest.approx(0.0, abs=0.02)
 
 
 def test_a_common_factor_is_the_correlation_of_pairs_and_no_predictability():
     common = 0.01 * np.random.default_rng(2).standard_normal((DAYS, 1))
-    found = moments(panel_of(innovations() + common))
-    assert found["pair_correlation"] == pytest.approx(0.01**2 / (0.02**2 + 0.01**2), abs=0.03)
+    measured = moments(panel_of(innovations() + common))
+    assert measured["pair_correlation"] == pytest.approx(0.01**2 / (0.02**2 + 0.01**2), abs=0.03)
     expected = np.hypot(0.01, 0.02 / SUBNETS**0.5)
-    assert found["market_sd"] == pytest.approx(expected, rel=0.1)
-    assert found["ic_1_1"] == pytest.approx(0.0, abs=0.03)
+    assert measured["market_sd"] == pytest.approx(expected, rel=0.1)
+    assert measured["ic_1_1"] == pytest.approx(0.0, abs=0.03)
 
 
 def test_the_slope_on_size_is_that_of_the_volatility():
     tao = np.geomspace(500.0, 200_000.0, SUBNETS)
     returns = innovations() * (tao / 20_000.0) ** -0.3
-    found = moments(panel_of(returns, np.tile(tao, (DAYS + 1, 1))))
-    assert found["size_slope"] == pytest.approx(-0.3, abs=0.02)
+    measured = moments(panel_of(returns, np.tile(tao, (DAYS + 1, 1))))
+    assert measured["size_slope"] == pytest.approx(-0.3, abs=0.02)
 
 
 def test_rare_jumps_upward_are_skewness_and_kurtosis():
     jumps = np.random.default_rng(3).random((DAYS, SUBNETS)) < 0.01
-    found = moments(panel_of(innovations() + 0.15 * jumps))
-    assert found["skew"] > 1.0
-    assert found["kurtosis"] > 8.0
+    measured = moments(panel_of(innovations() + 0.15 * jumps))
+    assert measured["skew"] > 1.0
+    assert measured["kurtosis"] > 8.0
 
 
 def test_moments_do_not_depend_on_the_unit_of_prices_nor_on_the_order_of_subnets(iid):
@@ -109,7 +109,7 @@ def test_moments_do_not_depend_on_the_unit_of_prices_nor_on_the_order_of_subnets
 
 def test_a_market_that_moves_as_one_leaves_excess_returns_alone(iid):
     common = 0.05 * np.random.default_rng(4).standard_normal((DAYS, 1))
-    found = moments(panel_of(innovations() + common))
+    measured = moments(panel_of(innovations() + common))
     excess = (
         "autocorrelation_1",
         "variance_ratio_5",
@@ -119,7 +119,7 @@ def test_a_market_that_moves_as_one_leaves_excess_returns_alone(iid):
         "dispersion_20",
     )
     for name in excess:
-        assert found[name] == pytest.approx(iid[name], rel=1e-9), name
+        assert measured[name] == pytest.approx(iid[name], rel=1e-9), name
 
 
 def test_gaps_and_late_starters_are_left_out_and_bias_nothing():
@@ -129,19 +129,19 @@ def test_gaps_and_late_starters_are_left_out_and_bias_nothing():
     price[:200, :10] = np.nan
     price[:, -1] = np.nan
     price[19:, -2] = np.nan  # 18 returns: too few
-    found = moments(Panel(price))
-    assert found["daily_sd"] == pytest.approx(0.02, rel=0.03)
-    assert found["autocorrelation_1"] == pytest.approx(0.0, abs=0.02)
-    assert found["variance_ratio_5"] == pytest.approx(1.0, abs=0.05)
-    assert found["kurtosis"] == pytest.approx(3.0, abs=0.2)
+    measured = moments(Panel(price))
+    assert measured["daily_sd"] == pytest.approx(0.02, rel=0.03)
+    assert measured["autocorrelation_1"] == pytest.approx(0.0, abs=0.02)
+    assert measured["variance_ratio_5"] == pytest.approx(1.0, abs=0.05)
+    assert measured["kurtosis"] == pytest.approx(3.0, abs=0.2)
     without = moments(Panel(price[:, :-2]))
-    assert found == pytest.approx(without, nan_ok=True)
+    assert measured == pytest.approx(without, nan_ok=True)
 
 
-def test_what_a_panel_cannot_say_is_nan():
-    nothing = moments(Panel(np.full((40, 5), np.nan)))
-    assert list(nothing) == list(MOMENTS)
-    assert np.isnan(list(nothing.values())).all()
+def test_undetermined_moments_are_nan():
+    empty = moments(Panel(np.full((40, 5), np.nan)))
+    assert list(empty) == list(MOMENTS)
+    assert np.isnan(list(empty.values())).all()
     still = moments(Panel(np.full((60, 12), 0.01)))  # prices that never move
     assert still["daily_sd"] == 0.0
     assert still["still_share"] == 1.0
@@ -153,14 +153,14 @@ def test_what_a_panel_cannot_say_is_nan():
 
 
 def test_standard_errors_cover_the_truth_of_independent_returns():
-    """Of 60 samples about 95 % lie within two standard errors; the two sources of error of `both` make it more."""
+    """About 95 % of 60 samples lie within two standard errors, more where the two sources of error add."""
     known = {"autocorrelation_1": 0.0, "variance_ratio_5": 1.0, "ic_1_1": 0.0, "daily_sd": 0.02}
     z = {name: [] for name in known}
     for seed in range(60):
-        found = estimate(panel_of(innovations(seed, days=120, subnets=30)), 100, seed)
+        estimated = estimate(panel_of(innovations(seed, days=120, subnets=30)), 100, seed)
         for name, truth in known.items():
             k = INDEX[name]
-            z[name].append((found.value[k] - truth) / found.error[k])
+            z[name].append((estimated.value[k] - truth) / estimated.error[k])
     for name, values in z.items():
         assert 0.85 <= np.mean(np.abs(values) < 2.0) <= 1.0, name
         assert 0.4 < np.std(values) < 1.35, name
@@ -184,7 +184,7 @@ def test_first_closes_of_late_starters_do_not_count():
     price = np.full((12, 3), 0.01)
     price[:2, 1] = np.nan
     price[4, 2] = 1.5  # a pool without a market
-    kept = settled(price, 3)
+    kept = without_young_closes(price, 3)
     assert np.isfinite(kept).sum(0).tolist() == [12, 7, 11]
     assert np.isnan(kept[:5, 1]).all()
 
@@ -193,9 +193,9 @@ def test_returns_of_newcomers_are_taken_from_their_first_close():
     price = np.full((80, 4), 0.01)
     price[:5, 1] = np.nan
     price[65, 1] = 0.01 * np.e**-0.5
-    price[:30, 2] = np.nan  # 60 days are not over
+    price[:30, 2] = np.nan  # fewer than 60 days
     price[:10, 3] = np.nan
-    price[70, 3] = np.nan  # gone by then
+    price[70, 3] = np.nan  # no close after 60 days
     assert newcomer_returns(price) == pytest.approx([-0.5])
 
 
@@ -221,11 +221,11 @@ PERIOD_ORDER = ("spring-2025", "summer-2025", "spring-2026")
 def test_moments_of_the_chain_are_those_published(name):
     for period, text in zip(PERIOD_ORDER, PUBLISHED[name], strict=True):
         digits = len(text.split(".")[1])
-        found = moments(observed_panel(period))[name]
-        assert round(found, digits) == float(text), (period, found)
+        measured = moments(observed_panel(period))[name]
+        assert round(measured, digits) == float(text), (period, measured)
 
 
-# rounded otherwise, or computed with another convention: what differs, and by how much at most
+# published with another rounding or convention: values, and largest difference
 NEAR = {
     "weekly_sd": ((0.313, 0.146, 0.100), 1.5e-3),
     "variance_ratio_20": ((1.6, 1.35, 0.90), 6e-3),

@@ -13,8 +13,8 @@ FACTS = json.loads((DOCS / "realism.json").read_text(encoding="utf-8"))
 
 
 def test_tables_of_the_page_are_the_committed_numbers():
-    shown = PAGE.split("<!-- tables -->\n")[1].split("<!-- end of tables -->")[0]
-    assert shown == page_tables(FACTS)
+    tables = PAGE.split("<!-- tables -->\n")[1].split("<!-- end of tables -->")[0]
+    assert tables == page_tables(FACTS)
 
 
 def test_committed_real_moments_are_those_of_the_packaged_closes():
@@ -31,7 +31,7 @@ def test_no_gate_fails_on_the_page():
     assert " FAIL |" not in PAGE
 
 
-def test_the_page_says_how_large_the_panels_are():
+def test_the_page_gives_the_sizes_of_the_panels():
     for name, period in PERIODS.items():
         line = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}`"))
         days, subnets = (int(cell) for cell in line.strip("|").split("|")[1:])

@@ -1,4 +1,4 @@
-"""Small price files that the tests of the replay share."""
+"""Small price files for the tests of replays."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,13 +9,13 @@ START = datetime(2025, 2, 16)
 
 
 def prices(n_times: int = 60, n_subnets: int = 4, seed: int = 0) -> np.ndarray:
-    """`(n_times, n_subnets)` geometric random walks around 0.3: their sum is above 1, as on the chain."""
+    """Geometric random walks around 0.3, `(n_times, n_subnets)`: their sum is above 1, as on the chain."""
     rng = np.random.default_rng(seed)
     return 0.3 * np.exp(np.cumsum(0.03 * rng.standard_normal((n_times, n_subnets)), axis=0))
 
 
 def write_wide(path: Path, price: np.ndarray, hours: int = 24, start: datetime = START) -> Path:
-    """A file in the wide layout; netuids from 1; empty where the price is NaN."""
+    """Write a file in the wide layout; netuids from 1; empty cells for NaN."""
     lines = ["utc," + ",".join(str(k + 1) for k in range(price.shape[1]))]
     for t, row in enumerate(price):
         moment = start + timedelta(hours=hours * t)
@@ -26,7 +26,7 @@ def write_wide(path: Path, price: np.ndarray, hours: int = 24, start: datetime =
 
 
 def write_long(path: Path, price: np.ndarray, start: datetime = START) -> Path:
-    """A file in the long layout, of daily closes."""
+    """Write daily closes in the long layout."""
     lines = ["date,netuid,price_tao_per_alpha"]
     for t, row in enumerate(price):
         day = (start + timedelta(days=t)).strftime("%Y-%m-%d")

@@ -1,4 +1,4 @@
-"""`dtao_gym/Replay-v0`: Gymnasium's contract, all views alike, episodes and what is told of them."""
+"""`dtao_gym/Replay-v0`: Gymnasium's contract, equality of all interfaces, episodes and their infos."""
 
 import gymnasium as gym
 import numpy as np
@@ -19,7 +19,7 @@ def drawn(env, n: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
-def test_gymnasium_checker_has_nothing_to_say(render_mode):
+def test_gymnasium_checker_passes(render_mode):
     if render_mode is not None:
         pytest.importorskip("matplotlib")
     made = gym.make(ID, render_mode=render_mode, **SETTINGS)

@@ -1,4 +1,4 @@
-"""Price files: both layouts, every treatment counted, every fault one clear error."""
+"""Price files: both layouts, counts of every treatment, one clear error for every fault."""
 
 import gzip
 
@@ -31,15 +31,15 @@ def test_a_gzipped_file_is_the_same(tmp_path):
 
 def test_closes_are_the_samples_at_midnight(tmp_path):
     price = prices(49, 1)
-    found = read_prices(write_wide(tmp_path / "a.csv", price, hours=1))
-    days, rows = closing_rows(found.times, found.step_hours)
+    loaded = read_prices(write_wide(tmp_path / "a.csv", price, hours=1))
+    days, rows = closing_rows(loaded.times)
     assert rows.tolist() == [0, 24, 48]
     assert days.astype(str).tolist() == ["2025-02-15", "2025-02-16", "2025-02-17"]
 
 
 def test_a_file_may_end_an_hour_before_its_last_close(tmp_path):
-    found = read_prices(write_wide(tmp_path / "a.csv", prices(48, 1), hours=1))
-    days, rows = closing_rows(found.times, found.step_hours)
+    loaded = read_prices(write_wide(tmp_path / "a.csv", prices(48, 1), hours=1))
+    days, rows = closing_rows(loaded.times)
     assert rows.tolist() == [0, 24, 47]
     assert str(days[-1]) == "2025-02-17"
 
@@ -61,25 +61,25 @@ TREATED = {
 
 
 @pytest.mark.parametrize("treatment", TREATMENTS)
-def test_what_is_treated_is_counted(tmp_path, treatment):
+def test_every_treatment_is_counted(tmp_path, treatment):
     (tmp_path / "a.csv").write_text(TREATED[treatment])
-    found = read_prices(tmp_path / "a.csv")
-    assert found.counts[treatment] >= 1
-    assert treatment.replace("_", " ") in treatment_summary(found.counts)
-    steps = np.diff(found.times) / np.timedelta64(1, "h")
+    loaded = read_prices(tmp_path / "a.csv")
+    assert loaded.counts[treatment] >= 1
+    assert treatment.replace("_", " ") in treatment_summary(loaded.counts)
+    steps = np.diff(loaded.times) / np.timedelta64(1, "h")
     assert (steps == 24).all()
-    kept = found.price[np.isfinite(found.price)]
+    kept = loaded.price[np.isfinite(loaded.price)]
     assert ((kept > 0.0) & (kept <= 0.9)).all()
 
 
-def test_missing_samples_are_filled_with_the_last_price_and_no_longer_than_said(tmp_path):
+def test_short_gaps_are_filled_with_the_last_price(tmp_path):
     price = prices(12, 2)
     price[3:6, 0] = np.nan  # three hours
     price[3:7, 1] = np.nan  # four
-    found = read_prices(write_wide(tmp_path / "a.csv", price, hours=1)).price
-    assert (found[3:6, 0] == price[2, 0]).all()
-    assert (found[3:6, 1] == price[2, 1]).all()
-    assert np.isnan(found[6, 1])
+    loaded = read_prices(write_wide(tmp_path / "a.csv", price, hours=1)).price
+    assert (loaded[3:6, 0] == price[2, 0]).all()
+    assert (loaded[3:6, 1] == price[2, 1]).all()
+    assert np.isnan(loaded[6, 1])
 
 
 WRONG = {
@@ -87,7 +87,7 @@ WRONG = {
     "day,1\n": "time column is missing",
     "utc\n2025-02-16\n": "allowed are netuids 1 to 128",
     "date,netuid\n2025-02-16,1\n": "price column is missing",
-    "utc,1,1\n": "stands there twice",
+    "utc,1,1\n": "got column '1' twice",
     "utc,129\n2025-02-16,0.1\n": "netuid: got '129', allowed are 1 to 128",
     "utc,0\n2025-02-16,0.1\n": "netuid: got '0'",
     "utc,alpha\n2025-02-16,0.1\n": "netuid: got 'alpha'",
@@ -106,7 +106,7 @@ WRONG = {
     "utc,1\n2025-02-16 00:00,0.1\n": "got 1 times",
     "utc,1\n" + "".join(f"2025-02-{d} 00:00,3\n" for d in (16, 17, 18)): "0 usable prices",
     "utc,1\n" + "".join(f"2025-02-16 {h:02}:00,0.1\n" for h in (0, 5, 10)): "divisors of 24 h",
-    "utc,1\n" + "".join(f"2025-02-{d} 05:00,0.1\n" for d in (16, 17, 18)): "hit midnight",
+    "utc,1\n" + "".join(f"2025-02-{d} 05:00,0.1\n" for d in (16, 17, 18)): "include midnight",
     "date,netuid,price\n2025-02-16 05:00,1,0.1\n": "date: got '2025-02-16 05:00'",
 }
 
@@ -124,7 +124,7 @@ def test_a_fault_is_one_clear_error(tmp_path, text):
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x1f\x8b broken"], ids=["bytes", "gzip"])
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_a_file_that_is_no_text_is_one_clear_error(tmp_path, name, content):
+def test_a_binary_file_is_one_clear_error(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ConfigError, match="prices: "):
         read_prices(tmp_path / name)

@@ -1,9 +1,9 @@
-"""Reserves inferred from prices: against simulated pools, captured ones, and the rule by hand."""
+"""Reserves inferred from prices, compared with simulated pools, captured pools and the rule by hand."""
 
 import numpy as np
 import pytest
 
-from dtao_gym.replay.market import market_of, packaged
+from dtao_gym.replay.market import derive_market, packaged_market
 from dtao_gym.replay.prices import SLOTS, Prices
 from dtao_gym.replay.reserves import (
     LAUNCH,
@@ -25,46 +25,47 @@ def daily(price: np.ndarray, first: np.datetime64) -> Prices:
     return Prices(times, table, 24, {})
 
 
-def test_liquidity_of_a_simulated_market_comes_out():
-    """Prices of the launch era alone give its pools: to 5 % from the second day, to 1 % after two months."""
+def test_liquidity_of_a_simulated_market_is_recovered():
+    """Prices of the launch era alone give its pools: within 5 % from the second day, 1 % after two months."""
     launch = {"genesis": "mainnet-2025-02-13", "era": "launch", "n_subnets": 64}
     batch = Batch(Config.make(PREDICTABLE, **launch, arrivals_per_slot_year=0.0))
     batch.step(days=3)
-    seen = []
+    recorded = []
     for _ in range(61):
         names = ("spot_price", "tao_reserve", "alpha_reserve", "alpha_outstanding")
-        seen.append([batch.state.row(name)[0].copy() for name in names])
+        recorded.append([batch.state.row(name)[0].copy() for name in names])
         batch.step()
-    price, tao, alpha, outstanding = np.moveaxis(np.array(seen), 1, 0)
+    price, tao, alpha, outstanding = np.moveaxis(np.array(recorded), 1, 0)
     n = price.shape[1]
-    found = infer_from_launch(daily(price, LAUNCH + np.timedelta64(72, "h")))
-    error = found.liquidity[:, :n] / np.sqrt(tao * alpha) - 1.0
+    inferred = infer_from_launch(daily(price, LAUNCH + np.timedelta64(72, "h")))
+    error = inferred.liquidity[:, :n] / np.sqrt(tao * alpha) - 1.0
     assert np.abs(error[1:]).max() < 0.05
     assert np.abs(error[60]).max() < 0.01
-    issued = found.alpha_issuance[:, :n] / (alpha + outstanding) - 1.0
+    issued = inferred.alpha_issuance[:, :n] / (alpha + outstanding) - 1.0
     assert np.abs(issued).max() < 0.04
 
 
 def test_liquidity_grows_by_what_is_injected():
     """One subnet that gets all of the emission at a price below 1: a block injects 1 TAO and one alpha."""
-    found = infer_from_launch(daily(np.full((5, 1), 0.25), LAUNCH + np.timedelta64(24, "h")))
-    growth = np.diff(found.liquidity[:, 0])
+    inferred = infer_from_launch(daily(np.full((5, 1), 0.25), LAUNCH + np.timedelta64(24, "h")))
+    growth = np.diff(inferred.liquidity[:, 0])
     np.testing.assert_allclose(growth, 7200 * (1.0 + 0.25) / (2.0 * 0.5))
-    np.testing.assert_allclose(found.tao_emission[1:, 0], 7200.0)
+    np.testing.assert_allclose(inferred.tao_emission[1:, 0], 7200.0)
 
 
 def test_liquidity_grows_by_the_rule_of_the_pools_price_where_prices_sum_to_more_than_one():
     price = np.tile([0.8, 0.4], (5, 1))
-    found = infer_from_launch(daily(price, LAUNCH + np.timedelta64(24, "h")))
+    inferred = infer_from_launch(daily(price, LAUNCH + np.timedelta64(24, "h")))
     share = np.array([2.0, 1.0]) / 3.0
     np.testing.assert_allclose(
-        np.diff(found.liquidity[:, :2], axis=0), np.tile(7200 * share / np.sqrt(price[0]), (4, 1))
+        np.diff(inferred.liquidity[:, :2], axis=0),
+        np.tile(7200 * share / np.sqrt(price[0]), (4, 1)),
     )
 
 
 def test_liquidity_of_august_2025_fits_the_capture_of_april_2026():
-    """L grew since by what is injected in seven months, and subnets keep their order."""
-    market, capture = packaged("mainnet-2025"), Snapshot.named("mainnet-2026-04-11")
+    """L grows by seven months of injection, and subnets keep their order."""
+    market, capture = packaged_market("mainnet-2025"), Snapshot.named("mainnet-2026-04-11")
     old = capture.registered_block < 6.0e6
     columns = capture.netuid[old] - 1
     then = np.sqrt(market.row("tao_reserve")[-1] * market.row("alpha_reserve")[-1])[columns]
@@ -79,15 +80,15 @@ def test_liquidity_of_august_2025_fits_the_capture_of_april_2026():
 
 
 def test_reserves_of_april_2026_are_those_of_the_capture():
-    market, capture = packaged("mainnet-2026"), Snapshot.named("mainnet-2026-04-11")
+    market, capture = packaged_market("mainnet-2026"), Snapshot.named("mainnet-2026-04-11")
     row = int(np.flatnonzero(market.dates == np.datetime64("2026-04-11"))[0])
     live = market.row("price")[row] > 0.0
     known = np.zeros(SLOTS, bool)
     known[capture.netuid - 1] = True
     assert not (live & ~known).any()
     columns = np.flatnonzero(live)
-    of = {int(netuid) - 1: k for k, netuid in enumerate(capture.netuid)}
-    rows = [of[int(column)] for column in columns]
+    row_of = {int(netuid) - 1: k for k, netuid in enumerate(capture.netuid)}
+    rows = [row_of[int(column)] for column in columns]
     liquidity = np.sqrt(market.row("tao_reserve")[row] * market.row("alpha_reserve")[row])[columns]
     captured = np.sqrt(capture.tao_reserve * capture.alpha_reserve)[rows]
     np.testing.assert_allclose(liquidity, captured, rtol=0.06)
@@ -96,7 +97,7 @@ def test_reserves_of_april_2026_are_those_of_the_capture():
     assert np.median(np.abs(ratio - 1.0)) < 0.03
 
 
-def test_what_is_said_of_a_day_depends_on_no_later_price():
+def test_inferred_quantities_of_a_day_depend_on_no_later_price():
     rng = np.random.default_rng(0)
     capture = Snapshot.named("mainnet-2026-04-11")
     price = 0.02 * np.exp(0.1 * rng.standard_normal((40, 20)))
@@ -130,7 +131,7 @@ def test_blocks_and_hours_agree():
 
 @pytest.mark.parametrize("name", ["mainnet-2025", "mainnet-2026"])
 def test_packaged_markets_are_plausible(name):
-    market = packaged(name)
+    market = packaged_market(name)
     assert np.isfinite(market.rows).all()
     assert np.isfinite(market.numbers).all()
     live = market.row("price") > 0.0
@@ -150,19 +151,19 @@ def test_packaged_markets_are_plausible(name):
 
 def test_a_market_without_prices_has_zeros_and_no_nan():
     n = 4
-    nothing = np.full((n, SLOTS), np.nan)
+    empty = np.full((n, SLOTS), np.nan)
     arrays = {
         "dates": np.datetime64("2025-03-01") + np.arange(n),
         "registered_block": np.zeros(SLOTS),
-        **dict.fromkeys(("price", "moving_price", "liquidity", "alpha_issuance"), nothing),
+        **dict.fromkeys(("price", "moving_price", "liquidity", "alpha_issuance"), empty),
     }
-    market = market_of("empty", arrays, 1.0, {})
+    market = derive_market("empty", arrays, 1.0, {})
     assert not market.rows.any()
     assert not market.number("root_yield").any()
 
 
-def test_hourly_samples_and_their_daily_closes_tell_nearly_the_same(tmp_path):
-    """What a day's closes leave out of the liquidity is small, at a volatility beyond any real one."""
+def test_hourly_samples_and_their_daily_closes_give_similar_liquidity():
+    """Daily closes lose little of the liquidity, even at a volatility above every real one."""
     hourly = 0.3 * np.exp(
         np.cumsum(0.03 * np.random.default_rng(0).standard_normal((24 * 30 + 1, 3)), axis=0)
     ).clip(max=2.5)

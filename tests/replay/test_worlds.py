@@ -1,4 +1,4 @@
-"""Replays: the learner's ledger, yields, impact, ends and starts of subnets, windows, no look-ahead."""
+"""Replays: the staker's ledger, yields, impact, ends and starts of subnets, windows, no look-ahead."""
 
 import copy
 import pickle
@@ -9,7 +9,7 @@ import pytest
 from dtao_gym.envs.staker.replay import ReplayStaker
 from dtao_gym.envs.staker.role import target_action
 from dtao_gym.replay.config import ReplayConfig
-from dtao_gym.replay.windows import Starts, Window
+from dtao_gym.replay.windows import Window, WindowSampler
 from dtao_gym.replay.worlds import ReplayBatch
 from dtao_gym.world.config import ConfigError
 from tests.replay.paths import prices, write_wide
@@ -26,7 +26,7 @@ def buy(batch: ReplayBatch, tao: float) -> np.ndarray:
     return np.full((batch.n_worlds, 1, batch.layout.n_subnets), tao)
 
 
-def nothing(batch: ReplayBatch) -> np.ndarray:
+def no_orders(batch: ReplayBatch) -> np.ndarray:
     return buy(batch, 0.0)
 
 
@@ -40,7 +40,7 @@ def path(tmp_path):
 
 
 def market_at(batch: ReplayBatch, world: int = 0):
-    """The market of a world and the row of its present close."""
+    """Market of a world and row of its present close."""
     window = batch.windows[world]
     day = int(batch.state.worlds["day"][world])
     return batch.markets[window.market], window.first + day
@@ -53,7 +53,7 @@ def test_root_earns_the_root_yield_exactly(path):
     batch = batch_of(path)
     market, first = market_at(batch)
     for _ in range(10):
-        batch.advance(nothing(batch), 1)
+        batch.advance(no_orders(batch), 1)
     expected = 1000.0
     for rate in market.number("root_yield")[first + 1 : first + 11]:
         expected += expected * rate
@@ -63,7 +63,7 @@ def test_root_earns_the_root_yield_exactly(path):
 
 @pytest.mark.parametrize("impact", ["recovering", "permanent"])
 def test_buy_and_hold_is_its_closed_form(path, impact):
-    """Buying moves along the pool's curve, alpha compounds at its yield, a sale at the end is quoted at the last close."""
+    """Purchases move along the pool's curve, alpha compounds at its yield, wealth is a sale at the last close."""
     batch = batch_of(path, impact=impact, min_order_tao=0.0)
     market, first = market_at(batch)
     columns, fee, spent = batch.columns[0], batch.config.pool_fee, 100.0
@@ -84,8 +84,8 @@ def test_buy_and_hold_is_its_closed_form(path, impact):
     assert batch.state.stakers["wealth"][0, 0] == pytest.approx(root + worth.sum(), rel=1e-12)
 
 
-def test_a_round_trip_costs_fees_alone_where_impact_is_permanent(path):
-    """Bought and sold in the same place of the curve, at prices that do not move."""
+def test_a_round_trip_costs_only_fees_where_impact_is_permanent(path):
+    """Buy and sell at the same point of the curve, at constant prices."""
     price = np.full((60, N), 0.3)
     flat = write_wide(path.with_name("flat.csv"), price)
     cost = {}
@@ -106,8 +106,8 @@ def test_a_round_trip_costs_fees_alone_where_impact_is_permanent(path):
 # --- the ledger
 
 
-def test_the_learners_tao_goes_to_pools_and_fees_and_nowhere_else(path):
-    """What leaves root enters pools or pays fees; what a sale fetches leaves pools."""
+def test_the_stakers_tao_goes_to_pools_and_fees_only(path):
+    """TAO that leaves root enters pools or pays fees; proceeds of sales leave pools."""
     batch = batch_of(path, min_order_tao=0.0)
     rng = np.random.default_rng(1)
     for _ in range(8):
@@ -130,11 +130,11 @@ def test_the_learners_tao_goes_to_pools_and_fees_and_nowhere_else(path):
 
 
 def test_recovering_impact_is_gone_at_the_next_close(path):
-    traded, still = batch_of(path), batch_of(path)
+    traded, idle = batch_of(path), batch_of(path)
     traded.advance(buy(traded, 200.0), 1)
-    still.advance(nothing(still), 1)
+    idle.advance(no_orders(idle), 1)
     for name in ("spot_price", "tao_reserve", "alpha_reserve", "alpha_outstanding"):
-        np.testing.assert_array_equal(traded.state.row(name), still.state.row(name))
+        np.testing.assert_array_equal(traded.state.row(name), idle.state.row(name))
 
 
 def test_permanent_impact_stays_and_keeps_liquidity(path):
@@ -147,15 +147,15 @@ def test_permanent_impact_stays_and_keeps_liquidity(path):
         path_product = (market.row("tao_reserve") * market.row("alpha_reserve"))[first + day]
         np.testing.assert_allclose(product, path_product[columns], rtol=1e-12)
         assert (traded.state.row("spot_price")[0] > market.row("price")[first + day, columns]).all()
-        traded.advance(nothing(traded), 1)
+        traded.advance(no_orders(traded), 1)
 
 
 # --- subnets that end and start
 
 
-def ending(tmp_path, gone: slice, column: int = 1):
+def ending(tmp_path, missing: slice, column: int = 1):
     price = prices(60, N)
-    price[gone, column] = np.nan
+    price[missing, column] = np.nan
     return write_wide(tmp_path / "ending.csv", price), price
 
 
@@ -169,17 +169,17 @@ def test_a_subnet_that_ends_is_paid_out_at_its_last_price(tmp_path):
     path, price = ending(tmp_path, slice(30, None))
     batch = placed(path, 25, 20)
     batch.advance(buy(batch, 100.0), 1)
-    batch.advance(nothing(batch), 4)  # the sample after the last one is filled
+    batch.advance(no_orders(batch), 4)  # the first missing sample is filled
     assert batch.state.row("started")[0].tolist() == [1.0, 1.0, 1.0, 1.0]
     alpha, root = alpha_of(batch).copy(), batch.state.stakers["root"][0, 0]
-    batch.advance(nothing(batch), 1)
+    batch.advance(no_orders(batch), 1)
     assert batch.state.row("started")[0].tolist() == [1.0, 0.0, 1.0, 1.0]
     assert alpha_of(batch)[1] == 0.0
     market, row = market_at(batch)
     grown = root * (1.0 + market.number("root_yield")[row])
     paid = batch.state.stakers["root"][0, 0] - grown
     assert paid == pytest.approx(alpha[1] * price[29, 1], rel=1e-12)
-    batch.advance(buy(batch, 10.0), 1)  # nobody sells it any more
+    batch.advance(buy(batch, 10.0), 1)  # the order is ignored
     assert alpha_of(batch)[1] == 0.0
     assert np.isfinite(ReplayStaker(batch).observe(batch)).all()
 
@@ -206,7 +206,7 @@ def test_windows_are_within_their_dates(path):
         first_date="2025-03-10",
         last_date="2025-04-05",
     )
-    starts = Starts(config, config.markets())
+    starts = WindowSampler(config, config.markets())
     dates = starts.markets[0].dates
     assert str(dates[starts.starts[0][1]]) == "2025-03-10"
     assert str(dates[starts.starts[-1][1] + 7]) == "2025-04-05"
@@ -219,7 +219,7 @@ def test_splits_share_no_window_and_with_a_date_no_day(path):
 
     def windows(**changes):
         config = ReplayConfig.make(fields | changes)
-        starts = Starts(config, config.markets())
+        starts = WindowSampler(config, config.markets())
         return [starts.draw(seed, 0) for seed in range(200)], starts.markets[0].dates
 
     train, _ = windows(split="train")
@@ -234,12 +234,14 @@ def test_splits_share_no_window_and_with_a_date_no_day(path):
 
 def test_subnets_are_the_largest_or_drawn_by_key(path):
     config = ReplayConfig.make(prices=str(path), n_subnets=2, horizon_days=7)
-    starts = Starts(config, config.markets())
+    starts = WindowSampler(config, config.markets())
     window = starts.draw(3, 0)
     tao = starts.markets[0].row("tao_reserve")[window.first]
     assert set(window.columns) == set(np.argsort(-tao)[:2])
     config = ReplayConfig.make(config, selection="sample")
-    drawn = {tuple(Starts(config, config.markets()).draw(seed, 0).columns) for seed in range(60)}
+    drawn = {
+        tuple(WindowSampler(config, config.markets()).draw(seed, 0).columns) for seed in range(60)
+    }
     assert len(drawn) == 6
 
 
@@ -251,36 +253,36 @@ def test_a_world_is_the_same_alone_in_any_batch_and_on_any_number_of_threads():
     def play(worlds, threads):
         batch = ReplayBatch(config, len(worlds), seeds=worlds, threads=threads)
         role = ReplayStaker(batch)
-        seen = []
+        observations = []
         for step in range(6):
             batch.advance(role.apply(batch, actions[step, worlds]), 1)
-            seen.append(role.observe(batch))
-        return np.stack(seen, axis=1), batch.state.fields.copy()
+            observations.append(role.observe(batch))
+        return np.stack(observations, axis=1), batch.state.fields.copy()
 
-    whole, block = play(list(range(20)), 1)
-    again, same_block = play(list(range(20)), 3)
+    whole, fields = play(list(range(20)), 1)
+    again, same_fields = play(list(range(20)), 3)
     np.testing.assert_array_equal(whole, again)
-    np.testing.assert_array_equal(block, same_block)
+    np.testing.assert_array_equal(fields, same_fields)
     for world in (0, 7, 19):
-        alone, alone_block = play([world], 1)
+        alone, alone_fields = play([world], 1)
         np.testing.assert_array_equal(alone[0], whole[world])
-        np.testing.assert_array_equal(alone_block[0], block[world])
+        np.testing.assert_array_equal(alone_fields[0], fields[world])
 
 
-def test_copies_and_pickles_go_their_own_way(path):
+def test_copies_and_pickles_are_independent(path):
     batch = batch_of(path, 2)
     batch.advance(buy(batch, 10.0), 1)
     for twin in (copy.deepcopy(batch), pickle.loads(pickle.dumps(batch))):
-        twin.advance(nothing(twin), 2)
+        twin.advance(no_orders(twin), 2)
         other = copy.deepcopy(batch)
-        other.advance(nothing(other), 2)
+        other.advance(no_orders(other), 2)
         np.testing.assert_array_equal(twin.state.fields, other.state.fields)
         assert (batch.state.worlds["day"] == 1).all()
 
 
-def test_a_batch_stands_still_at_the_end_of_its_prices(path):
+def test_a_batch_stays_at_its_last_close(path):
     batch = batch_of(path)
-    batch.advance(nothing(batch), 1000)
+    batch.advance(no_orders(batch), 1000)
     market, row = market_at(batch)
     assert row == market.dates.size - 1
     assert np.isfinite(batch.state.fields).all()
@@ -290,10 +292,10 @@ def test_signals_and_claims_are_zero(path):
     batch = batch_of(path)
     role = ReplayStaker(batch)
     batch.advance(role.apply(batch, target_action(np.ones((1, N + 1)))), 3)
-    seen = role.observe(batch)[0]
-    assert not seen[1 : N * 12 : 12].any()
-    assert seen[N * 12 + 2] == 0.0
-    assert seen[-1] == 0.0
+    observation = role.observe(batch)[0]
+    assert not observation[1 : N * 12 : 12].any()
+    assert observation[N * 12 + 2] == 0.0
+    assert observation[-1] == 0.0
 
 
 BAD = {
@@ -319,10 +321,10 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_parameter_is_one_clear_error(path, name):
-    value, said = BAD[name]
+    value, message = BAD[name]
     with pytest.raises(ConfigError) as error:
         batch_of(path, **{name: value})
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -340,11 +342,11 @@ def test_late_prices_need_reserves(tmp_path):
     batch = batch_of(path, reserves="mainnet-2026-04-11")
     batch.advance(buy(batch, 5.0), 5)
     assert np.isfinite(batch.state.fields).all()
-    with pytest.raises(ConfigError, match="allowed is it with a CSV"):
+    with pytest.raises(ConfigError, match="allowed is None; only a CSV"):
         ReplayConfig.make(reserves="mainnet-2026-04-11").markets()
 
 
-def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
+def test_a_changed_file_is_read_again(tmp_path):
     path = write_wide(tmp_path / "a.csv", prices(60, N))
     one = batch_of(path).markets[0].row("price")[30].copy()
     write_wide(path, prices(61, N, seed=1))
@@ -354,23 +356,23 @@ def test_a_file_that_was_written_anew_is_read_anew(tmp_path):
 # --- no look-ahead
 
 
-def test_future_prices_do_not_change_what_is_seen_now(tmp_path):
+def test_future_prices_do_not_change_present_observations(tmp_path):
     """Two files that agree up to a day: observations, infos and the effect of trades agree until then."""
     price = prices(60, N)
     changed = price.copy()
     changed[41:] *= np.exp(0.5 * np.random.default_rng(5).standard_normal((19, N)))
-    found = []
+    trajectories = []
     for name, content in (("a", price), ("b", changed)):
         path = write_wide(tmp_path / f"{name}.csv", np.minimum(content, 0.85))
         batch = placed(path, 30, 20)
         role = ReplayStaker(batch)
         rng = np.random.default_rng(2)
-        seen = []
+        trajectory = []
         for _ in range(15):
             actions = rng.uniform(-1, 1, (1, N + 2)).astype(np.float32)
-            seen.append((role.observe(batch), role.info(batch)["wealth"]))
+            trajectory.append((role.observe(batch), role.info(batch)["wealth"]))
             batch.advance(role.apply(batch, actions), 1)
-        found.append(seen)
-    for day, (one, two) in enumerate(zip(*found, strict=True)):
+        trajectories.append(trajectory)
+    for day, (one, two) in enumerate(zip(*trajectories, strict=True)):
         same = np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
         assert same == (30 + day <= 40), day

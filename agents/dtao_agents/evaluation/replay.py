@@ -21,7 +21,7 @@ from dtao_agents.training.settings import TrainConfig, read
 from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.prices import treatment_summary
-from dtao_gym.replay.windows import Starts
+from dtao_gym.replay.windows import WindowSampler
 
 WINDOW_DAYS = 91
 MOST_SUBNETS = 48
@@ -76,7 +76,7 @@ def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
     env = settings.env
     if not isinstance(env, ReplayConfig):
         return True
-    starts = Starts(env, env.markets())
+    starts = WindowSampler(env, env.markets())
     seen: set[np.datetime64] = set()
     for number, first in starts.starts:
         dates = starts.markets[number].dates

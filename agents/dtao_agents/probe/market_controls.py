@@ -84,7 +84,7 @@ def moves_as_real_ones_do(size: Size, changes: Changes) -> list[Check]:
     config = world(size, changes, horizon="fixed", n_stakers=0)
     found = realism_gate(config, worlds=2 * size.seeds)
     checks = []
-    for name, row in found.rows.items():
+    for name, row in found.moments.items():
         if row.gate is not None:
             tolerance = f"{row.gate[0]:g} to {row.gate[1]:g}"
             ok = bool(row.passed)

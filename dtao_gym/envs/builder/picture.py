@@ -17,7 +17,7 @@ class BuilderPicture(MarketPicture):
     titles = ("Spending, TAO a day", "Own stocks, TAO a day")
 
     def start(self, episodes: "Episodes") -> None:
-        """Forget the past and note the first day; call after a reset."""
+        """Clear the history and record the first day; to be called after a reset."""
         self._slot = episodes.role.slots[0]
         super().start(episodes)
 
@@ -49,12 +49,14 @@ class BuilderPicture(MarketPicture):
 
     def _colouring(self, history: np.ndarray) -> np.ndarray:
         share = self._market(history)[1].mean(0)
-        return share + (np.arange(share.size) == self._slot)  # the own one is the first
+        return share + (np.arange(share.size) == self._slot)  # the builder's own subnet comes first
 
     def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
         day = history[:, 0]
         names = (("product", "research", "influence"), ("short-term", "knowledge", "under way"))
-        spent = history[1:, 3:6] if len(history) > 1 else history[:, 3:6]  # nothing before day 1
+        spent = (
+            history[1:, 3:6] if len(history) > 1 else history[:, 3:6]
+        )  # there is no spending before day 1
         panels[0].stackplot(
             day[-len(spent) :], *spent.T, colors=COLOURS[:3], labels=names[0], linewidth=0.3
         )

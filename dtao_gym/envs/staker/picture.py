@@ -23,13 +23,13 @@ class StakerPicture(MarketPicture):
     titles = ("Own portfolio", "Wealth, TAO")
 
     def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
-        """Day, liquidation wealth, a TAO left in root, unclaimed dividends at spot; prices, shares, values.
+        """Day, wealth, index of 1 TAO left in root, unclaimed dividends at spot; prices, shares, values.
 
-        The values are root and what each position with its claims would fetch, so that they add up to wealth.
+        Values are the root stake and the liquidation value of each position with its claims; their sum is the wealth.
         """
         batch, world = episodes.batch, self.world
         state = batch.state
-        record, me = batch.parameters[world], state.stakers[world, 0]
+        record, staker = batch.parameters[world], state.stakers[world, 0]
         alpha, owed = (
             state.section("staker_alpha")[world, 0],
             state.section("staker_claimable")[world, 0],
@@ -38,35 +38,35 @@ class StakerPicture(MarketPicture):
         tao_weight = state.row("pool_tao_weight")[world]
         price, day = state.row("spot_price")[world], state.worlds["day"][world]
         net = alpha * (1.0 - record["pool_fee"]) + owed
-        filled = np.where(pool_alpha > 0.0, pool_alpha, 1.0)  # in a replay pools may end
-        # what `protocol.pool.tao_for_alpha` says of one pool
-        fetched = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / filled))
-        fetched = np.maximum(fetched - record["flat_fee_tao"], 0.0)
+        filled = np.where(pool_alpha > 0.0, pool_alpha, 1.0)  # subnets of a replay may end
+        # `protocol.pool.tao_for_alpha` for all pools
+        proceeds = -tao * np.expm1(-(1.0 - tao_weight) / tao_weight * np.log1p(net / filled))
+        proceeds = np.maximum(proceeds - record["flat_fee_tao"], 0.0)
         index = 1.0
-        if before.size:  # at each day's yield
+        if before.size:  # compounded at the present root yield
             index = before[2] * (1.0 + state.worlds["root_yield"][world]) ** (day - before[0])
-        numbers = [day, me["wealth"], index, (owed * price).sum()]
+        numbers = [day, staker["wealth"], index, (owed * price).sum()]
         share = state.row("emission_share")[world]
-        return np.concatenate([numbers, price, share, [me["root"]], fetched])
+        return np.concatenate([numbers, price, share, [staker["root"]], proceeds])
 
     def _weights(self, points: np.ndarray) -> np.ndarray:
-        """Parts of wealth in root, which is first, and in each subnet."""
+        """Portfolio weights: root first, then each subnet."""
         return self._market(points)[2] / np.maximum(points[..., 1:2], 1e-300)
 
     def _head(self) -> list[str]:
-        _, wealth, _, claimed = self._last[:4]
+        _, wealth, _, unclaimed = self._last[:4]
         growth = wealth / self._points[0][1] - 1.0
         return [
             f"{self._day()}   wealth {wealth:,.2f} TAO ({growth:+.2%})   "
-            f"root {self._weights(self._last)[0]:.1%}   unclaimed {claimed:,.4f} TAO"
+            f"root {self._weights(self._last)[0]:.1%}   unclaimed {unclaimed:,.4f} TAO"
         ]
 
     def _column(self) -> tuple:
         weight = self._weights(self._last)[1:]
 
         def mark(chosen: np.ndarray) -> str:
-            part = weight[chosen].sum()
-            return f"{part:>11.2%}  {'█' * round(40 * min(part, 1.0))}"
+            total = weight[chosen].sum()
+            return f"{total:>11.2%}  {'█' * round(40 * min(total, 1.0))}"
 
         return self._market(self._last)[1] + weight, mark, "own weight"
 
