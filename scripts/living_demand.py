@@ -15,7 +15,7 @@ import tyro
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from dtao_agents.probe.living_market import course, is_alive  # noqa: E402
+from dtao_agents.probe.living_market import conditions, health_path  # noqa: E402
 
 from dtao_gym.world.config import Config  # noqa: E402
 
@@ -59,12 +59,12 @@ def rows(worlds: int, years: float) -> list[str]:
         few = worlds * (8 if world["n_subnets"] else 1)
         for candidate, demand in CANDIDATES.items():
             config = Config.make(base, **(OFF | demand | world))
-            first, *later = course(config, range(few), round(365 * years), threads=2)
+            first, *later = health_path(config, range(few), round(365 * years), threads=2)
             shares = " ".join(f"{one.staker_share / first.staker_share:.2f}" for one in later)
             gap, slope = max(one.gap for one in later), min(one.slope for one in later)
             value = min(one.slope_on_valuation for one in later)
             empty = sum(one.without_stakers for one in later)
-            alive = sum(all(is_alive(first, one).values()) for one in later)
+            alive = sum(all(conditions(first, one).values()) for one in later)
             found.append(
                 f"{market} | {candidate} | {shares} | {gap:.3f} | {slope:.2f} | {value:.2f} | {empty} | {alive} of {len(later)}"
             )

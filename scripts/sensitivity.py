@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 from dtao_agents.equilibrium.inference import paired_difference  # noqa: E402
 from dtao_agents.equilibrium.nash import FirstOrderCondition  # noqa: E402
 from dtao_agents.evaluation.statistics import span  # noqa: E402
-from dtao_agents.probe.market_controls import DIRECT, condition  # noqa: E402
+from dtao_agents.probe.market_controls import DIRECT, local_equilibrium  # noqa: E402
 from dtao_agents.probe.size import FULL, world  # noqa: E402
 
 from dtao_gym.world.config_people import PREDICTABLE  # noqa: E402
@@ -51,8 +51,10 @@ def row(name: str, changes: dict[str, Any], seeds: range) -> str:
     found: list[FirstOrderCondition] = []
     for rule in ("price", "root_vote"):
         config = world(FULL, changes, **DIRECT, allocation=rule)
-        near = condition(config, seeds[: max(len(seeds) // 4, 2)], START[rule]).research_share
-        found.append(condition(config, seeds, START[rule] if near is None else near))
+        near = local_equilibrium(
+            config, seeds[: max(len(seeds) // 4, 2)], START[rule]
+        ).research_share
+        found.append(local_equilibrium(config, seeds, START[rule] if near is None else near))
     estimates = [one.interval for one in found]
     estimates.append(None if None in estimates else paired_difference(*found))
     told = ("indeterminate" if one is None else span(one, "+.2f") for one in estimates)
