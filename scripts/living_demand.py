@@ -1,9 +1,9 @@
-"""What keeps demand alive: candidates and the market's life under each, as a table.
+"""Table of the survival of demand by channel of demand.
 
     python scripts/living_demand.py [--worlds 4] [--years 5] [--write]
 
-Every candidate is the population of `configs/spring_2026.yaml` with some of its channels of demand; every market has no
-arrivals, so that nobody new brings stakers. `--write` renews `docs/living_demand.md`.
+Each row is the population of `configs/spring_2026.yaml` with some of its channels of demand. No subnets arrive, so that no
+new stakers enter. `--write` updates the table of `docs/living_demand.md`.
 """
 
 import sys
@@ -30,7 +30,7 @@ ON: dict[str, Any] = {
     "scarcity_elasticity": 2.0,
     "insider_holding_days": 90.0,
 }
-CANDIDATES: dict[str, dict[str, Any]] = {
+CHANNELS: dict[str, dict[str, Any]] = {
     "none": {},
     "insiders sell later": {"insider_holding_days": 90.0},
     "money and supply": {"portfolio_days": 60.0},
@@ -46,18 +46,18 @@ MARKETS: dict[str, dict[str, Any]] = {
     "8 of 128, direct pay": {"n_subnets": 8, "payment": "direct"},
     "8 drawn, direct pay": {"n_subnets": 8, "payment": "direct", "genesis": "drawn"},
 }
-HEADER = "market | candidate | stakers' part of alpha over genesis, a fifth of the life each | gap | slope | on valuation | empty | alive"
+HEADER = "market | channels | stakers' share of alpha over genesis, by fifth of the run | gap | slope | on valuation | empty | alive"
 
 
 def rows(worlds: int, years: float) -> list[str]:
-    """A row for each market and candidate; gap and slope are the worst, `empty` the sum over the fifths."""
+    """Compute a row for each market and set of channels: worst gap and slopes, and the sum of `empty`, over the fifths."""
     base = Config.make(
         ROOT / "configs" / "spring_2026.yaml", arrivals_per_slot_year=0.0, n_stakers=0
     )
-    found = []
+    lines = []
     for market, world in MARKETS.items():
         few = worlds * (8 if world["n_subnets"] else 1)
-        for candidate, demand in CANDIDATES.items():
+        for channels, demand in CHANNELS.items():
             config = Config.make(base, **(OFF | demand | world))
             first, *later = health_path(config, range(few), round(365 * years), threads=2)
             shares = " ".join(f"{one.staker_share / first.staker_share:.2f}" for one in later)
@@ -65,28 +65,28 @@ def rows(worlds: int, years: float) -> list[str]:
             value = min(one.slope_on_valuation for one in later)
             empty = sum(one.without_stakers for one in later)
             alive = sum(all(conditions(first, one).values()) for one in later)
-            found.append(
-                f"{market} | {candidate} | {shares} | {gap:.3f} | {slope:.2f} | {value:.2f} | {empty} | {alive} of {len(later)}"
+            lines.append(
+                f"{market} | {channels} | {shares} | {gap:.3f} | {slope:.2f} | {value:.2f} | {empty} | {alive} of {len(later)}"
             )
-            print(found[-1], flush=True)
-    return found
+            print(lines[-1], flush=True)
+    return lines
 
 
 def main(
     worlds: Annotated[
         int, tyro.conf.arg(help="Worlds of 128 subnets; eight times as many of 8.")
     ] = 4,
-    years: Annotated[float, tyro.conf.arg(help="Length of a life.")] = 5.0,
-    write: Annotated[bool, tyro.conf.arg(help="Renew docs/living_demand.md.")] = False,
+    years: Annotated[float, tyro.conf.arg(help="Length of a run.")] = 5.0,
+    write: Annotated[bool, tyro.conf.arg(help="Update docs/living_demand.md.")] = False,
 ) -> None:
-    """Print how long demand lives under each candidate."""
+    """Print the survival of demand for each market and set of channels."""
     print(HEADER)
-    found = rows(worlds, years)
+    lines = rows(worlds, years)
     if write:
         table = [
             f"| {HEADER} |",
             "| --- | --- | --- | ---: | ---: | ---: | ---: | --- |",
-            *(f"| {row} |" for row in found),
+            *(f"| {row} |" for row in lines),
         ]
         page = ROOT / "docs" / "living_demand.md"
         text = page.read_text().split("<!-- table -->")[0]

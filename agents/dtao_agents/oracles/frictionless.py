@@ -153,7 +153,7 @@ def fee_pay(config: Config) -> Pay:
 
 
 def capital_values(config: Config, stocks: np.ndarray) -> np.ndarray:
-    """Capital value of one unit of each stock to the market, `(worlds, s)`: a mean over informed and uninformed."""
+    """Capital value of one unit of each stock to informed and uninformed stakers together, `(worlds, s)`."""
     discount = discount_per_day(config.valuer_discount_per_year)
     of_knowledge = capitalisation(discount, decay_per_day(config.knowledge_half_life_days))
     of_product = capitalisation(discount, decay_per_day(config.short_half_life_days))
@@ -213,7 +213,7 @@ def frictionless_game(**changes: Any) -> BuilderGame:
 
 
 def planners_grant() -> float:
-    """Milestone grant, TAO per unit of knowledge, at which an uninformed market chooses the planner's share.
+    """Milestone grant, TAO per unit of knowledge, that gives an uninformed market the planner's share.
 
     The closed form `planners_milestone` is in units of the signal; pay in alpha per unit of the signal converts it.
     """

@@ -1,4 +1,4 @@
-"""Oracles of contests, portfolios, pools, moving prices, emission shares and votes: closed forms and single rules."""
+"""Oracles of contests, portfolios, pools, prices and votes: closed forms and single rules."""
 
 from collections.abc import Iterator, Sequence
 

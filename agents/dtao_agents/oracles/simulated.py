@@ -1,4 +1,4 @@
-"""Oracles of kind S: research shares that are best in the frictionless market of the engine, found by search."""
+"""Oracles of kind S: best research shares in the frictionless market of the engine, by search."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,7 +111,7 @@ def influence(research_share: float, **changes: Any) -> float:
 
 
 def welfare(research_share: float, **changes: Any) -> float:
-    """Present value to users when all builders start without stocks and play one share, over an infinite horizon."""
+    """Present value to users, to infinity, when all builders start without stocks and play one share."""
     config = Config.make(FRICTIONLESS, research_share=research_share, **changes)
     batch = Batch(Config.make(config, n_stakers=0))
     _clear_stocks(batch.state)
@@ -138,7 +138,7 @@ def _clear_stocks(state: State) -> None:
 
 
 def from_nothing(days: int | None, seeds: int = len(SEEDS), **changes: Any) -> float:
-    """Best constant share of a builder without stocks; income counts to the end of the run and none after it.
+    """Best constant share of a builder without stocks; only income within the run counts.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def unequal_subnets() -> list[float]:
 
 
 def constant_dilution(rate_per_day: float) -> dict[str, Any]:
-    """World parameters of a market whose alpha supply grows by a constant rate: little is injected into deep pools."""
+    """World parameters of a constant growth of the alpha supply: small injections into deep pools."""
     emitted, injected, price = BLOCKS_PER_DAY, 0.01, 0.02
     pool = 1_000_000.0
     outstanding = (emitted + injected * emitted) / rate_per_day - pool

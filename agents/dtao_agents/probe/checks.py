@@ -1,4 +1,4 @@
-"""Checks: numbers that must hold before the probe gives an answer, each with expected value, result and verdict."""
+"""Checks that must hold before the probe gives an answer: expected value, result, verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

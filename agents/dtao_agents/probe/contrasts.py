@@ -1,4 +1,4 @@
-"""Contrasts between cells on the same seeds: crowding out, the market against the vote, and their verdicts.
+"""Contrasts between cells on the same seeds, such as crowding out, and their verdicts.
 
 A verdict needs an interval that lies on one side of the smallest effect of interest and is narrow enough. All verdicts
 together must survive Holm's correction.
@@ -112,7 +112,7 @@ def _p_value(
     smallest: float,
     supported: bool,
 ) -> float:
-    """Two-sided p-value from resampled differences, shifted outwards by as much as the iterates widen the interval."""
+    """Two-sided p-value from resampled differences, shifted as the iterates widen the interval."""
     assert one.fixed_point is not None
     assert other.fixed_point is not None
     resampled = one.fixed_point.minus(other.fixed_point)

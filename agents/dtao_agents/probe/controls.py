@@ -1,4 +1,4 @@
-"""Negative controls: settings in which no institution can crowd out research, or no decision has an effect.
+"""Negative controls: settings in which no institution crowds out research or no decision matters.
 
 Each control is a function of a size and of changes of the technology that returns checks. The changes override the
 control's own world parameters: a control must fail under a technology that it does not assume. Shares are compared in
@@ -66,7 +66,7 @@ SAME = 1e-9
 
 
 class _EqualSeeds:
-    """A game whose payoffs are divided by their mean over candidates, so that all seeds have the same weight."""
+    """A game with the payoffs of each seed divided by their mean, so that seeds weigh the same."""
 
     capitalisation: float | None = None
 
@@ -177,7 +177,7 @@ def fee_equals_planner(size: Size, technology: Changes) -> list[Check]:
 
 
 def speed_of_the_moving_price(size: Size, technology: Changes) -> list[Check]:
-    """NC3: a moving average delays all pay of a builder alike, so that its speed has no effect on the research share."""
+    """NC3: a moving average delays all pay alike, so that its speed has no effect."""
     arm: dict[str, Any] = {"allocation": "price", "payment": "direct", "pruning": False}
     gap = paired_effect(
         *(
@@ -189,7 +189,7 @@ def speed_of_the_moving_price(size: Size, technology: Changes) -> list[Check]:
 
 
 def milestone_grant(size: Size, technology: Changes) -> list[Check]:
-    """NC4: a milestone grant for knowledge that leads an uninformed market to the planner's research share."""
+    """NC4: a milestone grant leads an uninformed market to the planner's research share."""
     market = {"informed_share_stakers": 0.0, "milestone_grant_tao": planners_grant()}
     game = frictionless_game(**market | dict(technology))
     planner = weights(Technology(), planner_values(Technology()))
@@ -265,7 +265,7 @@ def _income_ratio(size: Size, technology: Changes, allocation: str, days: int = 
 
 
 def constant_pay(size: Size, technology: Changes) -> list[Check]:
-    """NC6: equal shares of the emission, paid directly, do not depend on the research share: indeterminate."""
+    """NC6: equal shares of the emission, paid directly, leave the research share indeterminate."""
     config = world(size, technology, allocation="uniform", payment="direct", pruning=False)
     equilibrium = _solved(size, config)
     share = equilibrium.research_share

@@ -78,7 +78,7 @@ def crowding_out(cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan:
 
 
 def by_delay(cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Plan) -> bytes:
-    """Figure of closed forms against the delay, with cells of the engine at the delay of the world; see `crowding_out`."""
+    """Figure of closed forms by delay, with the engine's cells; see `crowding_out`."""
     world = base_world(plan)
     figure, axes = _axes("By the delay of research", "mean days from research to use", (-1.0, 3.0))
     _reference_lines(axes, plan.smallest_effect)
@@ -91,7 +91,7 @@ def by_delay(cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Pla
 def by_informed_share(
     cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Plan
 ) -> bytes:
-    """Figure of closed forms against the informed share, with cells of the engine at the share of the world."""
+    """Figure of closed forms by informed share, with the engine's cells; see `crowding_out`."""
     world = base_world(plan)
     figure, axes = _axes(
         "By the informed share", "informed part of stakers, or of votes", (-7.0, 2.5)
@@ -120,7 +120,7 @@ def _lines(axes: Axes, shown: Sequence[curves.Curve]) -> None:
 def _points(
     axes: Axes, cells: Sequence[Cell], contrasts: Mapping[str, Contrast], place: float, step: float
 ) -> None:
-    """Plot the cells nearest to the closed forms: no pruning if there are such cells, the faster moving price."""
+    """Plot the cells nearest to the closed forms: no pruning and the fast moving price, if planned."""
     nearest = min(c.setting[1:] for c in cells)
     shown = [c for c in cells if c.setting[1:] == nearest]
     for k, cell in enumerate(shown):

@@ -30,12 +30,12 @@ def research_shortfall(solution: CellSolution, reference: CellSolution) -> Estim
 
 
 def welfare_per_day(solution: CellSolution) -> Estimate:
-    """Value to users less costs, TAO per day, summed over the subnets of a world; budgets not equalised (E6, raw)."""
+    """Value to users less costs, TAO per day and world; budgets are not equalised (E6, raw)."""
     return _estimate([solution.outcomes["welfare_tao"], solution.outcomes["days"]], _ratio)
 
 
 def spending_per_day(solution: CellSolution) -> Estimate:
-    """Spending on research and product, TAO per day, summed over the subnets of a world."""
+    """Spending on research and product, TAO per day and world."""
     return _estimate([solution.outcomes["work_tao"], solution.outcomes["days"]], _ratio)
 
 

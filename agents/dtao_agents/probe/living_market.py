@@ -1,4 +1,4 @@
-"""NC9: demand survives. As long as a cell lasts, stakers hold alpha and prices follow their valuations.
+"""NC9, demand survives: stakers hold alpha and prices follow their valuations for the life of a cell.
 
 In a market whose scripted stakers have sold out, prices follow the protocol's buying instead of value. Any conclusion
 from such a market is a product of the model's closures.

@@ -66,7 +66,10 @@ def dilution_is_inert(size: Size, changes: Changes) -> list[Check]:
 
 
 def one_pot(size: Size, changes: Changes) -> list[Check]:
-    """POT: every institution emits the same total to the simulated subnets at genesis; later, only their news changes it."""
+    """POT: all institutions emit the same total to the simulated subnets.
+
+    Exactly so at genesis; later, only the news of these subnets changes the total.
+    """
     rules = ("root_vote", "price", "price_burn", "price_burn_gate", "uniform")
     checks = []
     for case, more, tolerance in (
@@ -137,7 +140,7 @@ def paired_effect(one: Config, other: Config) -> Estimate:
 
 
 def slots_of_sample(config: Config, seeds: Iterable[int]) -> list[int]:
-    """Row in the snapshot of the builder who deviates in each seed, where `config` simulates a sample of the snapshot."""
+    """Snapshot row of the deviating builder in each seed, where `config` simulates a sample of rows."""
     seeds = list(seeds)
     chosen = [chosen_subnets(config, seed, 0) for seed in seeds]
     return [int(rows[j % rows.size]) for j, rows in enumerate(chosen)]

@@ -79,7 +79,7 @@ def blocks(results: ProbeResults) -> list[Block]:
 
 
 def answer(results: ProbeResults) -> str:
-    """Answer in three sentences: crowding out by the market, the market against the vote, and the basis of both."""
+    """Answer in three sentences: crowding out by the market, market against vote, basis of both."""
     return " ".join((_market(results), _against_vote(results), _basis(results)))
 
 

@@ -58,7 +58,10 @@ class ProbeResults:
         return [self.crowding_out[name] for name in names]
 
     def mainnet_cell(self, institution: str) -> Cell | None:
-        """Cell of an institution nearest to the chain of 2026 (pruning, fast moving price); None if it has no cell."""
+        """Cell of an institution nearest to the chain of 2026: pruning, fast moving price.
+
+        None if the plan does not have the institution.
+        """
         cells = [cell for cell in self.arms if cell.institution == institution]
         return max(cells, key=lambda c: (c.pruning, c.moving_price == "fast"), default=None)
 

@@ -1,4 +1,4 @@
-"""Command that learns the oracles of kind L: `python -m dtao_agents.oracles.learned [names] [--quick]`."""
+"""Command of the learned oracles: `python -m dtao_agents.oracles.learned [names] [--quick]`."""
 
 import sys
 from typing import Annotated
@@ -55,7 +55,7 @@ def main(
         bool, tyro.conf.arg(help="The short version, whose results are not written.")
     ] = False,
 ) -> None:
-    """Learn the oracles of kind L and write configs/oracles/results; exit status 1 if a number does not hold."""
+    """Learn the oracles of kind L and write configs/oracles/results; exit status 1 if one fails."""
     torch.set_num_threads(1)  # more threads are slower for networks this small
     files = configured()
     for name in names:

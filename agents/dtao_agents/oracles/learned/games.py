@@ -1,4 +1,4 @@
-"""One-shot games with closed-form solutions: contests, trades with pools, portfolios, research at constant returns.
+"""One-shot games with closed-form solutions: contests, trades, portfolios, constant returns.
 
 Players act simultaneously; most games have one player. Actions lie in [-1, 1]. Payoffs depend on actions and on drawn
 shocks. The solutions are in `dtao_gym.economy.closed_forms` and are not used here.
@@ -42,7 +42,7 @@ class OneShotGame(Protocol):
         ...
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
-        """Payoffs `(..., players)` of actions `(..., players, actions)`; shocks broadcast over the leading axes."""
+        """Payoffs `(..., players)` of actions `(..., players, actions)`; leading axes broadcast with shocks."""
         ...
 
     def measurements(self, actions: np.ndarray) -> list[float]:
@@ -123,7 +123,9 @@ def _total_pay(decay: float, days: np.ndarray) -> np.ndarray:
 
 
 class Contest(DeterministicGame):
-    """Tullock contest: each player spends part of its prize and wins effort**exponent over the sum over players.
+    """Tullock contest: a player wins its prize in proportion to effort**exponent.
+
+    Effort is a part of the prize; prizes are shared as emission is.
 
     Parameters
     ----------
@@ -162,7 +164,7 @@ def _proceeds(tao, alpha, alpha_in):
 
 
 def parts(action: np.ndarray) -> np.ndarray:
-    """Parts that sum to 1, proportional to the positive part of actions; equal parts where none is positive."""
+    """Parts that sum to 1, proportional to positive actions; equal parts where no action is positive."""
     positive = np.maximum(action, 0.0)
     total = positive.sum(-1, keepdims=True)
     equal = np.full_like(positive, 1.0 / positive.shape[-1])
@@ -230,7 +232,7 @@ class Sale(DeterministicGame):
 
 
 class Portfolio:
-    """Constant part of wealth in a lognormal asset, rebalanced weekly for a year; the rest earns the return of root.
+    """Constant part of wealth in a lognormal asset for a year, rebalanced weekly; the rest is on root.
 
     The action is the part itself. Payoff: CRRA utility of final wealth W,
     (W**(1 - risk_aversion) - 1) / (1 - risk_aversion), or log W at a risk aversion of 1.

@@ -20,7 +20,10 @@ from dtao_agents.oracles.learned.games import OneShotGame
 
 
 class GamePpoSettings(BaseModel):
-    """Settings of PPO in a one-shot game; exploration decays geometrically, the learning rate in proportion to it."""
+    """Settings of PPO in a one-shot game.
+
+    Exploration decays geometrically, and the learning rate in proportion to it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -100,7 +103,7 @@ class GameVecEnv(SimpleVecEnv):
 
 
 class ExplorationDecay(BaseCallback):
-    """Sets the standard deviation of actions before each rollout, from the part of the training that is left."""
+    """Sets the standard deviation of actions before each rollout, from the remaining progress."""
 
     def __init__(self, sd_at: Callable[[float], float]):
         super().__init__()

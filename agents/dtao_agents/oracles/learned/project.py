@@ -72,7 +72,7 @@ class Project:
         )
 
     def measurements(self, policy: np.ndarray) -> list[float]:
-        """Value of the first state, and the decimal digits 1 or 0 for K = 0 to 3: whether a project is started there."""
+        """Value of the first state, and one decimal digit for each K = 0 to 3: 1 if a project is started."""
         starts = policy[::2] == LONG
         return [float(self.value(policy)[0]), float(starts @ 10 ** np.arange(3, -1, -1))]
 
@@ -206,9 +206,9 @@ def learn_by_ppo(
 def learn_by_cem(
     project: Project, settings: ProjectCemSettings, start: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Learn a project by the cross-entropy method over one preference per state; research where it is positive.
+    """Learn a project by the cross-entropy method over one preference per state.
 
-    Candidates of a generation meet the same draws and first states. Parameters and return value are those of
+    Research is chosen where the preference is positive. Candidates of a generation meet the same draws and first states. Parameters and return value are those of
     `learn_by_ppo`.
     """
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Execution of a configuration: every case by every learner from every start, checked by the tolerances of the oracles."""
+"""Execution of a configuration: every case by every learner from every start."""
 
 import importlib.metadata
 import json

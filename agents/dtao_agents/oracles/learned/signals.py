@@ -1,7 +1,8 @@
-"""Signal jamming (Stein 1989, "Efficient Capital Markets, Inefficient Firms"): a noisy signal that effort can raise.
+"""Signal jamming (Stein 1989): the market filters a noisy signal that effort can raise.
 
-The hidden state x' = persistence x + u is observed as x + effort + noise, and the market filters it. The effort that
-the market expects shifts pay by a constant and is left out.
+The hidden state x' = persistence x + u is observed as x + effort + noise. The effort that the market expects shifts
+pay by a constant and is left out. Source: J. C. Stein, "Efficient Capital Markets, Inefficient Firms: A Model of Myopic
+Corporate Behavior", Quarterly Journal of Economics 104(4), 1989.
 """
 
 import numpy as np
@@ -11,7 +12,7 @@ _TAIL_DAYS = 150
 
 
 class Forecast:
-    """The market's filtering problem: the gain of its estimate on the signal that minimises the squared error.
+    """The market's filtering problem: the gain on the signal with the least squared error.
 
     The action a is the gain (a + 1) / 2.
 
@@ -59,10 +60,10 @@ class Forecast:
 
 
 class SignalJamming:
-    """A builder who is paid by the market's estimate each day and chooses effort: a constant plus linear feedback.
+    """A builder who is paid by the market's estimate each day and chooses effort.
 
-    Effort is 0.05 (a + 0.3 b estimate) for actions a and b. The payoff is the discounted gain over a builder without
-    effort under the same shocks.
+    Effort is a constant plus linear feedback, 0.05 (a + 0.3 b estimate) for actions a and b. The payoff is the
+    discounted gain over a builder without effort under the same shocks.
 
     Parameters
     ----------

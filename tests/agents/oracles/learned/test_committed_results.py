@@ -36,8 +36,8 @@ def test_there_are_no_other_results():
 
 @pytest.mark.parametrize("name", FILES)
 def test_results_belong_to_the_committed_settings(name):
-    settings, found = read(FILES[name]), results(name)
-    assert found["config_hash"] == settings.hash()
+    settings, committed = read(FILES[name]), results(name)
+    assert committed["config_hash"] == settings.hash()
     algorithms = [each for each in ("ppo", "cem") if getattr(settings, each) is not None]
     wanted = {
         (case.id, *answer, algorithm, seed)
@@ -47,7 +47,7 @@ def test_results_belong_to_the_committed_settings(name):
         for algorithm in algorithms
         for seed in range(len(settings.starts))
     }
-    numbers = found["numbers"]
+    numbers = committed["numbers"]
     got = [(n["id"], n["setting"], n["expected"], n["algorithm"], n["seed"]) for n in numbers]
     assert len(got) == len(set(got)) == len(wanted)
     assert set(got) == wanted
@@ -55,14 +55,14 @@ def test_results_belong_to_the_committed_settings(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_committed_verdicts_follow_from_the_tolerances(name):
-    found = results(name)
+    committed = results(name)
     checks = [
-        check_learned(n["id"], n["setting"], n["expected"], n["got"]) for n in found["numbers"]
+        check_learned(n["id"], n["setting"], n["expected"], n["got"]) for n in committed["numbers"]
     ]
-    for check, number in zip(checks, found["numbers"], strict=True):
+    for check, number in zip(checks, committed["numbers"], strict=True):
         assert (check.tolerance, check.measure) == (number["tolerance"], number["measure"])
         assert check.ok == number["holds"], number
-    assert (found["holds"], found["of"]) == (sum(check.ok for check in checks), len(checks))
+    assert (committed["holds"], committed["of"]) == (sum(check.ok for check in checks), len(checks))
 
 
 def test_tolerances_are_those_of_learned_numbers():

@@ -48,8 +48,8 @@ def test_an_impatient_learner_starts_none():
     search = ProjectCemSettings(
         generations=15, population=32, sampled_days=11_000, initial_sd=1.0, noise_floor=0.2
     )
-    found = project.learn_by_cem(Project(0.7), search, [0.0], 0)
-    assert Project(0.7).measurements(found) == pytest.approx([1.0 / 0.3, 0.0])
+    policy = project.learn_by_cem(Project(0.7), search, [0.0], 0)
+    assert Project(0.7).measurements(policy) == pytest.approx([1.0 / 0.3, 0.0])
 
 
 def test_the_filter_of_the_market_is_the_steady_one():
@@ -65,9 +65,9 @@ def test_the_builder_learns_how_much_to_jam():
     search = learners.GameCemSettings(
         generations=30, population=24, games=4, initial_sd=0.3, noise_floor=0.03
     )
-    found = learners.learn_by_cem(game, search, [0.9, 0.3], 0)
-    assert abs(found[0, 1]) < 0.01
-    assert game.measurements(found) == pytest.approx([expected.effort, expected.waste], rel=0.02)
+    actions = learners.learn_by_cem(game, search, [0.9, 0.3], 0)
+    assert abs(actions[0, 1]) < 0.01
+    assert game.measurements(actions) == pytest.approx([expected.effort, expected.waste], rel=0.02)
 
 
 def test_the_market_learns_its_gain():
