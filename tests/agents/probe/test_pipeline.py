@@ -124,7 +124,8 @@ run(make_plan(json.loads(sys.argv[1])), Path(sys.argv[2]), ())
 def test_a_killed_probe_resumes(tmp_path):
     fields = TINY | {"seeds": 16, "world": TINY["world"] | {"horizon_cap_days": 2000}}
     command = [sys.executable, "-c", PROGRAM, json.dumps(fields), str(tmp_path / "killed")]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    path = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "agents")))
+    environment = os.environ | {"PYTHONPATH": path}
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
     store = tmp_path / "killed" / "cache"
     deadline = time.monotonic() + 300
@@ -134,7 +135,7 @@ def test_a_killed_probe_resumes(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = {path.name: path.read_bytes() for path in store.glob("*.json")}
+    kept = {file.name: file.read_bytes() for file in store.glob("*.json")}
     assert 2 <= len(kept) < 5
     assert not (tmp_path / "killed" / "report.md").exists()
 
