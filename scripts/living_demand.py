@@ -15,7 +15,7 @@ import tyro
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
-from dtao_agents.probe.living_market import course, is_alive  # noqa: E402
+from dtao_agents.probe.living_market import conditions, health_path  # noqa: E402
 
 from dtao_gym.world.config import Config  # noqa: E402
 from scripts.pages import replace_table  # noqa: E402
@@ -29,7 +29,7 @@ OFF: dict[str, Any] = {
 }
 """Values that switch the channels off; the population's switch them on."""
 MONEY, SCARCITY, INSIDERS = OFF
-CANDIDATES: dict[str, tuple[str, ...]] = {
+CHANNELS: dict[str, tuple[str, ...]] = {
     "none": (),
     "insiders sell later": (INSIDERS,),
     "money and supply": (MONEY,),
@@ -55,15 +55,15 @@ def rows(worlds: int, years: float) -> list[str]:
     table = []
     for market, world in MARKETS.items():
         few = worlds * (8 if world["n_subnets"] else 1)
-        for candidate, channels in CANDIDATES.items():
+        for candidate, channels in CHANNELS.items():
             channels_on = {name: getattr(base, name) for name in channels}
             config = Config.make(base, **(OFF | channels_on | world))
-            first, *later = course(config, range(few), round(365 * years), threads=2)
+            first, *later = health_path(config, range(few), round(365 * years), threads=2)
             shares = " ".join(f"{one.staker_share / first.staker_share:.2f}" for one in later)
             gap, slope = max(one.gap for one in later), min(one.slope for one in later)
             value = min(one.slope_on_valuation for one in later)
             empty = sum(one.without_stakers for one in later)
-            alive = sum(all(is_alive(first, one).values()) for one in later)
+            alive = sum(all(conditions(first, one).values()) for one in later)
             table.append(
                 f"{market} | {candidate} | {shares} | {gap:.3f} | {slope:.2f} | {value:.2f} | {empty} | {alive} of {len(later)}"
             )

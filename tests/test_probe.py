@@ -17,7 +17,7 @@ def test_a_probe_answers_and_says_where_its_page_is(tmp_path, capsys):
 
 
 def test_a_failed_gate_is_a_table_and_exit_status_one(tmp_path, capsys):
-    wrong = Gate("sum", "arithmetic", lambda *_: [Check("sum", "anywhere", 4.0, 5.0, False)])
+    wrong = Gate("sum", lambda *_: [Check("sum", "anywhere", 4.0, 5.0, False)])
     path = write_plan(tmp_path)
     with pytest.raises(SystemExit) as stopped:
         probe.main([str(path), "--run-dir", str(tmp_path / "run")], (wrong,))

@@ -1,4 +1,4 @@
-"""Oracles on the terminal: `python -m dtao_agents.oracles [--kind A|S|all] [--json FILE]`."""
+"""Command that prints the oracles: `python -m dtao_agents.oracles [--kind A|S|all] [--json FILE]`."""
 
 import sys
 from collections.abc import Sequence
@@ -13,31 +13,32 @@ from rich.table import Table
 
 from dtao_agents.files import write_atomically
 from dtao_agents.oracles.collect import collect
-from dtao_agents.oracles.table import UNITS, WIDTH, Row, to_json
+from dtao_agents.oracles.table import UNITS, WIDTH, OracleCheck, to_json
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(checks: Sequence[OracleCheck]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("id")
     table.add_column("", width=1)
-    table.add_column("what", ratio=1, overflow="fold")
+    table.add_column("quantity", ratio=1, overflow="fold")
     for name in ("expected", "got", "tolerance"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict")
     before = ("", "")
-    for row in rows:
-        what, _, case = row.setting.rpartition(": ")
+    for check in checks:
+        quantity, _, case = check.setting.rpartition(": ")
+        same = case and (check.id, quantity) == before
         table.add_row(
-            "" if row.id == before[0] else row.id,
-            row.kind,
-            escape(f"    {case}" if case and (row.id, what) == before else row.setting),
-            f"{row.expected:.8g}",
-            f"{row.got:.8g}",
-            f"{row.tolerance:.1g}{UNITS[row.measure]}",
-            "holds" if row.ok else "FAILS",
-            style=None if row.ok else "bold red",
+            "" if check.id == before[0] else check.id,
+            check.kind,
+            escape(f"    {case}" if same else check.setting),
+            f"{check.expected:.8g}",
+            f"{check.got:.8g}",
+            f"{check.tolerance:.1g}{UNITS[check.measure]}",
+            "holds" if check.ok else "FAILS",
+            style=None if check.ok else "bold red",
         )
-        before = (row.id, what)
+        before = (check.id, quantity)
     return table
 
 
@@ -45,7 +46,7 @@ def main(
     kind: Annotated[Literal["A", "S", "all"], tyro.conf.arg(help="Which rows.")] = "all",
     json: Annotated[Path | None, tyro.conf.arg(help="File to write the rows to as well.")] = None,
 ) -> None:
-    """Print what the model must give beside what it gives; exit status 1 if a row fails."""
+    """Compare the numbers of the model with the expected ones; exit status 1 if one does not agree."""
     console = Console(width=WIDTH)
     with Console(stderr=True).status("oracles") as status:
         rows = collect(kind, status.update)

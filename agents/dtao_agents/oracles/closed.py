@@ -1,11 +1,18 @@
-"""The oracles of the builder's choice: institutions, horizons and dilution as formulas."""
+"""Closed-form oracles of the builder's choice: institutions, horizons and dilution."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numba import njit
 
-from dtao_agents.oracles.table import Formulas, Progress, Row, run_rows
+from dtao_agents.oracles.table import (
+    CAPITALISATION,
+    MEDIAN_DILUTION_PER_DAY,
+    Formulas,
+    OracleCheck,
+    Progress,
+    run_checks,
+)
 from dtao_gym.economy import closed_forms, horizons
 from dtao_gym.economy.kernel import (
     SOCIAL_DISCOUNT,
@@ -36,36 +43,47 @@ from dtao_gym.protocol.coinbase import next_moving_price
 
 DEFAULTS = Technology()
 NO_HYPE = Technology(hype=0.0)
-CAPITALISATION = 473.836
-"""Days by which uninformed stakers capitalise the signal, where it is not a result."""
-DILUTION = (0.0005, 0.001553559, 0.003)
-"""Growth of a token's supply per day; the second is the median subnet's of June 2026."""
+DILUTION = (0.0005, MEDIAN_DILUTION_PER_DAY, 0.003)
+"""Relative growth of a token's supply, per day."""
 DELAYS = (30.0, 90.0, 180.0, 360.0)
+"""Mean days from research to knowledge."""
 
 algebra = Formulas()
 
 
-def rows(progress: Progress) -> Iterator[Row]:
-    """All rows of this module."""
-    yield from algebra.rows(progress)
+def checks(progress: Progress) -> Iterator[OracleCheck]:
+    """All checks of this module; `progress` is called with the id of each oracle."""
+    yield from algebra.checks(progress)
     progress("O8, run")
-    yield from run_rows("O8", _growth_run(), 1e-6)
+    yield from run_checks("O8", _growth_run(), 1e-6)
 
 
-def share(values: Stocks, discount: float = SOCIAL_DISCOUNT, technology: Technology = DEFAULTS):
-    """Research share of builders whose pay values stocks so."""
+def share(
+    values: Stocks, discount: float = SOCIAL_DISCOUNT, technology: Technology = DEFAULTS
+) -> float:
+    """Best research share of a builder whose pay is linear in its stocks.
+
+    Parameters
+    ----------
+    values : Stocks
+        Pay per unit of each stock, TAO per day.
+    discount : float
+        Discount factor per day.
+    technology : Technology
+        Production and decay of the stocks.
+    """
     return research_share(weights(technology, values, discount), technology.curvature)
 
 
-def share_over(values: Stocks, day_weights: np.ndarray, technology: Technology = DEFAULTS):
-    """The same for pay with day weights."""
+def share_over(values: Stocks, day_weights: np.ndarray, technology: Technology = DEFAULTS) -> float:
+    """Best research share where `day_weights` `(days,)` replace the discount factors; see `share`."""
     return research_share(
         horizons.weights_over(technology, values, day_weights), technology.curvature
     )
 
 
 def fee_shares(discounts: Iterable[float]) -> list[float]:
-    """Research shares of the fee arm."""
+    """Research shares of builders whom users pay for their own value, one for each daily discount factor."""
     return [share(fee_values(), discount) for discount in discounts]
 
 
@@ -134,15 +152,15 @@ def _capitalisation_iterated():
 def _moving_average():
     day_weights = horizons.discounted_days(SOCIAL_DISCOUNT)
     responses = horizons.impulse_responses(NO_HYPE, len(day_weights))[:2]
-    found = []
+    shares = []
     for weight in (1.0, 0.1, 0.005):
         short, knowledge = (_filtered(row, 1.0 - weight) for row in responses)
         paid = Uses(
             NO_HYPE.short_productivity * (day_weights @ short),
             NO_HYPE.research_productivity * (day_weights @ knowledge),
         )
-        found.append(research_share(paid))
-    return found
+        shares.append(research_share(paid))
+    return shares
 
 
 @njit(error_model="numpy")
@@ -191,8 +209,9 @@ def _longest_delay():
 
 
 _GROWTH_CASES = ((0.0, 1.0), (0.5, 1.0), (1.0, 1.0), (1.0, 10.2))
-"""Research share and research productivity over the short one."""
+"""Research share, and productivity of research over that of short-term work."""
 _INCOME_PER_STOCK = 0.05
+"""Income per day and unit of a stock."""
 
 
 def _growing(ratio: float) -> Technology:
@@ -201,22 +220,24 @@ def _growing(ratio: float) -> Technology:
 
 @algebra("O8")
 def _growth():
-    found = [
+    rates = [
         closed_forms.internal_growth(_growing(ratio), r, _INCOME_PER_STOCK)
         for r, ratio in _GROWTH_CASES
     ]
-    return [*found, closed_forms.growth_hurdle(_growing(1.0), found[0])]
+    return [*rates, closed_forms.growth_hurdle(_growing(1.0), rates[0])]
 
 
 def _growth_run():
-    found = []
+    rates = []
     for r, ratio in _GROWTH_CASES:
         technology = _growing(ratio)
         stocks = Stocks(1.0, 1.0, (1.0,) * technology.stages)
         income = before = 1.0
         for _ in range(10_000):
             before = _INCOME_PER_STOCK * (stocks.short + stocks.knowledge)
-            scale = 1.0 / before  # all that is linear may be scaled, so that nothing overflows
+            scale = (
+                1.0 / before
+            )  # the recursion is linear: scaling keeps the rate and avoids overflow
             stocks = Stocks(
                 stocks.short * scale,
                 stocks.knowledge * scale,
@@ -224,8 +245,8 @@ def _growth_run():
             )
             stocks = next_stocks(technology, stocks, Uses(1.0 - r, r))
             income = _INCOME_PER_STOCK * (stocks.short + stocks.knowledge)
-        found.append(income - 1.0)
-    return found
+        rates.append(income - 1.0)
+    return rates
 
 
 @algebra("O18")
@@ -336,7 +357,8 @@ def _identified_sets():
 
 @algebra("O29")
 def _windows():
-    # a random end at the rate of the discount, undiscounted, is the discounted sum up to the cap
+    # the last two: an undiscounted sum to a random end whose survival per day is the discount
+    # factor equals the discounted sum up to the cap
     windows = (720, 1440, 2160, 4000, 4908, 6000, 4000, 8000)
     return [
         share_over(
@@ -363,6 +385,6 @@ def _crowding_out_by_delay():
             share(mixture, diluted, technology),
         )
         reference = share(fee_values(), SOCIAL_DISCOUNT, technology)
-        for gap, found in zip(gaps, shares, strict=True):
-            gap.append(crowding_out(reference, found))
+        for gap, paid in zip(gaps, shares, strict=True):
+            gap.append(crowding_out(reference, paid))
     return [value for gap in gaps for value in gap]

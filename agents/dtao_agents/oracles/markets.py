@@ -1,11 +1,11 @@
-"""The oracles of contests, portfolios, pools, moving prices, shares and votes: formulas, and rules run alone."""
+"""Oracles of contests, portfolios, pools, prices and votes: closed forms and single rules."""
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numba import njit
 
-from dtao_agents.oracles.table import Formulas, Progress, Row, run_rows
+from dtao_agents.oracles.table import Formulas, OracleCheck, Progress, run_checks
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.kernel import SOCIAL_DISCOUNT
 from dtao_gym.protocol import allocation, pool, root_vote
@@ -14,18 +14,20 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.stake import LOCK_TIME_CONSTANT_BLOCKS, rolled_lock
 
 SLOW_BASE, HALVING_BLOCKS = 3e-6, 201_600.0
-"""Weight of a block in the slow moving price, and the age at which it is half of that."""
+"""Weight of a block in the slow moving price, and the age of a subnet, in blocks, at which it is half of that."""
+PRICE_DAYS = (7, 30, 60, 90, 180, 365)
+"""Days at which O15 asks for the slow moving price."""
 
 algebra = Formulas()
 
 
-def rows(progress: Progress) -> Iterator[Row]:
-    """All rows of this module."""
-    yield from algebra.rows(progress)
+def checks(progress: Progress) -> Iterator[OracleCheck]:
+    """All checks of this module; `progress` is called with the id of each oracle."""
+    yield from algebra.checks(progress)
     progress("O15, run")
-    yield from run_rows("O15", _slow_price_run(), 1e-4)
+    yield from run_checks("O15", _slow_price_run(), 1e-4)
     progress("O16, run")
-    yield from run_rows("O16", _daily_flows_run(), 1e-6)
+    yield from run_checks("O16", _daily_flows_run(), 1e-6)
 
 
 # --- contests, signals, portfolios
@@ -44,11 +46,10 @@ def _signal_jamming():
 @algebra("O10b")
 def _signal_jamming_effort():
     cases = ((0.1, 1.0, SOCIAL_DISCOUNT), (10.0, 1.0, SOCIAL_DISCOUNT), (1.0, 1.0, 0.9))
-    efforts = [
+    return [
         closed_forms.signal_jamming(0.995, 0.01, noise, pay, 50.0, discount).effort
         for noise, pay, discount in (*cases, (1.0, 0.0, SOCIAL_DISCOUNT))
     ]
-    return efforts
 
 
 @algebra("O11")
@@ -131,7 +132,7 @@ def _discounted_sale():
 
 
 _POOL_OF_FLOWS = (900.0, 20_000.0)
-"""Reserves of TAO and alpha whose product is the one of O16."""
+"""TAO and alpha reserves at which O16 starts; the daily flows keep their product."""
 
 
 @algebra("O16")
@@ -163,12 +164,12 @@ def _slow_price():
     def days_to(level: float) -> float:
         return closed_forms.bisect(lambda days: after(days) - level, 0.0, 1000.0)
 
-    return [*map(after, (7, 30, 60, 90, 180, 365)), days_to(0.5), days_to(0.9)]
+    return [*map(after, PRICE_DAYS), days_to(0.5), days_to(0.9)]
 
 
 @njit(error_model="numpy")
 def _moving_prices(base, halving_blocks, days):
-    """Moving price at the end of every day of a price of 1, block by block."""
+    """Moving price at the end of each day while the price is 1, block by block."""
     path, moving = np.empty(days), 0.0
     for block in range(days * BLOCKS_PER_DAY):
         rate = moving_price_rate(base, float(block), halving_blocks)
@@ -180,7 +181,7 @@ def _moving_prices(base, halving_blocks, days):
 
 def _slow_price_run():
     path = _moving_prices(SLOW_BASE, HALVING_BLOCKS, 365)
-    return [path[days - 1] for days in (7, 30, 60, 90, 180, 365)]
+    return [path[days - 1] for days in PRICE_DAYS]
 
 
 @algebra("O15b")

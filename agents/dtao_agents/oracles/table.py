@@ -1,12 +1,12 @@
-"""Oracles: numbers that the model must give, beside what it gives: `python -m dtao_agents.oracles`.
+"""Expected numbers of the oracles and the checks that compare measured numbers with them.
 
-O1 to O30 are the numbered results of the theory of crowding out. Kind A is algebra: a formula of
-`dtao_gym.economy`, evaluated. Kind S is simulated by the rules of the protocol or by the engine, kind L learned.
+O1 to O30 are the numbered results of the theory of crowding out. Oracles are of three kinds: A (algebra), a formula
+of `dtao_gym.economy`, evaluated; S, simulated by rules of the protocol or by the engine; L, learned.
 
-A number of kind A must agree to 1e-6 relative or, where it is known to fewer digits than that, to half a unit of
-its last digit (exact numbers are written with six decimals). Research shares of the other kinds are compared in
-log-odds, within 0.1 (S) or 0.2 (L) where the expected one lies between 0.05 and 0.95. Beyond that the
-measured one must lie there too, less the same tolerance. Other numbers of these kinds: 1 % and 2 %.
+A number of kind A must agree to 1e-6 relative or, where it is known to fewer digits than that, to half a unit of its
+last digit (exact numbers are written with six decimals). Research shares of the other kinds are compared in log-odds,
+within 0.1 (S) or 0.2 (L), where the expected share lies between 0.05 and 0.95. Beyond these edges the measured share
+must lie beyond the same edge, less the same tolerance. Other numbers of these kinds must agree to 1 % (S) or 2 % (L).
 """
 
 import json
@@ -20,16 +20,25 @@ from dtao_gym.economy.kernel import log_odds
 Kind = Literal["A", "S", "L"]
 Measure = Literal["absolute", "relative", "log-odds", "one-sided"]
 Progress = Callable[[str], None]
+"""Called with a description of the computation that starts."""
 
 WIDTH = 100
+"""Columns of the tables on the terminal."""
 EDGES = (0.05, 0.95)
 """Research shares beyond which log-odds are too uncertain to be compared."""
 SHARE_TOLERANCE = {"S": 0.1, "L": 0.2}
-UNITS = {"absolute": "", "relative": " rel.", "log-odds": " l.o.", "one-sided": " 1-s."}
+"""Tolerance of research shares by kind, log-odds."""
 NUMBER_TOLERANCE = {"S": 0.01, "L": 0.02}
+"""Tolerance of other numbers by kind, relative."""
+UNITS = {"absolute": "", "relative": " rel.", "log-odds": " l.o.", "one-sided": " 1-s."}
 
-# id | what | case: number; case: number; ... An indented line goes on with the one before.
-# O27b is summed to the end; broken off after 20,000 days it would round to .314849.
+CAPITALISATION = 473.836
+"""Days of signal at which uninformed stakers capitalise a token, in oracles that do not solve for it."""
+MEDIAN_DILUTION_PER_DAY = 0.001553559
+"""Growth of the alpha supply of the median subnet in June 2026, relative, per day."""
+
+# Format: id | quantity | case: number; case: number; ... An indented line continues the line before it.
+# O27b is summed over the infinite horizon; truncated after 20,000 days it would round to .314849.
 EXPECTED = """
 O1   | planner, spillover | 0: .500000; .5: .692308
 O1b  | planner, spillover .5, delay | 3 d: .73565; 30 d: .72920; 90 d: .71465; 180 d: .69231;
@@ -140,35 +149,57 @@ class Expected:
     """A number of the table above."""
 
     setting: str
+    """Quantity and case, as `quantity: case`."""
     number: float
     half_unit: float
     """Half a unit of its last digit."""
 
+    @property
+    def case(self) -> str:
+        """The part of `setting` after the quantity."""
+        return self.setting.rpartition(": ")[2]
 
-def _expected(what: str, case: str) -> Expected:
+
+def _expected(quantity: str, case: str) -> Expected:
     name, digits = (part.strip() for part in case.rsplit(":", 1))
     mantissa, _, exponent = digits.partition("e")
     decimals = len(mantissa.partition(".")[2])
     half_unit = 0.5 * 10.0 ** (int(exponent or 0) - decimals)
-    return Expected(f"{what}: {name}", float(digits), half_unit)
+    return Expected(f"{quantity}: {name}", float(digits), half_unit)
 
 
 def _read_table(text: str) -> dict[str, tuple[Expected, ...]]:
     table: dict[str, tuple[Expected, ...]] = {}
     for line in text.strip().replace("\n   ", " ").splitlines():
-        id, what, cases = (part.strip() for part in line.split("|"))
-        found = tuple(_expected(what, case) for case in cases.split(";"))
-        table[id] = table.get(id, ()) + found
+        id, quantity, cases = (part.strip() for part in line.split("|"))
+        numbers = tuple(_expected(quantity, case) for case in cases.split(";"))
+        table[id] = table.get(id, ()) + numbers
     return table
 
 
 NUMBERS = _read_table(EXPECTED)
-"""The table by id."""
+"""Expected numbers by id of the oracle, in the order of the table."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """One expected number beside the one that was found."""
+class OracleCheck:
+    """Comparison of a measured number with the expected number of an oracle.
+
+    Attributes
+    ----------
+    id : str
+        Oracle, a key of `NUMBERS` (learned ones: also ``calibration``).
+    setting : str
+        Quantity and case.
+    kind : {"A", "S", "L"}
+        Algebra, simulated, or learned.
+    expected, got : float
+        The expected and the measured number.
+    tolerance : float
+        Largest difference that passes, in the unit of `measure`.
+    measure : {"absolute", "relative", "log-odds", "one-sided"}
+        Unit of `tolerance`. ``one-sided``: the share must lie beyond the edge of `EDGES` on the side of `expected`.
+    """
 
     id: str
     setting: str
@@ -177,88 +208,104 @@ class Row:
     got: float
     tolerance: float
     measure: Measure = "absolute"
-    """How `tolerance` is meant. `one-sided`: the share must lie beyond the edge of log-odds on the expected side."""
 
     @property
     def ok(self) -> bool:
-        """Whether the two agree; never for a number that is not one."""
+        """Whether the two numbers agree; False if the measured number is NaN."""
         if self.measure == "absolute":
             return abs(self.got - self.expected) <= self.tolerance
         if self.measure == "relative":
             return abs(self.got - self.expected) <= self.tolerance * abs(self.expected)
         if math.isnan(self.got):
             return False
-        found = log_odds(self.got)
+        measured = log_odds(self.got)
         if self.measure == "log-odds":
-            return abs(found - log_odds(self.expected)) <= self.tolerance
+            return abs(measured - log_odds(self.expected)) <= self.tolerance
         low, high = map(log_odds, EDGES)
         if self.expected < 0.5:
-            return found <= low + self.tolerance
-        return found >= high - self.tolerance
+            return measured <= low + self.tolerance
+        return measured >= high - self.tolerance
 
 
-def algebra_rows(id: str, got: Sequence[float]) -> list[Row]:
-    """Rows of kind A for all numbers of an id, in the order of the table. Raises ValueError if some are missing."""
-    return [
-        Row(id, e.setting, "A", e.number, float(value), max(1e-6 * abs(e.number), e.half_unit))
-        for e, value in zip(NUMBERS[id], got, strict=True)
-    ]
+def algebra_checks(id: str, measured: Sequence[float]) -> list[OracleCheck]:
+    """Checks of kind A.
+
+    Parameters
+    ----------
+    id : str
+        Oracle.
+    measured : sequence of float
+        All numbers of the oracle, in the order of the table.
+
+    Raises
+    ------
+    ValueError
+        `measured` has more or fewer numbers than the table.
+    """
+    checks = []
+    for e, value in zip(NUMBERS[id], measured, strict=True):
+        tolerance = max(1e-6 * abs(e.number), e.half_unit)
+        checks.append(OracleCheck(id, e.setting, "A", e.number, float(value), tolerance))
+    return checks
 
 
 class Formulas(dict[str, Callable[[], Sequence[float]]]):
-    """Functions by id that give an id's numbers in the order of the table; `@formulas("O1")` adds one."""
+    """Registry of functions that return all numbers of an oracle, by id; ``@formulas("O1")`` adds one."""
 
     def __call__(self, id: str) -> Callable[[Callable], Callable]:
         return lambda function: self.setdefault(id, function)
 
-    def rows(self, progress: Progress) -> Iterator[Row]:
-        """Their rows; `progress` is told each id."""
+    def checks(self, progress: Progress) -> Iterator[OracleCheck]:
+        """Checks of kind A of all functions; `progress` is called with each id."""
         for id, function in self.items():
             progress(id)
-            yield from algebra_rows(id, function())
+            yield from algebra_checks(id, function())
 
 
-def run_rows(id: str, got: Sequence[float], tolerance: float) -> list[Row]:
-    """Rows of kind S for the first numbers of an id, as a rule of the protocol or of production gives them alone.
+def run_checks(id: str, measured: Sequence[float], tolerance: float) -> list[OracleCheck]:
+    """Checks of kind S of a single rule of the protocol or of production, run without the engine.
 
-    `tolerance` is relative; a rounded number is compared no closer than it is known.
+    Parameters
+    ----------
+    id : str
+        Oracle.
+    measured : sequence of float
+        The first numbers of the oracle, in the order of the table.
+    tolerance : float
+        Relative; at least half a unit of the last digit of the expected number.
     """
-    return [
-        number_row(
-            id,
-            f"{e.setting}, run",
-            "S",
-            e.number,
-            value,
-            max(tolerance, e.half_unit / abs(e.number)),
-        )
-        for e, value in zip(NUMBERS[id], got, strict=False)
-    ]
+    checks = []
+    for e, value in zip(NUMBERS[id], measured, strict=False):
+        within = max(tolerance, e.half_unit / abs(e.number))
+        checks.append(number_check(id, f"{e.setting}, run", "S", e.number, value, within))
+    return checks
 
 
-def share_row(id: str, setting: str, kind: Literal["S", "L"], expected: float, got: float) -> Row:
-    """Row of a research share that was simulated or learned."""
+def share_check(
+    id: str, setting: str, kind: Literal["S", "L"], expected: float, got: float
+) -> OracleCheck:
+    """Check of a simulated or learned research share, in log-odds or one-sided; see the top of this file."""
     beyond = not EDGES[0] <= expected <= EDGES[1]
     measure = "one-sided" if beyond else "log-odds"
-    return Row(id, setting, kind, expected, float(got), SHARE_TOLERANCE[kind], measure)
+    return OracleCheck(id, setting, kind, expected, float(got), SHARE_TOLERANCE[kind], measure)
 
 
-def number_row(
+def number_check(
     id: str,
     setting: str,
     kind: Literal["S", "L"],
     expected: float,
     got: float,
     tolerance: float | None = None,
-) -> Row:
-    """Row of another number that was simulated or learned; `tolerance` is relative."""
+) -> OracleCheck:
+    """Check of any other simulated or learned number; `tolerance` is relative, None: that of the kind."""
     tolerance = NUMBER_TOLERANCE[kind] if tolerance is None else tolerance
-    return Row(id, setting, kind, expected, float(got), tolerance, "relative")
+    return OracleCheck(id, setting, kind, expected, float(got), tolerance, "relative")
 
 
-def to_json(rows: Sequence[Row]) -> str:
-    """The rows as a JSON list of objects; numbers that are not finite become null."""
-    records = [asdict(row) | {"ok": row.ok} for row in rows]
+def to_json(checks: Sequence[OracleCheck]) -> str:
+    """Checks as a JSON list of objects; numbers that are not finite become null."""
+    records = [asdict(check) | {"ok": check.ok} for check in checks]
     for record in records:
         for name in ("expected", "got"):
             record[name] = record[name] if math.isfinite(record[name]) else None

@@ -1,7 +1,6 @@
-"""A cell solved: the equilibrium research share of an institution, and what it brings about."""
+"""Solutions of cells: the equilibrium research share of an institution and the outcomes it leads to."""
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,24 +10,31 @@ from dtao_agents.cache import Store, key_of, source_of_rule
 from dtao_agents.equilibrium.builder_game import BuilderGame
 from dtao_agents.equilibrium.game import adopt_capitalisation, log_odds
 from dtao_agents.equilibrium.inference import identified_set
-from dtao_agents.equilibrium.nash import Equilibrium, solve
+from dtao_agents.equilibrium.nash import solve
 from dtao_agents.evaluation.statistics import Estimate, Resampled
 from dtao_agents.probe.plan import Cell, Plan
 from dtao_gym.sources import fingerprint
 
 OUTCOMES = ("research_tao", "work_tao", "welfare_tao", "days", "merit", "dissolutions")
-"""What is kept of an outcome, one number per seed; see `dtao_agents.equilibrium.builder_game.Outcome`."""
+"""Outcomes that are kept, one number per seed; see `dtao_agents.equilibrium.builder_game.Outcome`."""
 
 
 @dataclass(frozen=True, eq=False)
-class Solved:
-    """The equilibrium of a cell, as it is kept on disk. `dtao_agents.equilibrium.nash.Equilibrium` says what its attributes mean.
+class CellSolution:
+    """Equilibrium of a cell, as stored on disk.
 
-    Attributes:
-        iterates: shares after each grid.
-        outcomes: by the names in `OUTCOMES`, `(seeds,)`; empty where the cell is indeterminate.
-        seconds: that it took to solve.
-        cached: whether it was found on disk.
+    Attributes not listed here are those of `dtao_agents.equilibrium.nash.Equilibrium`.
+
+    Attributes
+    ----------
+    iterates : tuple of float
+        Research share after each grid.
+    outcomes : dict of str to ndarray (seeds,)
+        By the names in `OUTCOMES`; empty where the cell is indeterminate.
+    seconds : float
+        Duration of the solution.
+    cached : bool
+        Whether it was read from disk.
     """
 
     verdict: str
@@ -47,7 +53,7 @@ class Solved:
 
     @property
     def identified(self) -> tuple[float, float] | None:
-        """Research shares within epsilon of the best payoff, or None where epsilon or the curvature say nothing."""
+        """Bounds of the research shares within epsilon of the best payoff; None without an epsilon."""
         if self.research_share is None or self.epsilon is None:
             return None
         curvature = self.curvature if self.curvature is not None and self.curvature > 0.0 else None
@@ -55,7 +61,7 @@ class Solved:
 
 
 def inputs_of(cell: Cell, plan: Plan) -> dict[str, Any]:
-    """All that the result of a cell depends on; not its name, and not how many threads share the work."""
+    """Everything that the solution of a cell depends on; neither its name nor the number of threads."""
     return {
         "config": cell.config.model_dump(mode="json"),
         "rule": source_of_rule(cell.config.era_part("allocation")),
@@ -67,68 +73,69 @@ def inputs_of(cell: Cell, plan: Plan) -> dict[str, Any]:
     }
 
 
-def solved(
-    cell: Cell, plan: Plan, store: Store, on_progress: Callable[[float], Any] = lambda part: None
-) -> Solved:
-    """The equilibrium of a cell, from disk or by the engine.
+def solve_cell(cell: Cell, plan: Plan, store: Store) -> CellSolution:
+    """Solve a cell, or read its solution from disk.
 
-    `on_progress` is told the part of a run of the engine that is done; a cell takes several runs.
+    Parameters
+    ----------
+    cell : Cell
+        Institution and setting.
+    plan : Plan
+        Seeds, start and solver.
+    store : Store
+        Where solutions are kept, by the hash of `inputs_of`.
     """
     key = key_of(inputs_of(cell, plan))
-    kept = store.load(cell.name, key)
-    if kept is not None:
-        return _from_record(*kept)
-    found = _solve(cell, plan, on_progress)
-    store.save(cell.name, key, *_to_record(found))
-    return found
+    stored = store.load(cell.name, key)
+    if stored is not None:
+        return _from_record(*stored)
+    solution = _solve(cell, plan)
+    store.save(cell.name, key, *_to_record(solution))
+    return solution
 
 
-def _solve(cell: Cell, plan: Plan, on_progress: Callable[[float], Any]) -> Solved:
+def _solve(cell: Cell, plan: Plan) -> CellSolution:
     started = time.perf_counter()
     game = BuilderGame(
         cell.config,
         plan.world_seeds,
         plan.capitalisation if cell.estimated else None,
         threads=plan.threads,
-        on_progress=on_progress,
     )
-    # the first guess of c_bar is far off in most cells, and each iterate goes only half of the way
+    # the initial c_bar is far from the estimate in most cells, and an iterate moves it only half of the way
     adopt_capitalisation(game, float(log_odds(plan.start)))
-    found = solve(game, plan.start, plan.solver)
+    equilibrium = solve(game, plan.start, plan.solver)
+    share = equilibrium.research_share
     outcomes = {}
-    if found.research_share is not None:
-        game.payoffs(found.research_share, np.array([found.research_share]))
+    if share is not None:
+        game.payoffs(share, np.array([share]))
         outcomes = {name: np.asarray(getattr(game.outcome, name), float) for name in OUTCOMES}
-    return _of_equilibrium(found, outcomes, time.perf_counter() - started)
-
-
-def _of_equilibrium(found: Equilibrium, outcomes: dict[str, np.ndarray], seconds: float) -> Solved:
-    return Solved(
-        found.verdict,
-        found.research_share,
-        found.interval,
-        found.settled,
-        found.fixed_point,
-        found.epsilon,
-        found.curvature,
-        found.capitalisation,
-        found.slope,
-        tuple(iterate.research_share for iterate in found.iterates),
+    return CellSolution(
+        equilibrium.verdict,
+        share,
+        equilibrium.interval,
+        equilibrium.settled,
+        equilibrium.fixed_point,
+        equilibrium.epsilon,
+        equilibrium.curvature,
+        equilibrium.capitalisation,
+        equilibrium.slope,
+        tuple(iterate.research_share for iterate in equilibrium.iterates),
         outcomes,
-        seconds,
+        time.perf_counter() - started,
     )
 
 
-def _to_record(found: Solved) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    record = asdict(replace(found, fixed_point=None, outcomes={}))
-    arrays = {f"outcome_{name}": values for name, values in found.outcomes.items()}
-    if found.fixed_point is not None:
-        value, arrays["draws"], arrays["jackknife"] = found.fixed_point
+def _to_record(solution: CellSolution) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    record = asdict(replace(solution, fixed_point=None, outcomes={}))
+    arrays = {f"outcome_{name}": values for name, values in solution.outcomes.items()}
+    if solution.fixed_point is not None:
+        value, arrays["draws"], arrays["jackknife"] = solution.fixed_point
         record["fixed_point"] = value
     return record, arrays
 
 
-def _from_record(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Solved:
+def _from_record(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> CellSolution:
     fields: dict[str, Any] = record | {"cached": True}
     for name in ("interval", "epsilon"):
         fields[name] = None if record[name] is None else Estimate(*record[name])
@@ -143,4 +150,4 @@ def _from_record(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Solve
         for name, values in arrays.items()
         if name.startswith("outcome_")
     }
-    return Solved(**fields)
+    return CellSolution(**fields)

@@ -1,23 +1,31 @@
-"""A number that must come out before the probe shows any other: expected, got, verdict."""
+"""Checks that must hold before the probe gives an answer: expected value, result, verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from dtao_agents.equilibrium.inference import Result
-from dtao_agents.oracles.table import UNITS, Row
+from dtao_agents.oracles.table import UNITS, OracleCheck
 
 
 @dataclass(frozen=True)
 class Check:
-    """One row of the table of gates.
+    """One check of a gate.
 
-    Attributes:
-        id: of the control or the oracle.
-        institution: where it was measured.
-        expected, got: numbers, or words where there is no number to give.
-        low, high: 95 % interval of `got`; None where nothing is drawn.
-        tolerance: what `got` may differ by, with its unit.
+    Attributes
+    ----------
+    id : str
+        Control or oracle.
+    institution : str
+        Setting of the measurement.
+    expected, got : float or str
+        Expected and measured value; text where there is no number.
+    ok : bool
+        Whether the check holds.
+    low, high : float or None
+        95 % interval of `got`; None where nothing is random.
+    tolerance : str
+        Largest difference that passes, with its unit.
     """
 
     id: str
@@ -31,7 +39,7 @@ class Check:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The row as text: id, institution, expected, got, interval, tolerance, verdict."""
+        """Table cells as text, in the order of `COLUMNS`."""
         interval = "" if self.low is None else f"{self.low:.4g} to {self.high:.4g}"
         return (
             self.id,
@@ -52,41 +60,53 @@ def _text(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
-def of_oracle(row: Row) -> Check:
-    """The check of an oracle."""
+def from_oracle(oracle: OracleCheck) -> Check:
+    """Convert the check of an oracle."""
     return Check(
-        row.id,
-        row.setting,
-        row.expected,
-        row.got,
-        row.ok,
-        tolerance=f"{row.tolerance:.1g}{UNITS[row.measure]}",
+        oracle.id,
+        oracle.setting,
+        oracle.expected,
+        oracle.got,
+        oracle.ok,
+        tolerance=f"{oracle.tolerance:.1g}{UNITS[oracle.measure]}",
     )
 
 
-def of_share(
-    id: str, institution: str, expected_log_odds: float, found: Result, tolerance: float
+def log_odds_check(
+    id: str, institution: str, expected: float, equilibrium: Result, tolerance: float
 ) -> Check:
-    """The check of a solved log-odds of the research share: what is drawn may not hide a gap beyond `tolerance`."""
-    if found.interval is None:
-        return Check(id, institution, expected_log_odds, "indeterminate", False)
-    value, low, high = found.interval
-    ok = abs(value - expected_log_odds) <= tolerance
-    return Check(
-        id, institution, expected_log_odds, value, ok, low, high, f"{tolerance:g} log-odds"
-    )
+    """Check the research share of an equilibrium.
+
+    The point estimate must lie within the tolerance: a wide interval does not excuse a larger gap.
+
+    Parameters
+    ----------
+    id, institution : str
+        As in `Check`.
+    expected : float
+        Log-odds of the research share.
+    equilibrium : Result
+        Solution; fails if it is indeterminate.
+    tolerance : float
+        Log-odds.
+    """
+    if equilibrium.interval is None:
+        return Check(id, institution, expected, "indeterminate", False)
+    value, low, high = equilibrium.interval
+    ok = abs(value - expected) <= tolerance
+    return Check(id, institution, expected, value, ok, low, high, f"{tolerance:g} log-odds")
 
 
 def failures(checks: Sequence[Check]) -> list[Check]:
-    """Those that do not hold."""
+    """Checks that do not hold."""
     return [check for check in checks if not check.ok]
 
 
 def to_records(checks: Sequence[Check]) -> list[dict[str, Any]]:
-    """Plain mappings, for JSON."""
+    """Checks as plain mappings, for JSON."""
     return [asdict(check) for check in checks]
 
 
 def from_records(records: Sequence[dict[str, Any]]) -> list[Check]:
-    """The checks of `to_records`."""
+    """Inverse of `to_records`."""
     return [Check(**record) for record in records]

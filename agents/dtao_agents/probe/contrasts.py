@@ -1,7 +1,7 @@
-"""What the cells say about each other, on the same seeds: crowding out, the market against the vote, verdicts.
+"""Contrasts between cells on the same seeds, such as crowding out, and their verdicts.
 
-A verdict needs an interval that lies on one side of the smallest effect of interest and is narrow enough; all the
-verdicts that are given must survive Holm's correction together.
+A verdict needs an interval that lies on one side of the smallest effect of interest and is narrow enough. All verdicts
+together must survive Holm's correction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,26 +12,36 @@ import numpy as np
 
 from dtao_agents.equilibrium.inference import judge, judge_no_effect, paired_difference
 from dtao_agents.evaluation.statistics import COVERAGE, Estimate, bca_interval
-from dtao_agents.probe.cells import Solved
+from dtao_agents.probe.cells import CellSolution
 from dtao_agents.probe.plan import REFERENCE, Cell, Plan
 
 Question = Literal["exceeds", "no effect"]
 MARKET, VOTE = "price", "root_vote"
-"""Institutions of the second question: more than what was there before?"""
+"""Institutions of the second question: does the market crowd out more than the vote before it?"""
+FAMILIES = ("crowding out", "market less vote", "pruning", "moving price")
+"""Families of contrasts."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference of two log-odds, and what may be said of it.
+    """Difference of two log-odds and its verdict.
 
-    Attributes:
-        family: `crowding out`, `market less vote`, `pruning` or `moving price`.
-        name: what is compared, in words.
-        question: whether the difference exceeds the smallest effect, or is within it.
-        estimate: with its interval; None where a cell has no number.
-        verdict: supported, refuted or undecided; `indeterminate` without a number.
-        reason: why it is undecided, or what the interval would say if it were narrow enough.
-        p_value: of the verdict that the interval alone would give; None if it gives none.
+    Attributes
+    ----------
+    family : str
+        One of `FAMILIES`.
+    name : str
+        Description of the comparison.
+    question : {"exceeds", "no effect"}
+        Whether the difference exceeds the smallest effect of interest, or lies within it.
+    estimate : Estimate or None
+        Log-odds with the 95 % interval; None where a cell has no number.
+    verdict : str
+        ``supported``, ``refuted`` or ``undecided``; ``indeterminate`` without a number.
+    reason : str
+        Why the contrast is undecided, with the verdict of the interval alone if there is one.
+    p_value : float or None
+        Of the verdict of the interval alone; None if there is none.
     """
 
     family: str
@@ -44,52 +54,65 @@ class Contrast:
 
     @property
     def half_width(self) -> float | None:
-        """Half of the width of the interval."""
+        """Half of the width of the interval, log-odds."""
         return None if self.estimate is None else 0.5 * (self.estimate.high - self.estimate.low)
 
 
-def contrast(
-    family: str, name: str, question: Question, one: Solved, other: Solved, plan: Plan
+def make_contrast(
+    family: str,
+    name: str,
+    question: Question,
+    one: CellSolution,
+    other: CellSolution,
+    plan: Plan,
 ) -> Contrast:
-    """Log-odds of `one` less those of `other`, judged by itself."""
+    """Contrast of two cells, with the verdict before Holm's correction.
+
+    Parameters
+    ----------
+    family, name, question
+        As in `Contrast`.
+    one, other : CellSolution
+        The difference is the log-odds of `one` less those of `other`.
+    plan : Plan
+        Smallest effect of interest and widest half-width of a verdict.
+    """
     if one.interval is None or other.interval is None:
         return Contrast(
             family, name, question, None, "indeterminate", "no research share to compare"
         )
-    assert one.fixed_point is not None
-    assert other.fixed_point is not None
     estimate = paired_difference(one, other)
     smallest = plan.smallest_effect
-    says = (
-        judge(estimate, smallest) if question == "exceeds" else judge_no_effect(estimate, smallest)
-    )
-    if says == "undecided":
-        return Contrast(family, name, question, estimate, says, "the interval holds both answers")
-    p_value = _p_value(one, other, estimate, question, smallest, says == "supported")
-    found = Contrast(family, name, question, estimate, says, "", p_value)
-    if not (one.verdict == other.verdict == "solved"):
-        return replace(
-            found,
-            verdict="undecided",
-            reason=f"{says} by the interval, but a cell did not converge",
+    rule = judge if question == "exceeds" else judge_no_effect
+    verdict = rule(estimate, smallest)
+    if verdict == "undecided":
+        return Contrast(
+            family, name, question, estimate, verdict, "the interval holds both answers"
         )
-    width = found.half_width
+    p_value = _p_value(one, other, estimate, question, smallest, verdict == "supported")
+    contrast = Contrast(family, name, question, estimate, verdict, "", p_value)
+    if not (one.verdict == other.verdict == "solved"):
+        reason = f"{verdict} by the interval, but a cell did not converge"
+        return replace(contrast, verdict="undecided", reason=reason)
+    width = contrast.half_width
     assert width is not None
     if width > plan.widest:
-        reason = f"{says} by the interval, but its half-width {width:.2f} exceeds {plan.widest:g}"
-        return replace(found, verdict="undecided", reason=reason)
-    return found
+        reason = (
+            f"{verdict} by the interval, but its half-width {width:.2f} exceeds {plan.widest:g}"
+        )
+        return replace(contrast, verdict="undecided", reason=reason)
+    return contrast
 
 
 def _p_value(
-    one: Solved,
-    other: Solved,
+    one: CellSolution,
+    other: CellSolution,
     estimate: Estimate,
     question: Question,
     smallest: float,
     supported: bool,
 ) -> float:
-    """Two-sided, from the resampled differences, moved outwards as the interval is widened by the iterates."""
+    """Two-sided p-value from resampled differences, shifted as the iterates widen the interval."""
     assert one.fixed_point is not None
     assert other.fixed_point is not None
     resampled = one.fixed_point.minus(other.fixed_point)
@@ -106,13 +129,13 @@ def _p_value(
 
 
 def holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """The same contrasts; verdicts that do not survive Holm's correction over all that are given become undecided.
+    """Apply Holm's correction: verdicts that do not survive it over all verdicts become undecided.
 
-    No p-value is below 2 / (resamples + 1), so that 2,000 resamples serve up to 50 tests.
+    No p-value is below 2 / (resamples + 1), so that 2,000 resamples suffice for up to 50 tests.
     """
-    judged = [k for k, c in enumerate(contrasts) if c.verdict in ("supported", "refuted")]
-    order = sorted(judged, key=lambda k: contrasts[k].p_value or 0.0)
-    after = list(contrasts)
+    tested = [k for k, c in enumerate(contrasts) if c.verdict in ("supported", "refuted")]
+    order = sorted(tested, key=lambda k: contrasts[k].p_value or 0.0)
+    corrected = list(contrasts)
     failed = False
     for rank, k in enumerate(order):
         p_value = contrasts[k].p_value
@@ -120,49 +143,58 @@ def holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
         failed = failed or p_value > (1.0 - COVERAGE) / (len(order) - rank)
         if failed:
             reason = f"{contrasts[k].verdict} by the interval, but not after Holm's correction over {len(order)} tests"
-            after[k] = replace(contrasts[k], verdict="undecided", reason=reason)
-    return after
+            corrected[k] = replace(contrasts[k], verdict="undecided", reason=reason)
+    return corrected
 
 
 def all_contrasts(
-    cells: Sequence[Cell], found: Mapping[str, Solved], plan: Plan
+    cells: Sequence[Cell], solutions: Mapping[str, CellSolution], plan: Plan
 ) -> dict[str, list[Contrast]]:
-    """Every contrast by family, judged together."""
+    """All contrasts of a probe by family, after Holm's correction over all of them.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        With the reference.
+    solutions : mapping of str to CellSolution
+        By the name of the cell.
+    plan : Plan
+        Settings of the verdicts.
+    """
     arms = [cell for cell in cells if cell.institution != REFERENCE]
-    by_place = {(cell.institution, *cell.setting): cell for cell in arms}
+    by_setting = {(cell.institution, *cell.setting): cell for cell in arms}
+    reference = solutions[REFERENCE]
     contrasts = [
-        contrast("crowding out", cell.name, "exceeds", found[REFERENCE], found[cell.name], plan)
+        make_contrast("crowding out", cell.name, "exceeds", reference, solutions[cell.name], plan)
         for cell in arms
     ]
 
     def add(family: str, name: str, question: Question, one: Cell, other: Cell | None) -> None:
         if other is not None:
-            pair = found[one.name], found[other.name]
-            contrasts.append(contrast(family, name, question, *pair, plan))
+            pair = solutions[one.name], solutions[other.name]
+            contrasts.append(make_contrast(family, name, question, *pair, plan))
 
     for cell in arms:
         payment, pruning, speed = cell.setting
-        place = ", ".join((payment, "pruning" if pruning else "no pruning", speed))
+        setting = ", ".join((payment, "pruning" if pruning else "no pruning", speed))
         if cell.institution == VOTE:
-            add("market less vote", place, "exceeds", cell, by_place.get((MARKET, *cell.setting)))
+            market = by_setting.get((MARKET, *cell.setting))
+            add("market less vote", setting, "exceeds", cell, market)
         if not pruning:
-            other = by_place.get((cell.institution, payment, True, speed))
-            name = f"{cell.institution}, {payment}, {speed}: what pruning adds"
+            other = by_setting.get((cell.institution, payment, True, speed))
+            name = f"{cell.institution}, {payment}, {speed}: added by pruning"
             add("pruning", name, "exceeds", cell, other)
         if speed == "slow":
-            other = by_place.get((cell.institution, payment, pruning, "fast"))
-            short = place.removesuffix(", slow")
-            name = f"{cell.institution}, {short}: what the fast price adds"
+            other = by_setting.get((cell.institution, payment, pruning, "fast"))
+            short = setting.removesuffix(", slow")
+            name = f"{cell.institution}, {short}: added by the fast price"
             add("moving price", name, "no effect", cell, other)
-    judged = holm(contrasts)
-    return {
-        family: [c for c in judged if c.family == family]
-        for family in ("crowding out", "market less vote", "pruning", "moving price")
-    }
+    corrected = holm(contrasts)
+    return {family: [c for c in corrected if c.family == family] for family in FAMILIES}
 
 
-def overall(contrasts: Sequence[Contrast]) -> str:
-    """One verdict for a question in several settings: that of all of them, or undecided."""
+def joint_verdict(contrasts: Sequence[Contrast]) -> str:
+    """Verdict on a question in several settings: the verdict that all of them share, else undecided."""
     verdicts = {c.verdict for c in contrasts}
     if not verdicts:
         return "not measured"

@@ -1,9 +1,9 @@
-"""Negative controls: settings in which no institution can crowd research out, or none can do anything at all.
+"""Negative controls: settings in which no institution crowds out research or no decision matters.
 
-Each is a function of a size and of changes of the technology, and returns checks. The changes are forced upon every
-world of a control, over its own settings: a technology that is not the one the control is about must be found out.
-Shares are compared in log-odds. The sizes used as gates are small, since most of what is checked here is exact: a
-symmetry, an identity, a payoff that is constant. `scripts/controls.py` runs them at full size.
+Each control is a function of a size and of changes of the technology that returns checks. The changes override the
+control's own world parameters: a control must fail under a technology that it does not assume. Shares are compared in
+log-odds. The sizes of gates are small, since most checks are exact (a symmetry, an identity, a constant payoff);
+`scripts/controls.py` runs the controls at full size.
 """
 
 from collections.abc import Iterator
@@ -16,16 +16,16 @@ from dtao_agents.equilibrium.game import Payoffs, log_odds, share_of
 from dtao_agents.equilibrium.inference import is_constant, paired_difference
 from dtao_agents.equilibrium.nash import Equilibrium, solve
 from dtao_agents.evaluation.statistics import bootstrap
-from dtao_agents.oracles.simulated import SOLVER, alpha_pay
-from dtao_agents.oracles.simulated import game as frictionless_game
-from dtao_agents.probe.checks import Check, of_share
+from dtao_agents.oracles.frictionless import SOLVER, frictionless_game, planners_grant
+from dtao_agents.oracles.table import SHARE_TOLERANCE
+from dtao_agents.probe.checks import Check, log_odds_check
 from dtao_agents.probe.market_controls import (
+    demand_survives,
     dilution_is_inert,
-    lives,
-    moves_as_real_ones_do,
-    of_gap,
+    no_effect_check,
     one_pot,
     paired_effect,
+    realistic_prices,
 )
 from dtao_agents.probe.size import Changes, Control, Size, world
 from dtao_gym.economy.horizons import for_constant_policy, weights_over
@@ -33,7 +33,6 @@ from dtao_gym.economy.kernel import (
     Technology,
     fee_values,
     planner_values,
-    planners_milestone,
     research_share,
     weights,
 )
@@ -55,19 +54,19 @@ INSTITUTIONS = (
 """Allocation rules of the probe."""
 PAYMENTS = ("alpha", "direct")
 DELAYS = (30.0, 180.0, 360.0)
-LOG_3 = 1.0986122886681098
+"""Mean days from research to knowledge in NC2."""
 EXACT_PAY = 1e-6
-"""Largest relative difference of pay that is equal but for the order of sums."""
+"""Largest relative difference of pay that is equal up to the order of summation."""
 EXACT_ODDS = 0.05
-"""Tolerance, log-odds, where the expected share is exact but for what a parabola misses."""
-GRANT_ODDS = 0.1
-"""The same where stocks are at a steady state only on average; that of the simulated oracles."""
+"""Tolerance, log-odds, where the expected share is exact up to the error of the fitted parabola."""
+GRANT_ODDS = SHARE_TOLERANCE["S"]
+"""Tolerance, log-odds, where stocks are at their steady state only on average."""
 SAME = 1e-9
-"""Relative difference of two runs that must agree but for the order of sums."""
+"""Relative difference of two runs that are equal up to the order of summation."""
 
 
 class _EqualSeeds:
-    """A game in which every seed counts alike, whatever its subnet earns and however long it lives."""
+    """A game with the payoffs of each seed divided by their mean, so that seeds weigh the same."""
 
     capitalisation: float | None = None
 
@@ -78,7 +77,7 @@ class _EqualSeeds:
         return _over_their_mean(self.game.payoffs(research_share, candidates))
 
     def influence_payoffs(self, influence_share: float, candidates: np.ndarray) -> Payoffs:
-        """The same for shares of influence in the budget."""
+        """Payoffs of shares of influence in the budget."""
         return _over_their_mean(self.game.influence_payoffs(influence_share, candidates))
 
 
@@ -101,10 +100,10 @@ def _name(allocation: str, payment: str, pruning: bool | None = None) -> str:
 
 
 def identical_technologies(size: Size, technology: Changes) -> list[Check]:
-    """NC1: research that is product under another name.
+    """NC1: research with the technology of product.
 
-    Half of the budget is the equilibrium wherever value is paid at all: what a builder loses with three quarters for
-    research is what it loses with three quarters for product, seed by seed.
+    Half of the budget is the equilibrium wherever pay depends on value: three quarters for research and three quarters
+    for product earn the same, seed by seed.
     """
     same: dict[str, Any] = {
         "delay_days": 0.0,
@@ -113,12 +112,12 @@ def identical_technologies(size: Size, technology: Changes) -> list[Check]:
         "hype": 0.0,
         "spillover": 0.0,
         "research_luck_sd": 0.0,
-        "salvage": 0.0,  # heirs would find knowledge, but no product
+        "salvage": 0.0,  # a new builder would inherit knowledge, but no product
     }
-    one_to_three = share_of(np.array([-LOG_3, LOG_3]))
+    one_to_three = share_of(np.array([-np.log(3.0), np.log(3.0)]))
     checks = []
     for allocation, payment, pruning in _arms():
-        # what is paid by flows is a difference of large ones, the larger the faster people trade: its rounding grows
+        # net flows are differences of large flows; fast trade would amplify their rounding
         quiet = PREDICTABLE if "flow" in allocation else {}
         arm = {"allocation": allocation, "payment": payment, "pruning": pruning}
         config = world(size, technology, **quiet | same | arm)
@@ -145,11 +144,11 @@ def _arms() -> Iterator[tuple[str, str, bool]]:
                 yield from ((allocation, payment, pruning) for pruning in (False, True))
 
 
-def fee_is_the_planner(size: Size, technology: Changes) -> list[Check]:
-    """NC2: builders who are paid their own value choose as a planner would without spillovers, at every delay.
+def fee_equals_planner(size: Size, technology: Changes) -> list[Check]:
+    """NC2: builders who are paid their own value choose as a planner without spillovers, at every delay.
 
-    Twice: with drawn ends of life against the closed form for just these ends, and in a world without frictions against
-    the plain one.
+    Two tests: with random ends, against the closed form for these ends; in a world without frictions, against the
+    closed form of an infinite horizon.
     """
     checks = []
     seeds = size.seeds
@@ -159,24 +158,26 @@ def fee_is_the_planner(size: Size, technology: Changes) -> list[Check]:
         alike: dict[str, Any] = {
             "type_sd": 0.0,
             "research_luck_sd": 0.0,
-        }  # nothing is drawn but the ends
+        }  # only the ends are random
         config = world(size, technology, **fee, **alike, finance=False, pruning=False)
         ends = [end_of_life(config, (j + 0.5) / seeds) for j in range(seeds)]
         alive = np.array([np.mean([end > day for end in ends]) for day in range(max(ends))])
         paid = weights_over(Technology(delay_days=delay), fee_values(), for_constant_policy(alive))
         name = f"fee, delay {delay:g} d"
         expected = float(log_odds(research_share(paid)))
-        found = solve(BuilderGame(config, range(seeds)), 0.5, size.solver)
-        checks.append(of_share("NC2", f"{name}, drawn ends", expected, found, EXACT_ODDS))
+        equilibrium = solve(BuilderGame(config, range(seeds)), 0.5, size.solver)
+        setting = f"{name}, random ends"
+        checks.append(log_odds_check("NC2", setting, expected, equilibrium, EXACT_ODDS))
         plain = Technology(delay_days=delay, spillover=0.0)
         expected = float(log_odds(research_share(weights(plain, planner_values(plain)))))
-        found = solve(frictionless_game(**fee | dict(technology)), 0.5, SOLVER)
-        checks.append(of_share("NC2", f"{name}, frictionless", expected, found, EXACT_ODDS))
+        equilibrium = solve(frictionless_game(**fee | dict(technology)), 0.5, SOLVER)
+        setting = f"{name}, frictionless"
+        checks.append(log_odds_check("NC2", setting, expected, equilibrium, EXACT_ODDS))
     return checks
 
 
 def speed_of_the_moving_price(size: Size, technology: Changes) -> list[Check]:
-    """NC3: a moving average delays all of a builder's pay alike, so that its speed is no reason to choose otherwise."""
+    """NC3: a moving average delays all pay alike, so that its speed has no effect."""
     arm: dict[str, Any] = {"allocation": "price", "payment": "direct", "pruning": False}
     gap = paired_effect(
         *(
@@ -184,36 +185,34 @@ def speed_of_the_moving_price(size: Size, technology: Changes) -> list[Check]:
             for speed in ("slow", "fast")
         )
     )
-    return [of_gap("NC3", "price, direct: slow less fast", gap)]
+    return [no_effect_check("NC3", "price, direct: slow less fast", gap)]
 
 
 def milestone_grant(size: Size, technology: Changes) -> list[Check]:
-    """NC4: a grant for knowledge on its arrival, just so large that an uninformed market does what a planner would."""
-    market = {"informed_share_stakers": 0.0}
-    config = frictionless_game(**market).config
-    batch = Batch(config)
-    one_of_each = np.zeros((1, 1, 3 + batch.layout.pipeline_stages))
-    pay_of_knowledge = float(alpha_pay(config)(batch, one_of_each)[0, 1])
-    grant = planners_milestone(Technology()) * pay_of_knowledge
-    played = frictionless_game(**market | {"milestone_grant_tao": grant} | dict(technology))
+    """NC4: a milestone grant leads an uninformed market to the planner's research share."""
+    market = {"informed_share_stakers": 0.0, "milestone_grant_tao": planners_grant()}
+    game = frictionless_game(**market | dict(technology))
     planner = weights(Technology(), planner_values(Technology()))
     expected = float(log_odds(research_share(planner)))
-    found = solve(played, 0.6, SOLVER)
-    return [of_share("NC4", "price, alpha, milestone grant", expected, found, GRANT_ODDS)]
+    equilibrium = solve(game, 0.6, SOLVER)
+    setting = "price, alpha, milestone grant"
+    return [log_odds_check("NC4", setting, expected, equilibrium, GRANT_ODDS)]
 
 
 def names_and_units(size: Size, technology: Changes) -> list[Check]:
-    """NC5: the order of the subnets changes nothing but the order of the outcome, and the unit of TAO only amounts."""
+    """NC5: permuting subnets permutes the outcome, and changing the unit of TAO rescales it."""
     checks = []
     for allocation in ("price", "tao_flow", "root_vote"):
         config = world(size, technology, allocation=allocation, payment="direct", n_stakers=0)
-        there = f"{_name(allocation, 'direct')}: slots permuted, largest difference"
+        setting = f"{_name(allocation, 'direct')}: slots permuted, largest difference"
         gap = _gap_of_permuted_slots(config, min(size.seeds, 8))
-        checks.append(Check("NC5", there, 0.0, gap, gap <= SAME, tolerance=f"{SAME:g} rel."))
-        there = f"{_name(allocation, 'direct')}: TAO in tenths, income over ten times the other"
-        ratio = _income_in_tenths(size, technology, allocation)
+        checks.append(Check("NC5", setting, 0.0, gap, gap <= SAME, tolerance=f"{SAME:g} rel."))
+        setting = (
+            f"{_name(allocation, 'direct')}: unit of 0.1 TAO, income over ten times that in TAO"
+        )
+        ratio = _income_ratio(size, technology, allocation)
         ok = abs(ratio - 1.0) <= SAME
-        checks.append(Check("NC5", there, 1.0, ratio, ok, tolerance=f"{SAME:g}"))
+        checks.append(Check("NC5", setting, 1.0, ratio, ok, tolerance=f"{SAME:g}"))
     return checks
 
 
@@ -223,15 +222,15 @@ def _gap_of_permuted_slots(config: Config, seeds: int, days: int = 360) -> float
     permuted.state.fields[...] = batch.state.fields[:, :, order]
     batch.step(days=days)
     permuted.step(days=days)
-    mine, theirs = permuted.state.fields, batch.state.fields[:, :, order]
-    scale = np.maximum(np.abs(theirs).max(axis=2, keepdims=True), 1e-3)
-    return float((np.abs(mine - theirs) / scale).max())
+    fields, expected = permuted.state.fields, batch.state.fields[:, :, order]
+    scale = np.maximum(np.abs(expected).max(axis=2, keepdims=True), 1e-3)
+    return float((np.abs(fields - expected) / scale).max())
 
 
-def _income_in_tenths(size: Size, technology: Changes, allocation: str, days: int = 720) -> float:
-    """Income where every amount of TAO is ten times as large, over ten times that where it is not.
+def _income_ratio(size: Size, technology: Changes, allocation: str, days: int = 720) -> float:
+    """Largest ratio of incomes when all amounts of TAO are multiplied by ten, over ten.
 
-    Budgets are fixed, so that what is made stays the same. Root's weight counts TAO against alpha and has the inverse
+    Budgets are fixed, so that production stays the same. Root's weight compares TAO with alpha and has the inverse
     unit.
     """
     incomes = []
@@ -248,7 +247,7 @@ def _income_in_tenths(size: Size, technology: Changes, allocation: str, days: in
             finance=False,
             pruning=False,
             moving_price_clipped=False,
-            news_size_exponent=0.0,  # the size of a pool has a unit
+            news_size_exponent=0.0,  # pool size has a unit
             revenue_share=0.0,
             emission_per_subnet_tao=28.0 * unit,
             genesis_price_median=0.0058 * unit,
@@ -260,23 +259,26 @@ def _income_in_tenths(size: Size, technology: Changes, allocation: str, days: in
         batch = Batch(config, min(size.seeds, 8))
         batch.step(days=days)
         incomes.append(batch.state.row("consumed") / unit)
-    paid = (incomes[0] != 0.0) | (incomes[1] != 0.0)  # flows may pay some subnets nothing at all
+    paid = (incomes[0] != 0.0) | (incomes[1] != 0.0)  # flow rules may pay some subnets nothing
     ratio = incomes[1][paid] / incomes[0][paid]
     return float(ratio[np.abs(ratio - 1.0).argmax()])
 
 
-def pay_for_nothing(size: Size, technology: Changes) -> list[Check]:
-    """NC6: equal parts of the emission, paid directly, do not depend on the research share. There is no number to give."""
+def constant_pay(size: Size, technology: Changes) -> list[Check]:
+    """NC6: equal shares of the emission, paid directly, leave the research share indeterminate."""
     config = world(size, technology, allocation="uniform", payment="direct", pruning=False)
-    found = _solved(size, config)
-    ok = found.verdict == "indeterminate" and found.research_share is None
-    got = found.verdict if found.research_share is None else found.research_share
+    equilibrium = _solved(size, config)
+    share = equilibrium.research_share
+    ok = equilibrium.verdict == "indeterminate" and share is None
+    got = equilibrium.verdict if share is None else share
     return [Check("NC6", _name("uniform", "direct", False), "indeterminate", got, ok)]
 
 
-def another_name(size: Size, technology: Changes) -> list[Check]:
-    """NC7: the same institution under another name. The rules of a week in June 2026, given the price rule, are those
-    of the probe: whatever is drawn or searched must not depend on what an institution is called.
+def renamed_institution(size: Size, technology: Changes) -> list[Check]:
+    """NC7: the same institution under two names gives the same results.
+
+    With the price rule, the era of one week in June 2026 equals that of the probe; neither random numbers nor the
+    search may depend on the name.
     """
     eras = ("price_burn", "price_rootprop")
     checks = []
@@ -289,8 +291,9 @@ def another_name(size: Size, technology: Changes) -> list[Check]:
         where = f"{_name('price', payment, True)}: era price_burn less price_rootprop"
         checks.append(Check("NC7", f"{where}, pay", 0.0, gap, ok, tolerance="exact"))
     arm = {"allocation": "price", "payment": "alpha", "pruning": False}
-    found = [_solved(size, world(size, technology, **arm, era=era)) for era in eras]
-    difference = paired_difference(*found)
+    difference = paired_difference(
+        *(_solved(size, world(size, technology, **arm, era=era)) for era in eras)
+    )
     ok = tuple(difference) == (0.0, 0.0, 0.0)
     where = f"{_name('price', 'alpha', False)}: the same, log-odds"
     checks.append(Check("NC7", where, 0.0, difference.value, ok, *difference[1:], "exact"))
@@ -298,7 +301,7 @@ def another_name(size: Size, technology: Changes) -> list[Check]:
 
 
 def influence_on_the_informed(size: Size, technology: Changes) -> list[Check]:
-    """NC8: where all readers are informed, the best spending on influence is none."""
+    """NC8: where all stakers and voters are informed, the best spending on influence is zero."""
     candidates = np.array([0.0, 0.02, 0.1, 0.3])
     informed: dict[str, Any] = {
         "influence": True,
@@ -322,16 +325,16 @@ def influence_on_the_informed(size: Size, technology: Changes) -> list[Check]:
 
 CONTROLS: dict[str, Control] = {
     "NC1": identical_technologies,
-    "NC2": fee_is_the_planner,
+    "NC2": fee_equals_planner,
     "NC3": speed_of_the_moving_price,
     "NC4": milestone_grant,
     "NC5": names_and_units,
-    "NC6": pay_for_nothing,
-    "NC7": another_name,
+    "NC6": constant_pay,
+    "NC7": renamed_institution,
     "NC8": influence_on_the_informed,
-    "NC9": lives,
+    "NC9": demand_survives,
     "NC10": dilution_is_inert,
     "POT": one_pot,
-    "REALISM": moves_as_real_ones_do,
+    "REALISM": realistic_prices,
 }
-"""The controls by id."""
+"""Controls by id."""

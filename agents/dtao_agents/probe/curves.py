@@ -1,13 +1,14 @@
-"""Closed forms about the cells: crowding out by delay and by informed share, in a market without frictions.
+"""Closed forms of crowding out by delay and by informed share, in a market without frictions.
 
-The technology is that of the plan's world. A world without frictions has no treasuries to finance, no pruning, no
-noise and steady stocks, so that these curves show which way a channel works, not what the engine must give.
+The technology is that of the plan's world. Without frictions there are no treasuries to finance, no pruning, no noise,
+and stocks are steady. The curves therefore show the sign of a channel, not a prediction for the engine.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from dtao_agents.oracles.table import MEDIAN_DILUTION_PER_DAY
 from dtao_gym.economy.closed_forms import bisect
 from dtao_gym.economy.kernel import (
     Technology,
@@ -23,27 +24,39 @@ from dtao_gym.economy.kernel import (
 )
 from dtao_gym.world.config import Config
 
-DILUTION_PER_DAY = 0.001553559
-"""Growth of the median subnet's alpha in June 2026, a day."""
-
 
 class Curve(NamedTuple):
-    """Crowding out `values` (log-odds) at `places`, days or shares."""
+    """Crowding out `values`, log-odds, at `places`, days or shares."""
 
     label: str
     places: np.ndarray
     values: np.ndarray
 
 
-class Change(NamedTuple):
-    """Crowding out by the market in closed form, with one thing changed."""
+class Variant(NamedTuple):
+    """Crowding out by one variant of the market in closed form, log-odds."""
 
-    what: str
+    label: str
     value: float
 
 
-class Kernel:
-    """The closed forms at the technology, the discount and the informed shares of a configuration."""
+class ClosedFormMarket:
+    """Crowding out in closed form, log-odds, at the technology and discount of a configuration.
+
+    Parameters
+    ----------
+    config : Config
+        World of the plan.
+
+    Attributes
+    ----------
+    technology : Technology
+        Without influence.
+    discount : float
+        Discount factor per day.
+    stakers, voters : float
+        Informed shares.
+    """
 
     def __init__(self, config: Config):
         fields = {name: getattr(config, name) for name in Technology._fields}
@@ -53,77 +66,88 @@ class Kernel:
         self.voters = config.informed_share_voters
         self.spillover_weight = config.voter_spillover_weight
 
-    def fee(self, technology: Technology) -> float:
+    def fee_share(self, technology: Technology) -> float:
         """Research share of builders whom users pay for their own value."""
         paid = weights(technology, fee_values(), self.discount)
         return research_share(paid, technology.curvature)
 
     def market(self, technology: Technology, informed: float, growth_per_day: float = 0.0) -> float:
-        """Crowding out where pay follows the price; `growth_per_day`: of the token's supply, for pay in tokens."""
+        """Crowding out where pay follows the price.
+
+        Parameters
+        ----------
+        technology : Technology
+            Variant of the technology.
+        informed : float
+            Informed share of stakers.
+        growth_per_day : float
+            Relative growth of the token's supply, for pay in tokens.
+        """
         share, capitalisation = market_equilibrium(technology, informed, self.discount)
         if growth_per_day > 0.0:
             values = market_values(technology, informed, capitalisation, self.discount)
             diluted = discount_with_growth(self.discount, growth_per_day)
             share = research_share(weights(technology, values, diluted), technology.curvature)
-        return crowding_out(self.fee(technology), share)
+        return crowding_out(self.fee_share(technology), share)
 
     def vote(self, technology: Technology, informed: float) -> float:
-        """Crowding out where pay follows the vote."""
+        """Crowding out where pay follows votes, of which a part `informed` is informed."""
         shares = vote_equilibrium(technology, informed, self.discount, self.spillover_weight)
         return crowding_out(
-            self.fee(technology), shares.research / (shares.product + shares.research)
+            self.fee_share(technology), shares.research / (shares.product + shares.research)
         )
 
-    def critical_informed_share(self, technology: Technology, limit: float = 0.0) -> float | None:
-        """Informed share of stakers at which the market crowds out by `limit`; None if no share does."""
-        if self.market(technology, 0.0) <= limit or self.market(technology, 1.0) >= limit:
+    def critical_informed_share(self) -> float | None:
+        """Informed share of stakers at which the market does not crowd out; None if there is none."""
+        if self.market(self.technology, 0.0) <= 0.0 or self.market(self.technology, 1.0) >= 0.0:
             return None
-        return bisect(lambda f: limit - self.market(technology, f), 0.0, 1.0)
+        return bisect(lambda f: -self.market(self.technology, f), 0.0, 1.0)
 
 
 def by_delay(config: Config) -> list[Curve]:
     """Crowding out at delays of 3 days to two years."""
-    kernel = Kernel(config)
-    k = float(max(config.delay_stages, 1))
-    delays = np.unique([k, *np.linspace(10.0, 720.0, 36)])
-    technologies = [kernel.technology._replace(delay_days=float(delay)) for delay in delays]
-    f = kernel.stakers
+    market = ClosedFormMarket(config)
+    shortest = float(max(config.delay_stages, 1))
+    delays = np.unique([shortest, *np.linspace(10.0, 720.0, 36)])
+    technologies = [market.technology._replace(delay_days=float(delay)) for delay in delays]
+    f = market.stakers
     curves = {
-        f"market, {f:.0%} informed": [kernel.market(t, f) for t in technologies],
-        "market, nobody informed": [kernel.market(t, 0.0) for t in technologies],
-        f"vote, {kernel.voters:.0%} informed": [
-            kernel.vote(t, kernel.voters) for t in technologies
+        f"market, {f:.0%} informed": [market.market(t, f) for t in technologies],
+        "market, nobody informed": [market.market(t, 0.0) for t in technologies],
+        f"vote, {market.voters:.0%} informed": [
+            market.vote(t, market.voters) for t in technologies
         ],
-        f"market, {f:.0%} informed, paid in a token that is diluted": [
-            kernel.market(t, f, DILUTION_PER_DAY) for t in technologies
+        f"market, {f:.0%} informed, paid in a diluted token": [
+            market.market(t, f, MEDIAN_DILUTION_PER_DAY) for t in technologies
         ],
     }
     return [Curve(label, delays, np.array(values)) for label, values in curves.items()]
 
 
 def by_informed_share(config: Config) -> list[Curve]:
-    """Crowding out at informed shares of 0 to 1, stakers in a market and voters in a vote."""
-    kernel = Kernel(config)
+    """Crowding out at informed shares of 0 to 1: of stakers in a market, of votes in a vote."""
+    market = ClosedFormMarket(config)
     shares = np.linspace(0.0, 1.0, 41)
-    honest = kernel.technology._replace(hype=0.0)
+    no_hype = market.technology._replace(hype=0.0)
     curves = {
-        "market": [kernel.market(kernel.technology, f) for f in shares],
-        "market, nothing is hyped": [kernel.market(honest, f) for f in shares],
-        "vote": [kernel.vote(kernel.technology, f) for f in shares],
+        "market": [market.market(market.technology, f) for f in shares],
+        "market, no hype": [market.market(no_hype, f) for f in shares],
+        "vote": [market.vote(market.technology, f) for f in shares],
     }
     return [Curve(label, shares, np.array(values)) for label, values in curves.items()]
 
 
-def changes(config: Config) -> list[Change]:
-    """The market as it is, and with one thing changed at a time."""
-    kernel = Kernel(config)
-    t, f = kernel.technology, kernel.stakers
+def variants(config: Config) -> list[Variant]:
+    """The market of a configuration, and variants of it with one or two changes."""
+    market = ClosedFormMarket(config)
+    t, f = market.technology, market.stakers
+    no_hype = t._replace(hype=0.0)
     return [
-        Change(f"as it is, {f:.0%} of stakers informed", kernel.market(t, f)),
-        Change("nobody informed", kernel.market(t, 0.0)),
-        Change("everybody informed", kernel.market(t, 1.0)),
-        Change("nothing is hyped", kernel.market(t._replace(hype=0.0), f)),
-        Change("nobody informed, and nothing is hyped", kernel.market(t._replace(hype=0.0), 0.0)),
-        Change("paid in a token that is diluted", kernel.market(t, f, DILUTION_PER_DAY)),
-        Change("a vote instead, the same share informed", kernel.vote(t, f)),
+        Variant(f"baseline, {f:.0%} of stakers informed", market.market(t, f)),
+        Variant("nobody informed", market.market(t, 0.0)),
+        Variant("everybody informed", market.market(t, 1.0)),
+        Variant("no hype", market.market(no_hype, f)),
+        Variant("nobody informed and no hype", market.market(no_hype, 0.0)),
+        Variant("paid in a diluted token", market.market(t, f, MEDIAN_DILUTION_PER_DAY)),
+        Variant("a vote instead, the same share informed", market.vote(t, f)),
     ]

@@ -1,4 +1,4 @@
-"""The three figures of the page, as PNG."""
+"""The three figures of the page, as PNG files in memory."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -7,19 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dtao_agents.evaluation.statistics import Estimate
 from dtao_agents.probe import curves
 from dtao_agents.probe.contrasts import Contrast
 from dtao_agents.probe.plan import Cell, Plan, base_world
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777")
-"""Told apart by people who see colours differently (Paul Tol)."""
+"""Palette that colour-blind readers can distinguish (Paul Tol, "bright")."""
 MARKERS = {(False, "fast"): "o", (False, "slow"): "s", (True, "fast"): "^", (True, "slow"): "v"}
+"""Marker by pruning and moving price."""
 
 
 def _png(figure: Figure) -> bytes:
-    packed = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(packed)
-    return packed.getvalue()
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(buffer)
+    return buffer.getvalue()
 
 
 def _axes(title: str, xlabel: str, span: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -33,69 +35,79 @@ def _axes(title: str, xlabel: str, span: tuple[float, float]) -> tuple[Figure, A
     return figure, axes
 
 
-def _zero(axes: Axes, smallest: float) -> None:
+def _reference_lines(axes: Axes, smallest: float) -> None:
     axes.axhline(0.0, color="black", lw=0.8)
     axes.axhline(smallest, color="black", lw=0.8, ls=":")
 
 
-def crowding_out(cells: Sequence[Cell], found: Mapping[str, Contrast], plan: Plan) -> bytes:
-    """Crowding out of every cell with its interval; the dotted line is the smallest effect of interest."""
+def crowding_out(cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Plan) -> bytes:
+    """Figure of crowding out by institution, with intervals; dotted: the smallest effect of interest.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Cells except the reference.
+    contrasts : mapping of str to Contrast
+        Crowding out by the name of the cell.
+    plan : Plan
+        Smallest effect of interest.
+
+    Returns
+    -------
+    bytes
+        PNG file.
+    """
     figure, axes = _axes("Gap to builders whom users pay for their own value", "", (-2.0, 4.0))
-    _zero(axes, plan.smallest_effect)
+    _reference_lines(axes, plan.smallest_effect)
     groups = list(dict.fromkeys((cell.institution, cell.payment) for cell in cells))
     for cell in cells:
-        estimate = found[cell.name].estimate
+        estimate = contrasts[cell.name].estimate
         if estimate is None:
             continue
         style = (cell.pruning, cell.moving_price)
         x = groups.index((cell.institution, cell.payment)) + 0.16 * (
             list(MARKERS).index(style) - 1.5
         )
-        error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         pruning = "pruning" if cell.pruning else "no pruning"
-        axes.errorbar(
-            x,
-            estimate.value,
-            yerr=error,
-            fmt=MARKERS[style],
-            color=COLOURS[list(MARKERS).index(style)],
-            capsize=3,
-            label=f"{pruning}, {cell.moving_price} moving price",
-        )
+        label = f"{pruning}, {cell.moving_price} moving price"
+        _interval(axes, x, estimate, label, MARKERS[style], COLOURS[list(MARKERS).index(style)])
     axes.set_xticks(range(len(groups)), [f"{one}\n({pay} pay)" for one, pay in groups])
     axes.set_xlim(-0.6, len(groups) - 0.4)
     _legend(figure, axes)
     return _png(figure)
 
 
-def by_delay(cells: Sequence[Cell], found: Mapping[str, Contrast], plan: Plan) -> bytes:
-    """Closed forms against the delay, and the engine's cells at the delay of the world."""
+def by_delay(cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Plan) -> bytes:
+    """Figure of closed forms by delay, with the engine's cells; see `crowding_out`."""
     world = base_world(plan)
     figure, axes = _axes("By the delay of research", "mean days from research to use", (-1.0, 3.0))
-    _zero(axes, plan.smallest_effect)
+    _reference_lines(axes, plan.smallest_effect)
     _lines(axes, curves.by_delay(world))
-    _points(axes, cells, found, world.delay_days, 9.0)
+    _points(axes, cells, contrasts, world.delay_days, 9.0)
     _legend(figure, axes)
     return _png(figure)
 
 
-def by_informed_share(cells: Sequence[Cell], found: Mapping[str, Contrast], plan: Plan) -> bytes:
-    """Closed forms against the informed share, and the engine's cells at the share of the world."""
+def by_informed_share(
+    cells: Sequence[Cell], contrasts: Mapping[str, Contrast], plan: Plan
+) -> bytes:
+    """Figure of closed forms by informed share, with the engine's cells; see `crowding_out`."""
     world = base_world(plan)
-    figure, axes = _axes("By who is informed", "informed part of stakers, or of votes", (-7.0, 2.5))
-    _zero(axes, plan.smallest_effect)
+    figure, axes = _axes(
+        "By the informed share", "informed part of stakers, or of votes", (-7.0, 2.5)
+    )
+    _reference_lines(axes, plan.smallest_effect)
     _lines(axes, curves.by_informed_share(world))
-    kernel = curves.Kernel(world)
-    critical = kernel.critical_informed_share(kernel.technology)
+    critical = curves.ClosedFormMarket(world).critical_informed_share()
     if critical is not None:
         axes.plot([critical], [0.0], "k*", ms=11, label=f"no crowding out at {critical:.2f}")
-    _points(axes, cells, found, world.informed_share_stakers, 0.012)
+    _points(axes, cells, contrasts, world.informed_share_stakers, 0.012)
     _legend(figure, axes)
     return _png(figure)
 
 
-def _lines(axes: Axes, found: Sequence[curves.Curve]) -> None:
-    for k, curve in enumerate(found):
+def _lines(axes: Axes, shown: Sequence[curves.Curve]) -> None:
+    for k, curve in enumerate(shown):
         axes.plot(
             curve.places,
             curve.values,
@@ -106,34 +118,33 @@ def _lines(axes: Axes, found: Sequence[curves.Curve]) -> None:
 
 
 def _points(
-    axes: Axes, cells: Sequence[Cell], found: Mapping[str, Contrast], place: float, step: float
+    axes: Axes, cells: Sequence[Cell], contrasts: Mapping[str, Contrast], place: float, step: float
 ) -> None:
-    """The engine's cells without pruning, with the faster moving price of the plan: the nearest to closed forms."""
-    shown = [c for c in cells if c.setting[1:] == min(d.setting[1:] for d in cells)]
+    """Plot the cells nearest to the closed forms: no pruning and the fast moving price, if planned."""
+    nearest = min(c.setting[1:] for c in cells)
+    shown = [c for c in cells if c.setting[1:] == nearest]
     for k, cell in enumerate(shown):
-        estimate = found[cell.name].estimate
+        estimate = contrasts[cell.name].estimate
         if estimate is None:
             continue
-        error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
         x = place + step * (k - 0.5 * (len(shown) - 1))
-        axes.errorbar(
-            x,
-            estimate.value,
-            yerr=error,
-            fmt="o",
-            color=COLOURS[-1 - k],
-            capsize=3,
-            label=f"engine: {cell.name}",
-        )
+        _interval(axes, x, estimate, f"engine: {cell.name}", "o", COLOURS[-1 - k])
+
+
+def _interval(
+    axes: Axes, x: float, estimate: Estimate, label: str, marker: str, colour: str
+) -> None:
+    error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
+    axes.errorbar(x, estimate.value, yerr=error, fmt=marker, color=colour, capsize=3, label=label)
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    if once:
+    unique = dict(zip(labels, handles, strict=True))
+    if unique:
         figure.legend(
-            once.values(),
-            once.keys(),
+            unique.values(),
+            unique.keys(),
             loc="outside lower center",
             frameon=False,
             fontsize=8,

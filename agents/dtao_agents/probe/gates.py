@@ -1,4 +1,4 @@
-"""Gates: what must hold before a probe shows an answer. All oracles that need no learner, then the negative controls."""
+"""Gates: the negative controls and the oracles, which must all hold before a probe gives an answer."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -11,32 +11,44 @@ from rich.table import Table
 
 from dtao_agents.cache import Store, key_of
 from dtao_agents.oracles.collect import collect
-from dtao_agents.probe.checks import COLUMNS, Check, failures, from_records, of_oracle, to_records
+from dtao_agents.oracles.table import Progress
+from dtao_agents.probe.checks import (
+    COLUMNS,
+    Check,
+    failures,
+    from_oracle,
+    from_records,
+    to_records,
+)
 from dtao_agents.probe.controls import CONTROLS
 from dtao_agents.probe.size import GATE, Control
 from dtao_gym.sources import fingerprint
 
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class Gate:
-    """One unit of what must hold: its name, what it is, and how it is checked.
+    """A group of checks that must hold.
 
-    `run` takes changes that are forced upon the technology, parameters of the population, and a function that is called
-    with the name of what is running.
+    Attributes
+    ----------
+    name : str
+        Id of a control, or ``oracles``.
+    run : callable
+        ``run(technology, population, progress)``: overrides of the technology, world parameters of the population,
+        and a callback for descriptions of the running computation.
     """
 
     name: str
-    what: str
     run: Callable[[Mapping[str, Any], Mapping[str, Any], Progress], list[Check]]
 
 
 class GateError(RuntimeError):
-    """Something that must hold does not. The probe has no answer then.
+    """A gate failed, so that the probe gives no answer.
 
-    Attributes:
-        failed: the checks that do not hold.
+    Attributes
+    ----------
+    failed : list of Check
+        Checks that do not hold.
     """
 
     def __init__(self, failed: Sequence[Check]):
@@ -48,8 +60,8 @@ class GateError(RuntimeError):
 def _oracles(
     technology: Mapping[str, Any], population: Mapping[str, Any], progress: Progress
 ) -> list[Check]:
-    """The oracles; they are of the technology and the people of their own tables, whatever the controls are about."""
-    return [of_oracle(row) for row in collect("all", progress) if row.kind in ("A", "S")]
+    """Checks of the oracles, which set their own technology and population and ignore the arguments."""
+    return [from_oracle(oracle) for oracle in collect("all", progress)]
 
 
 def _control(
@@ -64,34 +76,31 @@ def _control(
 
 
 def control_gate(id: str) -> Gate:
-    """The gate of a negative control."""
-    control = CONTROLS[id]
-    what = (control.__doc__ or "").split("\n")[0].split(": ", 1)[-1]
-    return Gate(id, what, functools.partial(_control, id, control))
+    """Gate of a negative control."""
+    return Gate(id, functools.partial(_control, id, CONTROLS[id]))
 
 
 GATES: tuple[Gate, ...] = (
     *(control_gate(id) for id in CONTROLS),
-    Gate("oracles", "Closed forms, and the engine against them.", _oracles),
+    Gate("oracles", _oracles),
 )
-"""All gates; the quick ones first."""
+"""All gates of a probe; quick ones first."""
 
 
-def checks_of(
+def _checks_of(
     gate: Gate,
     store: Store,
-    technology: Mapping[str, Any] | None = None,
-    population: Mapping[str, Any] | None = None,
-    progress: Progress = lambda what: None,
+    technology: Mapping[str, Any],
+    population: Mapping[str, Any],
+    progress: Progress,
 ) -> list[Check]:
-    """The checks of a gate, from disk or run now."""
-    forced, people = dict(technology or {}), dict(population or {})
-    parts = {"gate": gate.name, "technology": forced, "population": people}
+    """Run a gate, or read its checks from disk."""
+    parts = {"gate": gate.name, "technology": dict(technology), "population": dict(population)}
     key = key_of(parts | {"sources": fingerprint(__name__)})
-    kept = store.load(f"gate {gate.name}", key)
-    if kept is not None:
-        return from_records(kept[0])
-    checks = gate.run(forced, people, progress)
+    stored = store.load(f"gate {gate.name}", key)
+    if stored is not None:
+        return from_records(stored[0])
+    checks = gate.run(technology, population, progress)
     store.save(f"gate {gate.name}", key, to_records(checks), {})
     return checks
 
@@ -101,22 +110,49 @@ def pass_gates(
     store: Store,
     technology: Mapping[str, Any] | None = None,
     population: Mapping[str, Any] | None = None,
-    progress: Progress = lambda what: None,
+    progress: Progress = lambda description: None,
     on_done: Callable[[], Any] = lambda: None,
 ) -> dict[str, list[Check]]:
-    """All checks by gate. Raises `GateError` if one does not hold, when all have been run."""
-    found = {}
+    """Run all gates.
+
+    Parameters
+    ----------
+    gates : sequence of Gate
+        The gates.
+    store : Store
+        Where finished gates are kept.
+    technology : mapping, optional
+        World parameters that override those of the controls: mutations that should make them fail.
+    population : mapping, optional
+        World parameters of the population under test; default: that of spring 2026.
+    progress : callable
+        Called with a description of each computation when it starts.
+    on_done : callable
+        Called after each gate.
+
+    Returns
+    -------
+    dict of str to list of Check
+        By the name of the gate.
+
+    Raises
+    ------
+    GateError
+        At least one check does not hold; raised after all gates have run.
+    """
+    by_gate = {}
     for gate in gates:
-        found[gate.name] = checks_of(gate, store, technology, population, progress)
+        checks = _checks_of(gate, store, technology or {}, population or {}, progress)
+        by_gate[gate.name] = checks
         on_done()
-    failed = failures([check for checks in found.values() for check in checks])
+    failed = failures([check for checks in by_gate.values() for check in checks])
     if failed:
         raise GateError(failed)
-    return found
+    return by_gate
 
 
 def table_of(checks: Sequence[Check]) -> Table:
-    """A table for the terminal; what fails is red."""
+    """Table for the terminal; failing checks are red."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in COLUMNS:
         wide = column == "institution"

@@ -1,7 +1,7 @@
-"""NC9, the market is alive: for as long as a cell lasts, stakers hold alpha and prices follow what they think of it.
+"""NC9, demand survives: stakers hold alpha and prices follow their valuations for the life of a cell.
 
-A market whose scripted stakers have sold out reads nothing any more: its prices go where the protocol's buying takes
-them. Whatever is concluded from such a market is a product of its closures.
+In a market whose scripted stakers have sold out, prices follow the protocol's buying instead of value. Any conclusion
+from such a market is a product of the model's closures.
 """
 
 from collections.abc import Mapping
@@ -14,29 +14,37 @@ from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 
 FIFTHS = 5
+"""Number of dates at which a run is measured, evenly spaced."""
 LEAST_SHARE = 0.5
-"""Median part of the alpha that stakers hold, over that at genesis."""
+"""Least median share of the alpha that stakers hold, over that at genesis."""
 LARGEST_GAP = 0.15
-"""Median distance of prices from targets, in logs."""
+"""Largest median distance of prices from targets, in logs."""
 SLOPES = (0.9, 1.1)
-"""Slope of ln price on ln target across subnets."""
-NOTHING = 1e-3
-"""Part of a subnet's alpha below which it counts as without stakers."""
+"""Bounds of the slope of ln price on ln target across subnets."""
+NEGLIGIBLE_SHARE = 1e-3
+"""Share of a subnet's alpha below which it counts as without stakers."""
 FEWEST = 4
-"""Subnets that a slope is taken over."""
+"""Least number of subnets for a slope."""
 
 
-class Life(NamedTuple):
-    """How a market stands on a day.
+class MarketHealth(NamedTuple):
+    """Indicators of demand on one day.
 
-    Attributes:
-        day: days since genesis.
-        staker_share: median over subnets of scripted stakers' part of the alpha outstanding.
-        gap: median |ln spot price / target price|.
-        slope: of ln spot price on ln target price across subnets, mean over worlds.
-        slope_on_valuation: the same on what stakers think a token is worth before scarcity counts. Targets contain
-            what stakers hold, so that prices follow them almost by construction; this is what is left of value.
-        without_stakers: subnets with prices above the median that no scripted staker holds, all worlds together.
+    Attributes
+    ----------
+    day : int
+        Days since genesis.
+    staker_share : float
+        Median over subnets of the scripted stakers' share of the alpha outstanding.
+    gap : float
+        Median of abs(ln(spot price / target price)).
+    slope : float
+        Slope of ln spot price on ln target price across subnets, mean over worlds.
+    slope_on_valuation : float
+        The same on the stakers' valuation before scarcity. A target contains the stakers' holdings, so that prices
+        follow it almost by construction; this slope measures how much of value prices reflect.
+    without_stakers : int
+        Subnets with prices above the median that no scripted staker holds, summed over worlds.
     """
 
     day: int
@@ -47,8 +55,8 @@ class Life(NamedTuple):
     without_stakers: int
 
 
-def life(batch: Batch) -> Life:
-    """Present state of a batch's markets; of subnets that are started and have a target."""
+def market_health(batch: Batch) -> MarketHealth:
+    """Measure the present state of a batch's markets, over started subnets with a target."""
     state = batch.state
     price, target = state.row("spot_price"), state.row("target_price")
     outstanding = np.maximum(state.row("alpha_outstanding"), 1.0)
@@ -62,11 +70,11 @@ def life(batch: Batch) -> Life:
             continue
         y = np.log(price[world, own])
         slopes.append([np.polyfit(np.log(x[world, own]), y, 1)[0] for x in (target, valuation)])
-        dear = own & (price[world] >= np.median(price[world, own]))
-        empty += int((held[world, dear] < NOTHING).sum())
+        expensive = own & (price[world] >= np.median(price[world, own]))
+        empty += int((held[world, expensive] < NEGLIGIBLE_SHARE).sum())
     gap = np.abs(np.log(price[known] / target[known]))
     slope, on_valuation = np.mean(slopes, axis=0).tolist()
-    return Life(
+    return MarketHealth(
         int(state.worlds["day"][0]),
         float(np.median(held[known])),
         float(np.median(gap)),
@@ -76,38 +84,77 @@ def life(batch: Batch) -> Life:
     )
 
 
-def course(config: Config, seeds: range, days: int, threads: int = 1) -> list[Life]:
-    """The first day of a market, and the end of each fifth of its life."""
+def health_path(config: Config, seeds: range, days: int, threads: int = 1) -> list[MarketHealth]:
+    """Simulate a market and measure it on the first day and at the end of each fifth of `days`.
+
+    Parameters
+    ----------
+    config : Config
+        The market.
+    seeds : range
+        World seeds.
+    days : int
+        Length of the run.
+    threads : int
+        Threads that share the worlds.
+
+    Returns
+    -------
+    list of MarketHealth
+        Six dates.
+    """
     batch = Batch(config, len(seeds), seeds=seeds, threads=threads)
     batch.step()
-    found = [life(batch)]
+    path = [market_health(batch)]
     for k in range(FIFTHS):
-        batch.step(days=(k + 1) * days // FIFTHS - found[-1].day)
-        found.append(life(batch))
-    return found
+        batch.step(days=(k + 1) * days // FIFTHS - path[-1].day)
+        path.append(market_health(batch))
+    return path
 
 
-def is_alive(first: Life, later: Life) -> dict[str, bool]:
-    """Which of the four conditions hold."""
+def conditions(first: MarketHealth, later: MarketHealth) -> dict[str, bool]:
+    """The four conditions of a living market, by description, given the health on the first day."""
     return {
         "stakers hold alpha": later.staker_share >= LEAST_SHARE * first.staker_share,
         "prices are near targets": later.gap < LARGEST_GAP,
-        "prices read targets": SLOPES[0] <= later.slope <= SLOPES[1],
-        "no dear subnet is without stakers": later.without_stakers == 0,
+        "prices follow targets": SLOPES[0] <= later.slope <= SLOPES[1],
+        "no expensive subnet is without stakers": later.without_stakers == 0,
     }
 
 
-def market_is_alive(
-    config: Config, seeds: range, days: int = 1825, changes: Mapping[str, Any] | None = None
+_BOUNDS = (
+    f"at least {LEAST_SHARE:g}",
+    f"below {LARGEST_GAP:g}",
+    f"{SLOPES[0]:g} to {SLOPES[1]:g}",
+    "exact",
+)
+"""Allowed values of each of the `conditions`, as text."""
+
+
+def demand_checks(
+    config: Config, seeds: range, days: int, changes: Mapping[str, Any] | None = None
 ) -> list[Check]:
-    """NC9: the four conditions at every fifth of a life of `days`; `changes` are forced upon the configuration."""
-    first, *later = course(Config.make(config, n_stakers=0, **(changes or {})), seeds, days)
+    """NC9: the four conditions at every fifth of a run.
+
+    Parameters
+    ----------
+    config : Config
+        The market; no learning stakers take part.
+    seeds : range
+        World seeds.
+    days : int
+        Length of the run.
+    changes : mapping, optional
+        World parameters that override `config`.
+    """
+    first, *later = health_path(Config.make(config, n_stakers=0, **(changes or {})), seeds, days)
     checks = []
-    for one in later:
-        values = (one.staker_share / first.staker_share, one.gap, one.slope, one.without_stakers)
-        wanted = (1.0, 0.0, 1.0, 0.0)
-        held = is_alive(first, one)
-        for (name, ok), got, expected in zip(held.items(), values, wanted, strict=True):
-            where = f"day {one.day}: {name}"
-            checks.append(Check("NC9", where, expected, float(got), ok, tolerance="see text"))
+    for health in later:
+        share = health.staker_share / first.staker_share
+        values = (share, health.gap, health.slope, health.without_stakers)
+        ideals = (1.0, 0.0, 1.0, 0.0)
+        met = conditions(first, health)
+        for (name, ok), got, ideal, bound in zip(met.items(), values, ideals, _BOUNDS, strict=True):
+            where = f"day {health.day}: {name}"
+            checks.append(Check("NC9", where, ideal, float(got), ok, tolerance=bound))
     return checks

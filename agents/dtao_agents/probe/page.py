@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dtao_agents.evaluation.statistics import Estimate, span
 from dtao_agents.files import write_atomically
 
 STYLE = """
@@ -27,7 +28,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; the answer stands out."""
+    """A paragraph; the answer is highlighted."""
 
     text: str
     answer: bool = False
@@ -42,7 +43,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it is, such as a file."""
+    """Preformatted text, such as a file."""
 
     text: str
 
@@ -57,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with its caption; `name` is its file beside the Markdown."""
+    """A PNG with its caption; `name` is its file name next to the Markdown file."""
 
     name: str
     caption: str
@@ -67,8 +68,13 @@ class Picture:
 Block = Heading | Text | Bullets | Code | Table | Picture
 
 
+def estimate_text(estimate: Estimate | None, digits: int = 2) -> str:
+    """Value and interval with some decimals, or a dash for None."""
+    return "-" if estimate is None else span(estimate, f".{digits}f")
+
+
 def to_markdown(blocks: Sequence[Block]) -> str:
-    """The page as Markdown; pictures are files beside it."""
+    """Page as Markdown; pictures are separate files."""
     return "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
@@ -94,7 +100,7 @@ def _cell(text: str) -> str:
 
 
 def to_html(blocks: Sequence[Block], title: str) -> str:
-    """The page as one HTML file that needs no other."""
+    """Page as one self-contained HTML file."""
     body = "\n".join(_html(block) for block in blocks)
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>'
@@ -124,7 +130,7 @@ def _html(block: Block) -> str:
 
 
 def write_page(folder: Path, title: str, blocks: Sequence[Block]) -> None:
-    """report.md with its pictures, and report.html, into a folder."""
+    """Write report.md with its pictures, and report.html, into a folder."""
     for block in blocks:
         if isinstance(block, Picture):
             write_atomically(folder / block.name, block.png)

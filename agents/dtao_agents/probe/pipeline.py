@@ -1,4 +1,4 @@
-"""A probe from its gates to its page."""
+"""Run of a probe, from its gates to its page."""
 
 import hashlib
 import importlib.metadata
@@ -16,17 +16,18 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 import dtao_gym
 from dtao_agents.cache import Store
 from dtao_agents.files import write_atomically
-from dtao_agents.probe.cells import Solved, solved
+from dtao_agents.probe.cells import CellSolution, solve_cell
 from dtao_agents.probe.contrasts import all_contrasts
-from dtao_agents.probe.findings import Findings
 from dtao_agents.probe.gates import GATES, Gate, pass_gates
 from dtao_agents.probe.page import write_page
 from dtao_agents.probe.plan import Plan, all_cells, population_of
 from dtao_agents.probe.report import TITLE, blocks
+from dtao_agents.probe.results import ProbeResults
 from dtao_agents.training.run_folder import cpu_model, git_commit
 from dtao_gym.sources import fingerprint
 
 PACKAGES = ("matplotlib", "numba", "numpy", "pydantic")
+"""Packages whose versions are reported."""
 
 
 def run(
@@ -34,11 +35,31 @@ def run(
     folder: Path,
     gates: Sequence[Gate] = GATES,
     technology: Mapping[str, Any] | None = None,
-) -> Findings:
-    """Pass the gates, solve all cells, write report.md, report.html, results.json and plan.yaml into `folder`.
+) -> ProbeResults:
+    """Pass the gates, solve all cells and write report.md, report.html, results.json and plan.yaml.
 
-    What was finished before is read from `folder/cache`. `technology` is forced upon the worlds of the negative controls:
-    changes that should make them fail. Raises `GateError` before any cell is solved, `ConfigError` for a bad world.
+    Parameters
+    ----------
+    plan : Plan
+        Settings of the probe.
+    folder : Path
+        Folder of the output; gates and cells that are finished are kept in its subfolder ``cache``.
+    gates : sequence of Gate
+        Gates to pass first.
+    technology : mapping, optional
+        World parameters that override those of the negative controls: mutations that should make them fail.
+
+    Returns
+    -------
+    ProbeResults
+        The content of the page.
+
+    Raises
+    ------
+    GateError
+        A check does not hold; no cell is solved.
+    ConfigError
+        The plan has an invalid world.
     """
     started = time.perf_counter()
     cells = all_cells(plan)
@@ -46,30 +67,32 @@ def run(
     for old in ("report.md", "report.html", "results.json"):
         (folder / old).unlink(
             missing_ok=True
-        )  # no answer of an earlier run stands beside a failure
+        )  # a failed run must not leave the answer of an earlier one
     write_atomically(folder / "plan.yaml", plan.to_yaml().encode())
     store = Store(folder / "cache")
     with _progress() as bar:
         task = bar.add_task("gates", total=len(gates) + len(cells))
 
-        def tell(what: str) -> None:
-            bar.update(task, description=f"gates: {what}")
+        def describe(description: str) -> None:
+            bar.update(task, description=f"gates: {description}")
 
-        people = population_of(plan)
-        checks = pass_gates(gates, store, technology, people, tell, lambda: bar.advance(task))
+        def advance() -> None:
+            bar.advance(task)
+
+        checks = pass_gates(gates, store, technology, population_of(plan), describe, advance)
         passed = time.perf_counter()
-        found: dict[str, Solved] = {}
+        solutions: dict[str, CellSolution] = {}
         for cell in cells:
             bar.update(task, description=cell.name)
-            found[cell.name] = solved(cell, plan, store)
-            bar.advance(task)
-    facts = _facts(plan, found, passed - started, time.perf_counter() - passed)
-    contrasts = all_contrasts(cells, found, plan)
-    findings = Findings(plan, cells, found, contrasts, checks, facts)
-    record = json.dumps(findings.to_record(), indent=1) + "\n"
+            solutions[cell.name] = solve_cell(cell, plan, store)
+            advance()
+    facts = _facts(plan, solutions, passed - started, time.perf_counter() - passed)
+    contrasts = all_contrasts(cells, solutions, plan)
+    results = ProbeResults(plan, cells, solutions, contrasts, checks, facts)
+    record = json.dumps(results.to_record(), indent=1) + "\n"
     write_atomically(folder / "results.json", record.encode())
-    write_page(folder, TITLE, blocks(findings))
-    return findings
+    write_page(folder, TITLE, blocks(results))
+    return results
 
 
 def _progress() -> Progress:
@@ -84,10 +107,10 @@ def _progress() -> Progress:
 
 
 def _facts(
-    plan: Plan, found: Mapping[str, Solved], gate_seconds: float, cell_seconds: float
+    plan: Plan, solutions: Mapping[str, CellSolution], gate_seconds: float, cell_seconds: float
 ) -> dict[str, str]:
-    cached = sum(cell.cached for cell in found.values())
-    solving = sum(cell.seconds for cell in found.values())
+    cached = sum(each.cached for each in solutions.values())
+    solving = sum(each.seconds for each in solutions.values())
     seeds = plan.world_seeds
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return {
@@ -99,5 +122,5 @@ def _facts(
         "versions": f"dtao_gym {dtao_gym.__version__}, Python {platform.python_version()}, {versions}",
         "machine": f"{cpu_model()}, {plan.threads} threads",
         "time": f"gates {gate_seconds:.0f} s, cells {cell_seconds:.0f} s; solving the cells took {solving:.0f} s "
-        f"when they were run, {cached} of {len(found)} were read from disk",
+        f"when they were run, {cached} of {len(solutions)} were read from disk",
     }

@@ -1,4 +1,4 @@
-"""What a probe runs: a plan, read from YAML, and the cells that follow from it."""
+"""Plan of a probe, read from YAML, and its cells."""
 
 import itertools
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from dtao_agents.equilibrium.inference import SMALLEST_EFFECT
 from dtao_agents.equilibrium.nash import QUICK, NashSettings
 from dtao_agents.training.settings import line_of
 from dtao_gym.realism.gate import PRESETS
@@ -16,16 +17,20 @@ BASE_WORLD: dict[str, Any] = PRESETS["probe"] | {
     "horizon": "geometric",
     "horizon_cap_days": 8000,
 }
-"""The world of every cell: eight subnets of mainnet, drawn anew for each seed, under the rules of June 2026. The other subnets
-answer alike under every institution, so that all divide one pot (`dtao_gym/world/rest.py`).
+"""Base world of every cell: eight subnets of mainnet, a new draw for each seed, under the rules of June 2026.
+
+The frozen subnets respond alike under every institution, so that all institutions distribute the same total
+(`dtao_gym/world/rest.py`).
 """
 REFERENCE = "fee"
 """Name of the reference: builders whom users pay for exactly their own value."""
+DEFAULT_CAPITALISATION: float = Config.model_fields["pooled_capitalisation"].default
+"""Initial estimate of the days of signal at which uninformed stakers value a subnet."""
 SPEEDS: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
 
 
 class Plan(BaseModel):
-    """Everything that decides what a probe finds."""
+    """Settings of a probe: everything that its results depend on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -43,26 +48,26 @@ class Plan(BaseModel):
     )
     population: Path | None = Field(
         None,
-        description="YAML of world parameters fitted to data; they override the base world. None: that of spring 2026.",
+        description="YAML of world parameters fitted to data, over the base world. None: the population of spring 2026.",
     )
     world: dict[str, Any] = Field(
-        default_factory=dict, description="World parameters of every cell, over all the others."
+        default_factory=dict, description="World parameters of every cell, over all others."
     )
     seeds: int = Field(
-        64, ge=2, le=65_536, description="World seeds of every cell, the same in all."
+        64, ge=2, le=65_536, description="Number of world seeds, the same in every cell."
     )
-    first_seed: int = Field(0, ge=0, lt=2**40, description="First of them.")
+    first_seed: int = Field(0, ge=0, lt=2**40, description="First world seed.")
     start: float = Field(
-        0.3, gt=0.0, lt=1.0, description="Research share from which cells are solved."
+        0.3, gt=0.0, lt=1.0, description="Research share at which the solver starts."
     )
     capitalisation: float = Field(
-        502.69,
+        DEFAULT_CAPITALISATION,
         gt=0.0,
-        description="Days of its signal that a subnet is worth to the uninformed, to begin with; estimated in each cell.",
+        description="Initial days of signal at which the uninformed value a subnet; estimated in each cell.",
     )
-    solver: NashSettings = Field(QUICK, description="How equilibria are sought.")
+    solver: NashSettings = Field(QUICK, description="Settings of the equilibrium solver.")
     smallest_effect: float = Field(
-        0.2, gt=0.0, description="Smallest effect of interest, log-odds."
+        SMALLEST_EFFECT, gt=0.0, description="Smallest effect of interest, log-odds."
     )
     widest: float = Field(
         0.15,
@@ -73,7 +78,7 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> "Plan":
-        """Itself. Raises ValueError where a cell would be run twice."""
+        """Raise ValueError where a cell would be solved twice."""
         for name in ("institutions", "payments", "pruning", "moving_prices"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
@@ -86,12 +91,23 @@ class Plan(BaseModel):
         return range(self.first_seed, self.first_seed + self.seeds)
 
     def to_yaml(self) -> str:
-        """All fields, defaults too, as text that `read_plan` takes."""
+        """All fields, defaults included, as text for `read_plan`."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
 
 def make_plan(content: dict[str, Any]) -> Plan:
-    """A plan from a mapping; what `solver` does not say is that of the short plan. Raises `ConfigError`."""
+    """Create a plan from a mapping.
+
+    Parameters
+    ----------
+    content : dict
+        Fields of `Plan`; missing fields of `solver` are those of `QUICK`.
+
+    Raises
+    ------
+    ConfigError
+        A field is unknown or out of range; the message has one line that names it.
+    """
     fields = dict(content)
     solver = fields.get("solver", {})
     if isinstance(solver, dict):
@@ -103,7 +119,7 @@ def make_plan(content: dict[str, Any]) -> Plan:
 
 
 def read_plan(path: str | Path) -> Plan:
-    """A plan from a YAML file. Raises `ConfigError` that names the file."""
+    """Read a plan from a YAML file; raises `ConfigError` that names the file."""
     content = read_yaml(Path(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
@@ -124,7 +140,23 @@ def _line(problem: Any) -> str:
 
 
 class Cell(NamedTuple):
-    """One institution in one setting: what is solved for a research share."""
+    """One institution in one setting, to be solved for its research share.
+
+    Attributes
+    ----------
+    institution : str
+        Allocation rule, or `REFERENCE`.
+    payment : str
+        How owners are paid.
+    pruning : bool
+        Whether newcomers displace the weakest subnet.
+    moving_price : str
+        Speed of the moving price.
+    config : Config
+        The world.
+    estimated : bool
+        Whether the capitalisation of the uninformed is estimated; the reference has no readers of signals.
+    """
 
     institution: str
     payment: str
@@ -132,11 +164,10 @@ class Cell(NamedTuple):
     moving_price: str
     config: Config
     estimated: bool
-    """Whether the capitalisation of the uninformed is estimated; nobody reads signals in the reference."""
 
     @property
     def name(self) -> str:
-        """For tables and file names."""
+        """Name in tables and file names."""
         if self.institution == REFERENCE:
             return REFERENCE
         pruning = "pruning" if self.pruning else "no pruning"
@@ -144,12 +175,12 @@ class Cell(NamedTuple):
 
     @property
     def setting(self) -> tuple[str, bool, str]:
-        """What a cell shares with those of other institutions."""
+        """Payment, pruning and moving price: the part that cells of several institutions share."""
         return self.payment, self.pruning, self.moving_price
 
 
 def population_of(plan: Plan) -> dict[str, Any]:
-    """World parameters of the plan's population; none: the default one. Raises `ConfigError`."""
+    """World parameters of the plan's population, empty for the default one; raises `ConfigError`."""
     if plan.population is None:
         return {}
     content = read_yaml(plan.population)
@@ -165,14 +196,14 @@ def population_of(plan: Plan) -> dict[str, Any]:
 
 
 def base_world(plan: Plan) -> Config:
-    """The world before any institution: defaults, then the population's, then the plan's. Raises `ConfigError`."""
+    """World before any institution: defaults, then population, then plan; raises `ConfigError`."""
     return Config.make(BASE_WORLD | population_of(plan) | plan.world)
 
 
 def reference_cell(plan: Plan) -> Cell:
-    """The fee arm: no finance, no pruning, the builder's discount that of society.
+    """Cell of the fee arm: no finance, no pruning, and the builder's discount equal to society's.
 
-    Costs count in its welfare, as they do in all other cells.
+    Costs count in its welfare, as in all other cells.
     """
     world = base_world(plan)
     config = Config.make(
@@ -188,7 +219,7 @@ def reference_cell(plan: Plan) -> Cell:
 
 
 def institution_cells(plan: Plan) -> list[Cell]:
-    """Every institution in every setting of the plan; only the allocation rule differs between institutions."""
+    """Cells of every institution in every setting; institutions differ in the allocation rule alone."""
     world = base_world(plan)
     cells = []
     for institution, payment, pruning, speed in itertools.product(
@@ -206,5 +237,5 @@ def institution_cells(plan: Plan) -> list[Cell]:
 
 
 def all_cells(plan: Plan) -> list[Cell]:
-    """The reference, then the institutions."""
+    """Cells of a plan, the reference first."""
     return [reference_cell(plan), *institution_cells(plan)]

@@ -1,4 +1,4 @@
-"""The oracles hold, and one that does not is reported."""
+"""The oracles hold, and a failing one is reported."""
 
 import dataclasses
 import json
@@ -13,25 +13,31 @@ from dtao_agents.oracles import closed as oracles_closed
 from dtao_agents.oracles import markets as oracles_markets
 from dtao_agents.oracles import table as oracles
 from dtao_agents.oracles.collect import collect
-from dtao_agents.oracles.table import NUMBERS, Row, algebra_rows, number_row, share_row
+from dtao_agents.oracles.table import (
+    NUMBERS,
+    OracleCheck,
+    algebra_checks,
+    number_check,
+    share_check,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 FORMULAS = {**oracles_closed.algebra, **oracles_markets.algebra}
 
 
 def silent(text: str) -> None:
-    """Progress that nobody hears."""
+    """Progress callback that does nothing."""
 
 
 @pytest.mark.parametrize("id", NUMBERS)
 def test_algebra(id):
-    rows = algebra_rows(id, FORMULAS[id]())
-    assert len(rows) == len(NUMBERS[id])
-    for row in rows:
-        assert row.ok, f"{row.setting}: expected {row.expected}, got {row.got}"
+    checks = algebra_checks(id, FORMULAS[id]())
+    assert len(checks) == len(NUMBERS[id])
+    for check in checks:
+        assert check.ok, f"{check.setting}: expected {check.expected}, got {check.got}"
 
 
-def test_every_number_has_a_name_of_its_own():
+def test_settings_are_unique():
     numbered = {f"O{n}" for n in range(1, 31)}
     assert numbered <= set(NUMBERS)
     assert set(FORMULAS) == set(NUMBERS)
@@ -39,7 +45,7 @@ def test_every_number_has_a_name_of_its_own():
     assert len(set(names)) == len(names)
 
 
-def test_numbers_are_held_to_the_digits_they_are_written_with():
+def test_tolerance_follows_from_the_written_digits():
     by_setting = {each.setting: each for each in NUMBERS["O5"]}
     small = by_setting["fee, one investment, payoff cut at: 90 d"]
     assert small.number == 9.449e-5
@@ -50,14 +56,13 @@ def test_numbers_are_held_to_the_digits_they_are_written_with():
             assert each.half_unit <= 0.005 or each.number in (0.0, 1110.0)
 
 
-def test_rows_of_rules_that_run_alone():
-    rows = collect("S", silent)
-    found = {row.id for row in rows}
-    assert {"O8", "O15", "O16"} <= found
-    assert all(row.kind == "S" and row.ok for row in rows if row.id in ("O8", "O15", "O16"))
+def test_single_rules_reproduce_closed_forms():
+    checks = collect("S", silent)
+    assert {"O8", "O15", "O16"} <= {check.id for check in checks}
+    assert all(c.kind == "S" and c.ok for c in checks if c.id in ("O8", "O15", "O16"))
 
 
-def test_the_program_prints_every_row_and_writes_them(tmp_path, capsys):
+def test_the_command_prints_and_writes_every_check(tmp_path, capsys):
     file = tmp_path / "rows.json"
     command.main("A", file)
     printed = capsys.readouterr().out
@@ -77,7 +82,7 @@ def test_kinds_that_do_not_exist_are_refused():
     assert "--kind" in done.stderr
 
 
-def test_a_broken_number_ends_the_program_with_its_id(monkeypatch, capsys, tmp_path):
+def test_a_failing_check_ends_the_command_with_its_id(monkeypatch, capsys, tmp_path):
     first, *others = NUMBERS["O9"]
     wrong = dataclasses.replace(first, number=first.number + 1e-5)
     monkeypatch.setitem(NUMBERS, "O9", (wrong, *others))
@@ -90,7 +95,7 @@ def test_a_broken_number_ends_the_program_with_its_id(monkeypatch, capsys, tmp_p
 
 def test_missing_numbers_are_an_error():
     with pytest.raises(ValueError, match="zip"):
-        algebra_rows("O9", [0.28])
+        algebra_checks("O9", [0.28])
 
 
 @pytest.mark.parametrize(
@@ -110,21 +115,21 @@ def test_missing_numbers_are_an_error():
     ],
 )
 def test_shares_are_compared_in_log_odds_or_on_one_side(expected, got, ok):
-    row = share_row("O2", "test", "S", expected, got)
-    assert row.ok == ok
-    assert row.measure == ("log-odds" if expected == 0.5 else "one-sided")
+    check = share_check("O2", "test", "S", expected, got)
+    assert check.ok == ok
+    assert check.measure == ("log-odds" if expected == 0.5 else "one-sided")
 
 
 def test_other_measures():
-    assert number_row("O8", "test", "S", 10.0, 10.09).ok
-    assert not number_row("O8", "test", "S", 10.0, 10.11).ok
-    assert number_row("O17", "test", "L", -10.0, -10.19).ok
-    assert not number_row("O8", "test", "S", 10.0, 10.001, 1e-5).ok
-    assert not number_row("O8", "test", "S", 10.0, math.nan).ok
-    assert not Row("O8", "test", "A", 1.0, math.nan, 1.0).ok
+    assert number_check("O8", "test", "S", 10.0, 10.09).ok
+    assert not number_check("O8", "test", "S", 10.0, 10.11).ok
+    assert number_check("O17", "test", "L", -10.0, -10.19).ok
+    assert not number_check("O8", "test", "S", 10.0, 10.001, 1e-5).ok
+    assert not number_check("O8", "test", "S", 10.0, math.nan).ok
+    assert not OracleCheck("O8", "test", "A", 1.0, math.nan, 1.0).ok
 
 
-def test_rows_that_are_not_numbers_are_null_in_json():
-    record = json.loads(oracles.to_json([Row("O8", "test", "A", 1.0, math.inf, 1.0)]))[0]
+def test_values_that_are_not_finite_are_null_in_json():
+    record = json.loads(oracles.to_json([OracleCheck("O8", "test", "A", 1.0, math.inf, 1.0)]))[0]
     assert record["got"] is None
     assert record["ok"] is False

@@ -1,4 +1,4 @@
-"""An allocation rule of a user."""
+"""Allocation rule of a user."""
 
 
 def by_price(market):

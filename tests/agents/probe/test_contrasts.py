@@ -1,4 +1,4 @@
-"""Verdicts: when one may be given, and when not."""
+"""Contrasts: the conditions of a verdict."""
 
 from dataclasses import replace
 
@@ -6,29 +6,35 @@ import numpy as np
 import pytest
 from dtao_agents.equilibrium.game import share_of
 from dtao_agents.evaluation.statistics import Estimate, bca_interval, resample_means
-from dtao_agents.probe.cells import Solved
-from dtao_agents.probe.contrasts import Contrast, all_contrasts, contrast, holm, overall
+from dtao_agents.probe.cells import CellSolution
+from dtao_agents.probe.contrasts import (
+    Contrast,
+    all_contrasts,
+    holm,
+    joint_verdict,
+    make_contrast,
+)
 from dtao_agents.probe.plan import all_cells, make_plan
 
 PLAN = make_plan({})
 
 
-def solved(log_odds: float, sd: float, verdict: str = "solved", seed: int = 0) -> Solved:
-    """A cell whose log-odds are the mean of 64 draws."""
+def solved(log_odds: float, sd: float, verdict: str = "solved", seed: int = 0) -> CellSolution:
+    """Solution whose log-odds are the mean of 64 draws."""
     noise = np.random.default_rng(seed).normal(size=(64, 1))
     values = log_odds + sd * (noise - noise.mean()) / noise.std()
     resampled = resample_means(values, lambda means: means[..., 0], 2_000)
     bounds = bca_interval(resampled)
     share = float(share_of(log_odds))
-    nothing = Estimate(0.0, 0.0, 0.0)
-    return Solved(
-        verdict, share, bounds, (log_odds,), resampled, nothing, 0.1, None, None, (share,), {}, 1.0
+    zero = Estimate(0.0, 0.0, 0.0)
+    return CellSolution(
+        verdict, share, bounds, (log_odds,), resampled, zero, 0.1, None, None, (share,), {}, 1.0
     )
 
 
 def between(gap: float, sd: float, question="exceeds", **changes) -> Contrast:
     other = replace(solved(-gap, sd), **changes)
-    return contrast("crowding out", "test", question, solved(0.0, 0.0), other, PLAN)
+    return make_contrast("crowding out", "test", question, solved(0.0, 0.0), other, PLAN)
 
 
 @pytest.mark.parametrize(
@@ -48,25 +54,25 @@ def test_a_verdict_needs_a_clear_and_narrow_interval(gap, sd, question, verdict)
     assert between(gap, sd, question).verdict == verdict
 
 
-def test_a_wide_interval_is_undecided_and_says_what_it_would_say():
+def test_a_wide_interval_is_undecided_with_its_own_verdict_as_the_reason():
     wide = between(2.0, 1.5)
     assert wide.verdict == "undecided"
     assert wide.reason.startswith("supported by the interval, but its half-width 0.3")
 
 
-def test_what_did_not_converge_is_not_judged():
+def test_cells_that_did_not_converge_get_no_verdict():
     assert between(0.8, 0.3, verdict="not converged").verdict == "undecided"
 
 
 def test_without_a_number_there_is_no_contrast():
-    found = between(
+    contrast = between(
         0.8, 0.3, research_share=None, interval=None, fixed_point=None, verdict="indeterminate"
     )
-    assert found.verdict == "indeterminate"
-    assert found.estimate is None
+    assert contrast.verdict == "indeterminate"
+    assert contrast.estimate is None
 
 
-def test_holm_takes_back_what_does_not_survive_together():
+def test_holm_withdraws_verdicts_that_do_not_survive_together():
     family = [
         Contrast("f", str(p), "exceeds", Estimate(1.0, 0.9, 1.1), "supported", "", p)
         for p in (0.001, 0.02, 0.03, 0.04)
@@ -74,7 +80,7 @@ def test_holm_takes_back_what_does_not_survive_together():
     assert [c.verdict for c in holm(family)] == ["supported"] + ["undecided"] * 3
     assert [c.verdict for c in holm(family[:1])] == ["supported"]
     assert "Holm" in holm(family)[1].reason
-    # what is undecided anyway is not one of the tests
+    # undecided contrasts do not count as tests
     undecided = [replace(c, verdict="undecided") for c in family[1:]]
     assert holm([family[0], *undecided])[0].verdict == "supported"
 
@@ -83,13 +89,13 @@ def test_contrasts_have_the_sign_of_the_theory():
     plan = make_plan({})
     cells = all_cells(plan)
     odds = {"fee": 0.0, "price": -1.0, "tao_flow": -0.5, "root_vote": -0.25}
-    found = {
+    solutions = {
         c.name: solved(
             odds[c.institution] - 0.125 * c.pruning - 0.0625 * (c.moving_price == "fast"), 0.0
         )
         for c in cells
     }
-    families = all_contrasts(cells, found, plan)
+    families = all_contrasts(cells, solutions, plan)
     assert {name: len(cs) for name, cs in families.items()} == {
         "crowding out": 12,
         "market less vote": 4,
@@ -106,8 +112,8 @@ def test_contrasts_have_the_sign_of_the_theory():
     assert {c.verdict for c in families["moving price"]} == {"supported"}
 
 
-def test_one_verdict_for_several_settings_is_that_of_all():
+def test_a_joint_verdict_needs_agreement_of_all_settings():
     yes, no = between(0.8, 0.1), between(-0.8, 0.1)
-    assert overall([yes, yes]) == "supported"
-    assert overall([yes, no]) == "undecided"
-    assert overall([]) == "not measured"
+    assert joint_verdict([yes, yes]) == "supported"
+    assert joint_verdict([yes, no]) == "undecided"
+    assert joint_verdict([]) == "not measured"

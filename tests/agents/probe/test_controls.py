@@ -1,4 +1,4 @@
-"""Negative controls hold at a small size, and a technology that is not the right one is found out."""
+"""Negative controls hold at a small size and fail under a technology that they do not assume."""
 
 import pytest
 from dtao_agents.cache import Store
@@ -10,7 +10,6 @@ from dtao_agents.probe.size import GATE
 from tests.agents.probe.tiny import BROKEN
 
 SMALL = GATE._replace(seeds=4, cap_days=400)
-QUICK = ("NC4", "NC5", "NC6", "NC7")
 
 
 @pytest.mark.parametrize("id", ["NC1", "NC5", "NC6", "NC8"])
@@ -27,13 +26,13 @@ def test_controls_hold_at_the_size_of_the_gates(id):
     assert failures(CONTROLS[id](GATE, {})) == []
 
 
-def test_identical_technologies_are_tried_everywhere_but_where_pay_is_for_nothing():
+def test_identical_technologies_cover_all_arms_except_constant_pay():
     checks = CONTROLS["NC1"](SMALL._replace(seeds=2, cap_days=50), {})
     assert len(checks) == 2 * (2 * len(INSTITUTIONS) - 1)
     assert not any(check.institution.startswith("uniform, direct") for check in checks)
 
 
-def test_pay_for_nothing_is_never_a_number():
+def test_constant_pay_is_never_a_number():
     (check,) = CONTROLS["NC6"](SMALL, {})
     assert check.got == "indeterminate"
     assert check.low is None
@@ -45,14 +44,14 @@ def test_a_broken_technology_fails_a_control(technology, id):
     assert failures(CONTROLS[id](SMALL._replace(seeds=2), technology))
 
 
-def test_a_failing_gate_stops_with_what_failed_and_is_kept(tmp_path):
+def test_a_failing_gate_raises_its_failed_checks_and_is_cached(tmp_path):
     gates = (control_gate("NC6"), control_gate("NC4"))
     store = Store(tmp_path)
     assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
     with pytest.raises(GateError, match="NC4 failed") as error:
         pass_gates(gates, store, BROKEN)
     assert [check.id for check in error.value.failed] == ["NC4"]
-    # kept by technology: the sound one still passes, at once
+    # cached by technology: the unchanged one still passes, without a run
     assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
 
 

@@ -1,4 +1,4 @@
-"""NC9, NC10, POT and REALISM: each holds in the probe's market, and a mutant of the market breaks it."""
+"""NC9, NC10, POT and REALISM: each holds in the probe's market and fails in a mutated one."""
 
 import json
 
@@ -27,7 +27,7 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("id", MUTANTS)
-def test_a_control_holds_and_its_mutant_is_found_out(id):
+def test_a_control_holds_and_fails_in_its_mutant(id):
     size = GATE if id == "REALISM" else SMALL
     checks = CONTROLS[id](size, {})
     assert failures(checks) == []
@@ -35,7 +35,7 @@ def test_a_control_holds_and_its_mutant_is_found_out(id):
     assert failures(CONTROLS[id](size, MUTANTS[id]))
 
 
-def test_the_predictable_population_fails_all_that_are_about_the_market():
+def test_the_predictable_population_fails_the_controls_of_the_market():
     people = {k: v for k, v in config_people.PREDICTABLE.items() if k != "news_sd"}
     size = SMALL._replace(population=people | {"news_sd": 0.0})
     for id in ("NC9", "REALISM"):
@@ -43,8 +43,8 @@ def test_the_predictable_population_fails_all_that_are_about_the_market():
 
 
 @pytest.mark.parametrize("id", ["NC3", "NC10"])
-def test_effects_that_must_be_none_are_small_with_few_seeds(id, monkeypatch):
-    """Without news few seeds tell."""
+def test_effects_that_must_be_zero_are_small_with_few_seeds(id, monkeypatch):
+    """Without news few seeds suffice."""
     monkeypatch.setattr(market_controls, "MANY_SEEDS", 48)
     size = SMALL._replace(cap_days=1_500, population={"news_sd": 0.0})
     checks = CONTROLS[id](size, {})
@@ -52,8 +52,8 @@ def test_effects_that_must_be_none_are_small_with_few_seeds(id, monkeypatch):
     assert all(abs(float(check.got)) < 0.05 for check in checks)
 
 
-def test_where_demand_dies_dilution_decides(monkeypatch):
-    """What was found in the market as it was first: its stakers sell out the sooner the more alpha is issued."""
+def test_dilution_has_an_effect_where_demand_dies(monkeypatch):
+    """In the first version of the market, stakers sell out the sooner the more alpha is issued."""
     monkeypatch.setattr(market_controls, "MANY_SEEDS", 48)
     size = SMALL._replace(cap_days=1_500, population=config_people.PREDICTABLE)
     prices, votes = CONTROLS["NC10"](size, {})
@@ -61,8 +61,8 @@ def test_where_demand_dies_dilution_decides(monkeypatch):
     assert abs(votes.got) < 0.01
 
 
-def test_few_subnets_stand_for_many():
-    """Eight and thirty-two of 128 subnets, without news, have the same equilibrium; scripts/one_pot.py asks with news."""
+def test_few_subnets_have_the_equilibrium_of_many():
+    """Eight and thirty-two of 128 subnets, without news, have the same equilibrium; scripts/one_pot.py tests it with news."""
     size = SMALL._replace(cap_days=1_500, population={"news_sd": 0.0})
     for allocation in ("price", "root_vote"):
         config = world(size, {}, **DIRECT, allocation=allocation)
@@ -72,7 +72,7 @@ def test_few_subnets_stand_for_many():
         assert abs(gap.value) < INERT_ODDS
 
 
-def test_who_deviates_in_a_sample_is_found_among_all():
+def test_the_deviating_builder_of_a_sample_has_its_row_in_the_snapshot():
     config = Config.make(n_subnets=8, selection="sample")
     rows = slots_of_sample(config, range(20))
     assert all(row == chosen_subnets(config, seed, 0)[seed % 8] for seed, row in enumerate(rows))

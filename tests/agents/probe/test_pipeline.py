@@ -1,4 +1,4 @@
-"""A whole probe at a tiny size: its page, what it keeps, what stops it."""
+"""A complete probe at a tiny size: its page, its cache, and its failures."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dtao_agents.cache import Store
+from dtao_agents.cache import Store, key_of
 from dtao_agents.probe import cells
 from dtao_agents.probe.gates import GateError, control_gate
 from dtao_agents.probe.pipeline import run
@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run with a flat cell in it, and its folder."""
+    """Results of a run that includes an indeterminate cell, and its folder."""
     folder = tmp_path_factory.mktemp("run")
     return run(plan(institutions=["price", "root_vote", "uniform"]), folder, GATES), folder
 
@@ -34,18 +34,18 @@ def test_the_page_opens_with_the_answer_in_three_sentences(finished):
     assert lines[0] == "# Do subnet markets crowd out long-term research?"
     assert lines[2].startswith("> ")
     assert "subnet markets crowd out long-term research" in lines[2].lower()
-    assert "than the root vote that was there before" in lines[2]
+    assert "than the earlier root vote" in lines[2]
     assert "direct pay only" in lines[2]
     assert len(re.findall(r"\.(?: |$)", lines[2])) == 3
 
 
 def test_the_page_has_all_its_parts(finished):
-    findings, folder = finished
+    results, folder = finished
     page = (folder / "report.md").read_text()
     for claim in ("C1", "C2", "C3", "C4", "C5", "C6", "C7"):
         assert f"| {claim} |" in page
     assert "not measured" in page
-    for cell in findings.cells:
+    for cell in results.cells:
         assert f"| {cell.name} |" in page
     for name in ("crowding_out.png", "by_delay.png", "by_informed_share.png"):
         assert f"]({name})" in page
@@ -66,34 +66,34 @@ def test_the_page_has_all_its_parts(finished):
 
 
 def test_a_flat_cell_is_indeterminate_on_the_page_and_never_a_number(finished):
-    findings, folder = finished
+    results, folder = finished
     name = "uniform, direct, no pruning, fast"
-    assert findings.solved[name].research_share is None
+    assert results.solutions[name].research_share is None
     row = next(
         x for x in (folder / "report.md").read_text().splitlines() if x.startswith(f"| {name} |")
     )
     assert set(row.split(" | ")[1:]) <= {"indeterminate", "-", "- |"}
-    assert findings.crowding_out[name].verdict == "indeterminate"
+    assert results.crowding_out[name].verdict == "indeterminate"
 
 
 def test_results_are_kept_for_machines(finished):
-    findings, folder = finished
-    results = json.loads((folder / "results.json").read_text())
-    assert set(results["cells"]) == {cell.name for cell in findings.cells}
-    assert results["contrasts"]["market less vote"]
+    results, folder = finished
+    record = json.loads((folder / "results.json").read_text())
+    assert set(record["cells"]) == {cell.name for cell in results.cells}
+    assert record["contrasts"]["market less vote"]
 
 
-def test_what_is_finished_is_not_done_again(finished):
+def test_finished_units_are_read_from_disk(finished):
     first, folder = finished
     before = {path: path.stat().st_mtime_ns for path in (folder / "cache").iterdir()}
     again = run(first.plan, folder, GATES)
-    assert all(found.cached for found in again.solved.values())
+    assert all(solution.cached for solution in again.solutions.values())
     assert {path: path.stat().st_mtime_ns for path in (folder / "cache").iterdir()} == before
     assert again.contrasts == first.contrasts
     changed = run(
         first.plan.model_copy(update={"first_seed": 7, "institutions": ("price",)}), folder, GATES
     )
-    assert not any(found.cached for found in changed.solved.values())
+    assert not any(solution.cached for solution in changed.solutions.values())
 
 
 def test_threads_and_names_do_not_enter_the_key():
@@ -121,10 +121,11 @@ run(make_plan(json.loads(sys.argv[1])), Path(sys.argv[2]), ())
 
 
 @pytest.mark.slow
-def test_a_killed_probe_goes_on_where_it_was(tmp_path):
+def test_a_killed_probe_resumes(tmp_path):
     fields = TINY | {"seeds": 16, "world": TINY["world"] | {"horizon_cap_days": 2000}}
     command = [sys.executable, "-c", PROGRAM, json.dumps(fields), str(tmp_path / "killed")]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    path = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "agents")))
+    environment = os.environ | {"PYTHONPATH": path}
     process = subprocess.Popen(command, cwd=REPOSITORY, env=environment)
     store = tmp_path / "killed" / "cache"
     deadline = time.monotonic() + 300
@@ -134,7 +135,7 @@ def test_a_killed_probe_goes_on_where_it_was(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = {path.name: path.read_bytes() for path in store.glob("*.json")}
+    kept = {file.name: file.read_bytes() for file in store.glob("*.json")}
     assert 2 <= len(kept) < 5
     assert not (tmp_path / "killed" / "report.md").exists()
 
@@ -142,7 +143,7 @@ def test_a_killed_probe_goes_on_where_it_was(tmp_path):
     assert kept.items() <= {p.name: p.read_bytes() for p in store.glob("*.json")}.items()
     whole = run(plan(**fields), tmp_path / "whole", ())
     for cell in whole.cells:
-        key = cells.key_of(cells.inputs_of(cell, whole.plan))
-        kept_cell = Store(store).load(cell.name, key)
-        assert kept_cell is not None
-        assert kept_cell[0]["research_share"] == whole.solved[cell.name].research_share
+        key = key_of(cells.inputs_of(cell, whole.plan))
+        stored_cell = Store(store).load(cell.name, key)
+        assert stored_cell is not None
+        assert stored_cell[0]["research_share"] == whole.solutions[cell.name].research_share

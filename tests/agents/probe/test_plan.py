@@ -1,4 +1,4 @@
-"""Plans: what they accept, and the cells that follow."""
+"""Plans: accepted content, and their cells."""
 
 import pytest
 import yaml
@@ -50,7 +50,7 @@ def test_the_reference_has_no_finance_no_pruning_and_no_signal_to_capitalise():
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ({"seed": 3}, "seed: unknown setting"),
         ({"seeds": 1}, "seeds: got 1"),
@@ -60,10 +60,10 @@ def test_the_reference_has_no_finance_no_pruning_and_no_signal_to_capitalise():
         ({"institutions": ["price", "price"]}, "institutions: got"),
     ],
 )
-def test_a_bad_plan_is_one_line_that_names_the_setting(content, says):
+def test_a_bad_plan_is_one_line_that_names_the_setting(content, message):
     with pytest.raises(ConfigError) as error:
         make_plan(content)
-    assert says in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -88,14 +88,16 @@ def test_the_population_overrides_the_base_world_and_the_plan_overrides_both(tmp
         )
 
 
-def test_gates_are_asked_of_the_population_of_the_plan(tmp_path):
+def test_gates_test_the_population_of_the_plan(tmp_path):
     path = tmp_path / "people.yaml"
     path.write_text("momentum: 0.1\n")
     assert population_of(make_plan({"population": str(path)})) == {"momentum": 0.1}
     assert population_of(make_plan({})) == {}
     size = GATE._replace(population={"momentum": 0.1})
     assert world(size, {}).momentum == 0.1
-    assert world(size, {}, momentum=0.0).momentum == 0.0  # a control's own settings come first
+    assert (
+        world(size, {}, momentum=0.0).momentum == 0.0
+    )  # a control's own settings override the population
 
 
 def test_a_plan_survives_its_own_yaml(tmp_path):

@@ -1,4 +1,4 @@
-"""Plans and gates that take seconds."""
+"""Plans and gates that run within seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,9 @@ TINY: dict[str, Any] = {
     },
 }
 GATES = (control_gate("NC6"),)
-"""One that passes at once."""
+"""A gate that passes quickly."""
 BROKEN = {"research_productivity": 2 * 0.007476904609}
-"""Research that is twice as good as the theory says."""
+"""Research that is twice as productive as the controls assume."""
 
 
 def plan(**changes: Any) -> Plan:
@@ -34,7 +34,7 @@ def plan(**changes: Any) -> Plan:
 
 
 def write_plan(folder: Path, **changes: Any) -> Path:
-    """The same as a YAML file."""
+    """Write the plan to a YAML file."""
     path = folder / "tiny.yaml"
     path.write_text(yaml.safe_dump(TINY | changes))
     return path

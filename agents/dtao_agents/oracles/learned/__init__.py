@@ -1,1 +1,1 @@
-"""Learned oracles: problems whose answer is known in closed form, and learners that are not told it."""
+"""Learned oracles: problems with a known closed form, solved by learners that see payoffs alone."""

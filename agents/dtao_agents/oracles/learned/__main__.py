@@ -1,4 +1,4 @@
-"""Learned numbers beside the expected ones: `python -m dtao_agents.oracles.learned [names] [--quick]`."""
+"""Command of the learned oracles: `python -m dtao_agents.oracles.learned [names] [--quick]`."""
 
 import sys
 from typing import Annotated
@@ -10,37 +10,38 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dtao_agents.oracles.learned.runs import Learned, results_path, run, write_results
+from dtao_agents.oracles.learned.runs import LearnedNumber, results_path, run, write_results
 from dtao_agents.oracles.learned.settings import configured, read
-from dtao_agents.oracles.table import UNITS, WIDTH, Row
+from dtao_agents.oracles.table import UNITS, WIDTH, OracleCheck
 from dtao_gym.world.config import ConfigError
 
 
-def table_of(found: list[Learned]) -> Table:
-    """One row for each number and learner: the range of what its starts led to."""
+def table_of(learned: list[LearnedNumber]) -> Table:
+    """Table for the terminal: one row per number and learner, with the range over starts."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("id")
-    table.add_column("what", ratio=1, overflow="fold")
+    table.add_column("quantity", ratio=1, overflow="fold")
     table.add_column("by")
     for name in ("expected", "learned", "to", "tolerance"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("hold", justify="right", no_wrap=True)
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for each in found:
-        groups.setdefault((each.row.id, each.row.setting, each.algorithm), []).append(each.row)
+    groups: dict[tuple[str, str, str], list[OracleCheck]] = {}
+    for each in learned:
+        key = (each.check.id, each.check.setting, each.algorithm)
+        groups.setdefault(key, []).append(each.check)
     before = ""
-    for (id, setting, algorithm), rows in groups.items():
-        held = sum(row.ok for row in rows)
+    for (id, setting, algorithm), checks in groups.items():
+        passed = sum(check.ok for check in checks)
         table.add_row(
             id,
             "" if setting == before else escape(setting),
             algorithm,
-            f"{rows[0].expected:.6g}",
-            f"{min(row.got for row in rows):.6g}",
-            f"{max(row.got for row in rows):.6g}",
-            f"{rows[0].tolerance:.1g}{UNITS[rows[0].measure]}",
-            f"{held} of {len(rows)}",
-            style=None if held == len(rows) else "bold red",
+            f"{checks[0].expected:.6g}",
+            f"{min(check.got for check in checks):.6g}",
+            f"{max(check.got for check in checks):.6g}",
+            f"{checks[0].tolerance:.1g}{UNITS[checks[0].measure]}",
+            f"{passed} of {len(checks)}",
+            style=None if passed == len(checks) else "bold red",
         )
         before = setting
     return table
@@ -54,13 +55,13 @@ def main(
         bool, tyro.conf.arg(help="The short version, whose results are not written.")
     ] = False,
 ) -> None:
-    """Learn what the oracles of kind L ask and write configs/oracles/results; exit status 1 if a number does not hold."""
-    torch.set_num_threads(1)  # more wait for each other in networks this small
+    """Learn the oracles of kind L and write configs/oracles/results; exit status 1 if one fails."""
+    torch.set_num_threads(1)  # more threads are slower for networks this small
     files = configured()
     for name in names:
         if name not in files:
             raise ConfigError(f"names: got {name!r}, allowed are {', '.join(files)}")
-    console, found = Console(width=WIDTH), []
+    console, numbers = Console(width=WIDTH), []
     for name in names or files:
         settings = read(files[name])
         settings = settings.shortened() if quick else settings
@@ -70,11 +71,11 @@ def main(
         if not quick:
             write_results(name, settings, learned)
             console.print(f"Written: {results_path(name).name}")
-        found += learned
-    failed = [each for each in found if not each.row.ok]
-    print(f"{len(found) - len(failed)} of {len(found)} learned numbers hold.")
+        numbers += learned
+    failed = [each for each in numbers if not each.check.ok]
+    print(f"{len(numbers) - len(failed)} of {len(numbers)} learned numbers hold.")
     if failed:
-        sys.exit("failed: " + ", ".join(dict.fromkeys(each.row.id for each in failed)))
+        sys.exit("failed: " + ", ".join(dict.fromkeys(each.check.id for each in failed)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pydantic import Field
 from dtao_agents.equilibrium.cem import CemSettings, linear_policy, maximise
 from dtao_agents.evaluation.evaluate import evaluation_config, play
 from dtao_agents.evaluation.policy_files import load_policy
-from dtao_agents.oracles.simulated import FRICTIONLESS, alpha_pay, terminal_value
+from dtao_agents.oracles.frictionless import FRICTIONLESS, alpha_pay, terminal_value
 from dtao_agents.training.ppo import train
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.economy.technology import discount_per_day

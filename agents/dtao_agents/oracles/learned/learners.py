@@ -1,7 +1,7 @@
-"""The two learners of the small problems: PPO of Stable-Baselines3, and the cross-entropy method.
+"""The two learners of one-shot games: PPO of Stable-Baselines3, and the cross-entropy method.
 
-Both see payoffs alone. In a game of several players each learns for itself: PPO in all roles at once, the
-cross-entropy method by damped best responses of all at once.
+Both see payoffs alone. In a game of several players each player learns independently: PPO updates all players at once,
+the cross-entropy method takes damped simultaneous best responses.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,34 +16,37 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from dtao_agents.equilibrium.cem import CemSettings, maximise
-from dtao_agents.oracles.learned.games import Game
+from dtao_agents.oracles.learned.games import OneShotGame
 
 
 class GamePpoSettings(BaseModel):
-    """PPO in a game of one decision: exploration shrinks by a plan, and steps in proportion to it."""
+    """Settings of PPO in a one-shot game.
+
+    Exploration decays geometrically, and the learning rate in proportion to it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     updates: int = Field(150, ge=1, description="Rollouts.")
-    games: int = Field(4096, ge=1, description="Games of a rollout.")
+    games: int = Field(4096, ge=1, description="Plays per rollout.")
     epochs: int = Field(6, ge=1, description="Passes over a rollout, each one step of Adam.")
-    first_sd: float = Field(0.2, gt=0.0, description="Exploration at first, standard deviation.")
-    last_sd: float = Field(0.005, gt=0.0, description="Exploration at the end.")
+    first_sd: float = Field(0.2, gt=0.0, description="Initial exploration, standard deviation.")
+    last_sd: float = Field(0.005, gt=0.0, description="Final exploration.")
     step: float = Field(0.05, gt=0.0, description="Learning rate over exploration.")
 
 
 class GameCemSettings(CemSettings):
-    """The cross-entropy method in a game."""
+    """Settings of the cross-entropy method in a one-shot game."""
 
-    games: int = Field(1, ge=1, description="Drawn games that a candidate is judged by.")
+    games: int = Field(1, ge=1, description="Plays that evaluate a candidate.")
     rounds: int = Field(1, ge=1, description="Best responses of all players.")
     damping: float = Field(
-        1.0, gt=0.0, le=1.0, description="Part of the way to a best response that a round goes."
+        1.0, gt=0.0, le=1.0, description="Part of the step to a best response taken in a round."
     )
 
 
 class SimpleVecEnv(VecEnv):
-    """What Stable-Baselines3 asks of many worlds beside `reset`, `step_async` and `step_wait`."""
+    """Base class that implements the rest of `VecEnv` besides `reset`, `step_async` and `step_wait`."""
 
     def close(self) -> None:
         """Nothing to close."""
@@ -63,9 +66,19 @@ class SimpleVecEnv(VecEnv):
 
 
 class GameVecEnv(SimpleVecEnv):
-    """Many games at once; a player is a world that sees which player it is, and ends after its action."""
+    """A batch of plays; each player is a world that observes its own index and ends after one action.
 
-    def __init__(self, game: Game, games: int, seed: int):
+    Parameters
+    ----------
+    game : OneShotGame
+        The game.
+    games : int
+        Plays in the batch; there are ``games * game.players`` worlds.
+    seed : int
+        Seed of the shocks.
+    """
+
+    def __init__(self, game: OneShotGame, games: int, seed: int):
         self.game, self.games = game, games
         self.rng = np.random.default_rng(seed)
         self.render_mode = None
@@ -89,8 +102,8 @@ class GameVecEnv(SimpleVecEnv):
         return self.observation.copy(), payoffs.reshape(-1).astype(np.float32), done, self.infos
 
 
-class Annealing(BaseCallback):
-    """Sets the exploration of each rollout."""
+class ExplorationDecay(BaseCallback):
+    """Sets the standard deviation of actions before each rollout, from the remaining progress."""
 
     def __init__(self, sd_at: Callable[[float], float]):
         super().__init__()
@@ -105,8 +118,27 @@ class Annealing(BaseCallback):
             self.model.policy.log_std.fill_(float(np.log(sd)))  # type: ignore[union-attr, operator]
 
 
-def learn_by_ppo(game: Game, settings: GamePpoSettings, start: Sequence[float], seed: int):
-    """Mean actions `(players, actions)` learned from `start` `(actions,)`."""
+def learn_by_ppo(
+    game: OneShotGame, settings: GamePpoSettings, start: Sequence[float], seed: int
+) -> np.ndarray:
+    """Learn a game by PPO with a linear policy.
+
+    Parameters
+    ----------
+    game : OneShotGame
+        The game.
+    settings : GamePpoSettings
+        Settings of PPO.
+    start : sequence of float (actions,)
+        Initial mean action of all players.
+    seed : int
+        Seed of the shocks, of exploration and of the critic.
+
+    Returns
+    -------
+    ndarray (players, actions)
+        Learned mean actions.
+    """
 
     def sd_at(left: float) -> float:
         return settings.last_sd * (settings.first_sd / settings.last_sd) ** left
@@ -130,15 +162,18 @@ def learn_by_ppo(game: Game, settings: GamePpoSettings, start: Sequence[float], 
     with torch.no_grad():
         policy.action_net.weight.zero_()
         policy.action_net.bias.copy_(torch.tensor(np.asarray(start, np.float32)))
-    model.learn(settings.updates * env.num_envs, Annealing(sd_at), log_interval=2**62)
+    model.learn(settings.updates * env.num_envs, ExplorationDecay(sd_at), log_interval=2**62)
     actions, _ = model.predict(np.eye(game.players, dtype=np.float32), deterministic=True)
     return np.asarray(actions, float)
 
 
-def learn_by_cem(game: Game, settings: GameCemSettings, start: Sequence[float], seed: int):
-    """The same by best responses: in each round every player searches while the others stay, and goes part of the way.
+def learn_by_cem(
+    game: OneShotGame, settings: GameCemSettings, start: Sequence[float], seed: int
+) -> np.ndarray:
+    """Learn a game by damped best responses, each found by the cross-entropy method.
 
-    Candidates of a generation play the same drawn games; each generation draws its own.
+    In a round every player searches against the actions of the others in the last round. Candidates of a generation
+    meet the same shocks; each generation draws new ones. Parameters and return value are those of `learn_by_ppo`.
     """
     rng = np.random.default_rng(seed)
     chosen = np.tile(np.asarray(start, float), (game.players, 1))
@@ -150,10 +185,10 @@ def learn_by_cem(game: Game, settings: GameCemSettings, start: Sequence[float], 
             played[:, 0, player] = np.clip(candidates, -1.0, 1.0)
             return game.payoffs(played, shocks)[..., player].mean(axis=-1)
 
-        found = maximise(objective, chosen[player], settings, rng)
-        return np.clip(found.parameters, -1.0, 1.0)
+        search = maximise(objective, chosen[player], settings, rng)
+        return np.clip(search.parameters, -1.0, 1.0)
 
     for _ in range(settings.rounds):
-        answers = np.stack([response(player) for player in range(game.players)])
-        chosen = chosen + settings.damping * (answers - chosen)
+        responses = np.stack([response(player) for player in range(game.players)])
+        chosen = chosen + settings.damping * (responses - chosen)
     return chosen

@@ -1,4 +1,4 @@
-"""A research project as a decision process of eight states, learned from sampled days."""
+"""A research project as a Markov decision process of eight states, learned from sampled days."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,18 +15,29 @@ from dtao_agents.oracles.learned.learners import SimpleVecEnv
 
 SHORT, LONG = 0, 1
 N_STATES = 8
-"""Knowledge 0 to 3, twice: without and with a project under way."""
+"""Knowledge 0 to 3, without and with a project under way."""
 
 
 class Project:
-    """Knowledge K earns K a day, short-term work one more. Where no project runs, work on research starts one.
+    """Decision process of a builder who divides days between short-term work and research.
 
-    A running project ends with the chance `success` and lifts K by one; before that, K loses one with the chance
-    `loss`. State 2 K + z, z = 1 while a project runs.
+    Knowledge K earns K per day, short-term work one more. Research starts a project if none runs; a running project
+    succeeds with the daily probability `success` and raises K by one. K loses one with the daily probability `loss`.
+    The state is 2 K + z, with z = 1 while a project runs.
 
-    Attributes:
-        rewards: `(2, 8)` by action and state.
-        moves: `(2, 8, 8)` chances of the next state.
+    Parameters
+    ----------
+    discount : float
+        Discount factor per day.
+    success, loss : float
+        Probabilities per day.
+
+    Attributes
+    ----------
+    rewards : ndarray (2, 8)
+        By action and state.
+    moves : ndarray (2, 8, 8)
+        Probabilities of the next state, by action and state.
     """
 
     def __init__(self, discount: float, success: float = 0.1, loss: float = 0.01):
@@ -48,54 +59,56 @@ class Project:
         self.cumulative = self.moves.cumsum(-1)
 
     def step(self, states: np.ndarray, actions: np.ndarray, u: np.ndarray):
-        """Rewards and next states for uniform draws `u`."""
+        """Rewards and next states for uniform draws `u`; all arrays have one shape."""
         following = (u[..., None] > self.cumulative[actions, states]).sum(-1)
         return self.rewards[actions, states], np.minimum(following, N_STATES - 1)
 
     def value(self, policy: np.ndarray) -> np.ndarray:
-        """`(8,)` exact values of a policy `(8,)` of actions."""
+        """Exact values `(8,)` of a policy `(8,)` of actions."""
         states = np.arange(N_STATES)
         moves = self.moves[policy, states]
         return np.linalg.solve(
             np.eye(N_STATES) - self.discount * moves, self.rewards[policy, states]
         )
 
-    def measured(self, policy: np.ndarray) -> list[float]:
-        """Value of starting from nothing, and 1 for each K from 0 at which a project is started, as digits."""
+    def measurements(self, policy: np.ndarray) -> list[float]:
+        """Value of the first state, and one decimal digit for each K = 0 to 3: 1 if a project is started."""
         starts = policy[::2] == LONG
         return [float(self.value(policy)[0]), float(starts @ 10 ** np.arange(3, -1, -1))]
 
 
 class ProjectPpoSettings(BaseModel):
-    """PPO with a table: linear in the state's indicator."""
+    """Settings of PPO with a tabular policy (linear in the one-hot state)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    timesteps: int = Field(400_000, ge=1, description="Days of training, all worlds together.")
+    timesteps: int = Field(400_000, ge=1, description="Days of training, summed over worlds.")
     worlds: int = Field(256, ge=1, description="Worlds that run together.")
     rollout_days: int = Field(64, ge=1, description="Days between two updates.")
     epochs: int = Field(4, ge=1, description="Passes over a rollout.")
-    gae_lambda: float = Field(0.8, ge=0.0, le=1.0, description="Of the advantages.")
+    gae_lambda: float = Field(
+        0.8, ge=0.0, le=1.0, description="Lambda of generalised advantage estimation."
+    )
     learning_rate: float = Field(0.05, gt=0.0, description="Step of Adam.")
     entropy: float = Field(
         0.2,
         ge=0.0,
-        description="First weight of the entropy bonus; falls to zero in a straight line.",
+        description="Initial weight of the entropy bonus; falls linearly to zero.",
     )
 
 
 class ProjectCemSettings(CemSettings):
-    """The cross-entropy method over one preference for each state."""
+    """Settings of the cross-entropy method over one preference per state."""
 
     sampled_days: int = Field(
         32_768,
         ge=1,
-        description="Days that a candidate is judged by, in as many worlds as they make.",
+        description="Days that evaluate a candidate, divided into worlds of one horizon each.",
     )
 
 
 class ProjectVecEnv(SimpleVecEnv):
-    """Worlds that start in any state, alike likely, and are cut off after a rollout's days."""
+    """Worlds that start in a uniformly drawn state and are truncated after the days of a rollout."""
 
     def __init__(self, project: Project, worlds: int, days: int, seed: int):
         self.project, self.days, self.rng = project, days, np.random.default_rng(seed)
@@ -118,17 +131,20 @@ class ProjectVecEnv(SimpleVecEnv):
         rewards, self.states = self.project.step(self.states, self.actions, u)
         rewards = (1.0 - self.project.discount) * rewards
         self.day += 1
-        over = self.day == self.days
+        truncated = self.day == self.days
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         observed = self._observed()
-        if over:
+        if truncated:
             infos = [{"terminal_observation": row, "TimeLimit.truncated": True} for row in observed]
             observed = self.reset()
-        return observed, rewards.astype(np.float32), np.full(self.num_envs, over), infos
+        return observed, rewards.astype(np.float32), np.full(self.num_envs, truncated), infos
 
 
-class Indifference(BaseCallback):
-    """Lowers the entropy bonus: a choice that looks bad beside unlearned ones is not given up before they are learned."""
+class EntropyDecay(BaseCallback):
+    """Lowers the entropy bonus linearly to zero.
+
+    A large bonus at first keeps actions that look bad only because later choices are not learned yet.
+    """
 
     def __init__(self, first: float):
         super().__init__()
@@ -144,7 +160,24 @@ class Indifference(BaseCallback):
 def learn_by_ppo(
     project: Project, settings: ProjectPpoSettings, start: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Actions `(8,)`; at first research is chosen with the log-odds `start` `(1,)` everywhere."""
+    """Learn a project by PPO.
+
+    Parameters
+    ----------
+    project : Project
+        The decision process.
+    settings : ProjectPpoSettings
+        Settings of PPO.
+    start : sequence of float (1,)
+        Initial log-odds of research in every state.
+    seed : int
+        Seed of the process and of exploration.
+
+    Returns
+    -------
+    ndarray (8,)
+        Learned actions by state.
+    """
     env = ProjectVecEnv(project, settings.worlds, settings.rollout_days, seed)
     model = PPO(
         "MlpPolicy",
@@ -165,7 +198,7 @@ def learn_by_ppo(
     with torch.no_grad():
         policy.action_net.weight.zero_()
         policy.action_net.bias.copy_(torch.tensor([0.0, start[0]]))
-    model.learn(settings.timesteps, Indifference(settings.entropy), log_interval=2**62)
+    model.learn(settings.timesteps, EntropyDecay(settings.entropy), log_interval=2**62)
     actions, _ = model.predict(np.eye(N_STATES, dtype=np.float32), deterministic=True)
     return np.asarray(actions, int)
 
@@ -173,7 +206,11 @@ def learn_by_ppo(
 def learn_by_cem(
     project: Project, settings: ProjectCemSettings, start: Sequence[float], seed: int
 ) -> np.ndarray:
-    """The same; a candidate does research where its preference is positive. All meet the same draws and first states."""
+    """Learn a project by the cross-entropy method over one preference per state.
+
+    Research is chosen where the preference is positive. Candidates of a generation meet the same draws and first states. Parameters and return value are those of
+    `learn_by_ppo`.
+    """
     rng = np.random.default_rng(seed)
     days = int(np.ceil(np.log(0.01) / np.log(project.discount)))
     worlds = max(1, settings.sampled_days // days)

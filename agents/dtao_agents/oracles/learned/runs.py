@@ -1,4 +1,4 @@
-"""Running a configuration: every case by every learner from every start, judged by the tolerances of the oracles."""
+"""Execution of a configuration: every case by every learner from every start."""
 
 import importlib.metadata
 import json
@@ -15,32 +15,52 @@ import dtao_gym
 from dtao_agents.files import write_atomically
 from dtao_agents.oracles.learned import builders, learners, project
 from dtao_agents.oracles.learned.settings import FOLDER, PROBLEMS, Case, OracleSettings
-from dtao_agents.oracles.table import NUMBER_TOLERANCE, NUMBERS, Row, number_row, share_row
+from dtao_agents.oracles.table import (
+    NUMBER_TOLERANCE,
+    NUMBERS,
+    OracleCheck,
+    number_check,
+    share_check,
+)
 
 PACKAGES = ("numpy", "stable-baselines3", "torch")
+"""Packages whose versions are recorded with the results."""
 PORTFOLIO_TOLERANCE = 0.05
-"""Of a part of wealth, absolute."""
+"""Tolerance of a part of wealth, absolute."""
 VALUE_TOLERANCE = 0.01
-"""Of the value of a project."""
+"""Tolerance of the value of a project, relative."""
 
 
 @dataclass(frozen=True)
-class Learned:
-    """One learned number beside the expected one."""
+class LearnedNumber:
+    """A learned number, compared with the expected one.
 
-    row: Row
+    Attributes
+    ----------
+    check : OracleCheck
+        The comparison.
+    algorithm : {"ppo", "cem"}
+        Learner.
+    start : float or tuple of float
+        Initial decision.
+    seed : int
+        Seed of the learner: the index of `start` in the configuration.
+    seconds : float
+        Duration of the run, which may have learned other numbers too.
+    """
+
+    check: OracleCheck
     algorithm: str
     start: Any
     seed: int
     seconds: float
-    """Of the whole run, which may have learned other numbers too."""
 
     def record(self) -> dict[str, Any]:
-        """As the results have it."""
+        """Entry of the results file."""
         return {
-            **asdict(self.row),
-            "got": float(f"{self.row.got:.9g}"),
-            "holds": self.row.ok,
+            **asdict(self.check),
+            "got": float(f"{self.check.got:.9g}"),
+            "holds": self.check.ok,
             "algorithm": self.algorithm,
             "start": self.start,
             "seed": self.seed,
@@ -48,67 +68,108 @@ class Learned:
         }
 
 
-def judge(id: str, setting: str, expected: float, got: float) -> Row:
-    """The learned number beside the expected one, with the tolerance of its kind.
+def check_learned(id: str, setting: str, expected: float, got: float) -> OracleCheck:
+    """Compare a learned number with the expected one by the tolerance of its quantity.
 
-    Research shares in log-odds; parts of wealth absolutely; values of a project by 1 %, and when it starts one
-    exactly; all others by 2 %, and a zero by 2 % of the number before it in the table.
+    Research shares are compared in log-odds; parts of wealth absolutely; the value of a project by 1 %, and the states
+    in which it is started exactly; all other numbers by 2 %, and a zero by 2 % of the number before it in the table.
     """
-    research = id in ("calibration", "O6", "O7") or (id == "O24" and ", r:" in setting)
-    if research:
-        return share_row(id, setting, "L", expected, got)
+    is_research_share = id in ("calibration", "O6", "O7") or (id == "O24" and ", r:" in setting)
+    if is_research_share:
+        return share_check(id, setting, "L", expected, got)
     if id in ("O14", "O14b") and "growth" not in setting:
-        return Row(id, setting, "L", expected, float(got), PORTFOLIO_TOLERANCE)
+        return OracleCheck(id, setting, "L", expected, float(got), PORTFOLIO_TOLERANCE)
     if id == "O17":
         if "starts" in setting:
-            return Row(id, setting, "L", expected, float(got), 0.0)
-        return number_row(id, setting, "L", expected, got, VALUE_TOLERANCE)
+            return OracleCheck(id, setting, "L", expected, float(got), 0.0)
+        return number_check(id, setting, "L", expected, got, VALUE_TOLERANCE)
     if expected == 0.0:
-        names = [each.setting for each in NUMBERS[id]]
-        before = NUMBERS[id][names.index(setting) - 1].number
-        return Row(id, setting, "L", expected, float(got), NUMBER_TOLERANCE["L"] * before)
-    return number_row(id, setting, "L", expected, got)
+        settings = [each.setting for each in NUMBERS[id]]
+        before = NUMBERS[id][settings.index(setting) - 1].number
+        return OracleCheck(id, setting, "L", expected, float(got), NUMBER_TOLERANCE["L"] * before)
+    return number_check(id, setting, "L", expected, got)
 
 
-def learn(settings: OracleSettings, case: Case, algorithm: str, start: Any, seed: int):
-    """What a learner comes to, as the problem measures it: numbers in the order of the case."""
+def learn(
+    settings: OracleSettings, case: Case, algorithm: str, start: Any, seed: int
+) -> list[float]:
+    """Run one learner on one case.
+
+    Parameters
+    ----------
+    settings : OracleSettings
+        The configuration.
+    case : Case
+        One of its cases.
+    algorithm : {"ppo", "cem"}
+        Learner.
+    start : float or sequence of float
+        Initial decision.
+    seed : int
+        Seed of the learner.
+
+    Returns
+    -------
+    list of float
+        Measurements of the problem, in the order of ``case.numbers``.
+    """
     parameters = {**settings.parameters, **case.parameters}
-    given = {**(getattr(settings, algorithm) or {}), **(case.ppo if algorithm == "ppo" else {})}
+    learner = {**(getattr(settings, algorithm) or {}), **(case.ppo if algorithm == "ppo" else {})}
     if settings.problem == "builder":
-        found = _builder(parameters, given, algorithm, start, seed, settings.episodes)
-        return [found["research"], found["influence"]]
+        return _learn_builder(parameters, learner, algorithm, start, seed, settings.episodes)
     if settings.problem == "project":
-        puzzle, first = project.Project(**parameters), [float(start)]
-        if algorithm == "ppo":
-            chosen = project.learn_by_ppo(puzzle, project.ProjectPpoSettings(**given), first, seed)
-        else:
-            chosen = project.learn_by_cem(puzzle, project.ProjectCemSettings(**given), first, seed)
-        return puzzle.measured(chosen)
+        return _learn_project(parameters, learner, algorithm, start, seed)
     game = PROBLEMS[settings.problem](**parameters)
     first = np.broadcast_to(np.asarray(start, float), (game.actions,)).tolist()
     if algorithm == "ppo":
-        made = learners.GamePpoSettings(**given)
-        return game.measured(learners.learn_by_ppo(game, made, first, seed))
-    return game.measured(
-        learners.learn_by_cem(game, learners.GameCemSettings(**given), first, seed)
-    )
+        actions = learners.learn_by_ppo(game, learners.GamePpoSettings(**learner), first, seed)
+    else:
+        actions = learners.learn_by_cem(game, learners.GameCemSettings(**learner), first, seed)
+    return game.measurements(actions)
 
 
-def _builder(
+def _learn_builder(
     world: dict[str, Any],
-    given: dict[str, Any],
+    learner: dict[str, Any],
     algorithm: str,
     start: float,
     seed: int,
     episodes: int,
-) -> dict[str, float]:
+) -> list[float]:
     if algorithm == "ppo":
-        return builders.learn_by_ppo(world, given, start, seed, episodes)
-    return builders.learn_by_cem(world, builders.BuilderCemSettings(**given), start, seed, episodes)
+        shares = builders.learn_by_ppo(world, learner, start, seed, episodes)
+    else:
+        search = builders.BuilderCemSettings(**learner)
+        shares = builders.learn_by_cem(world, search, start, seed, episodes)
+    return [shares["research"], shares["influence"]]
 
 
-def run(settings: OracleSettings, progress: Callable[[str], Any]) -> Iterator[Learned]:
-    """All numbers of a configuration; the place of a start is the seed as well. `progress` is told what is learned."""
+def _learn_project(
+    parameters: dict[str, Any], learner: dict[str, Any], algorithm: str, start: float, seed: int
+) -> list[float]:
+    problem, first = project.Project(**parameters), [float(start)]
+    if algorithm == "ppo":
+        policy = project.learn_by_ppo(problem, project.ProjectPpoSettings(**learner), first, seed)
+    else:
+        policy = project.learn_by_cem(problem, project.ProjectCemSettings(**learner), first, seed)
+    return problem.measurements(policy)
+
+
+def run(settings: OracleSettings, progress: Callable[[str], Any]) -> Iterator[LearnedNumber]:
+    """Learn all numbers of a configuration.
+
+    Parameters
+    ----------
+    settings : OracleSettings
+        The configuration. The index of a start is also the seed of its runs.
+    progress : callable
+        Called with case, learner and start of each run when it begins.
+
+    Yields
+    ------
+    LearnedNumber
+        One for each number of each run.
+    """
     for case in settings.cases:
         for algorithm in ("ppo", "cem"):
             if getattr(settings, algorithm) is None:
@@ -116,12 +177,12 @@ def run(settings: OracleSettings, progress: Callable[[str], Any]) -> Iterator[Le
             for seed, start in enumerate(settings.starts):
                 progress(f"{case.id}, {algorithm}, start {start}")
                 began = time.perf_counter()
-                found = learn(settings, case, algorithm, start, seed)
+                measurements = learn(settings, case, algorithm, start, seed)
                 seconds = time.perf_counter() - began
-                for answer, got in zip(case.answers(), found, strict=False):
-                    if answer is not None:
-                        row = judge(case.id, *answer, got)
-                        yield Learned(row, algorithm, start, seed, seconds)
+                for named, got in zip(case.expected_numbers(), measurements, strict=False):
+                    if named is not None:
+                        check = check_learned(case.id, *named, got)
+                        yield LearnedNumber(check, algorithm, start, seed, seconds)
 
 
 def results_path(name: str) -> Path:
@@ -129,17 +190,17 @@ def results_path(name: str) -> Path:
     return FOLDER / "results" / f"{name}.json"
 
 
-def write_results(name: str, settings: OracleSettings, found: list[Learned]) -> None:
-    """The results beside the configurations: what was learned, of which settings, with which versions."""
+def write_results(name: str, settings: OracleSettings, learned: list[LearnedNumber]) -> None:
+    """Write the results file of a configuration: learned numbers, hash of the settings, versions."""
     content = {
         "config": f"{name}.yaml",
         "config_hash": settings.hash(),
         "python": platform.python_version(),
         "dtao_gym": dtao_gym.__version__,
         "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
-        "holds": sum(each.row.ok for each in found),
-        "of": len(found),
-        "numbers": [each.record() for each in found],
+        "holds": sum(each.check.ok for each in learned),
+        "of": len(learned),
+        "numbers": [each.record() for each in learned],
     }
     results_path(name).parent.mkdir(exist_ok=True)
     write_atomically(results_path(name), (json.dumps(content, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""What a file under `configs/oracles/` says: a problem, its cases, and how each learner goes about it."""
+"""Files under `configs/oracles/`: a problem, its cases, and the settings of each learner."""
 
 import hashlib
 import json
@@ -15,35 +15,46 @@ from dtao_gym.world.config import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[4] / "configs" / "oracles"
 PROBLEMS: dict[str, type] = {**GAMES, "forecast": Forecast, "signal_jamming": SignalJamming}
-"""Games by name; beside them there are `project` and `builder`."""
-SHORTENED = ("cases", "starts", "ppo", "cem", "episodes")
+"""Games by name; the other problems are `project` and `builder`."""
+QUICK_FIELDS = ("cases", "starts", "ppo", "cem", "episodes")
+"""Fields that the short version may change."""
 
 
 class Case(BaseModel):
-    """One setting of the problem, and which numbers it is asked for."""
+    """One setting of the problem, and the numbers that it must give."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: str = Field(
-        description="Of the oracle, a key of `dtao_agents.oracles.table.NUMBERS`, or `calibration`."
+        description="Oracle, a key of `dtao_agents.oracles.table.NUMBERS`, or `calibration`."
     )
     numbers: tuple[str | None, ...] = Field(
         min_length=1,
-        description="Names in the table of `dtao_agents.oracles.table` of what the problem measures, in its order; null: not asked.",
+        description="Settings in `dtao_agents.oracles.table` of the measurements of the problem, in its order; null: not compared.",
     )
     expected: tuple[float, ...] = Field(
-        (), description="Only for numbers that the table does not have."
+        (), description="Expected numbers, only where the table has none."
     )
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Over those of the file.")
-    ppo: dict[str, Any] = Field(default_factory=dict, description="Over the file's, for this case.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Override those of the file."
+    )
+    ppo: dict[str, Any] = Field(
+        default_factory=dict, description="Override those of the file, for this case."
+    )
 
     @model_validator(mode="after")
-    def _answered(self) -> "Case":
-        self.answers()
+    def _numbers_are_known(self) -> "Case":
+        self.expected_numbers()
         return self
 
-    def answers(self) -> list[tuple[str, float] | None]:
-        """(name, expected) of each measurement. Raises ValueError for names that the table does not have."""
+    def expected_numbers(self) -> list[tuple[str, float] | None]:
+        """(name, expected number) of each measurement, None where it is not compared.
+
+        Raises
+        ------
+        ValueError
+            A name is not in the table, or `expected` and `numbers` differ in length.
+        """
         if self.expected:
             if len(self.expected) != len(self.numbers):
                 raise ValueError(
@@ -60,38 +71,42 @@ class Case(BaseModel):
 
 
 class OracleSettings(BaseModel):
-    """A file: everything that decides what is learned."""
+    """Content of a file: everything that the learned numbers depend on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     problem: str = Field(description="A game, `project` or `builder`.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the problem.")
-    cases: tuple[Case, ...] = Field(min_length=1, description="Settings that are asked for.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of the problem."
+    )
+    cases: tuple[Case, ...] = Field(min_length=1, description="Settings to learn.")
     starts: tuple[float | tuple[float, ...], ...] = Field(
         min_length=1,
-        description="First decisions: actions; log-odds of research in `project`; research shares of `builder`.",
+        description="Initial decisions: actions; log-odds of research in `project`; research shares in `builder`.",
     )
-    ppo: dict[str, Any] | None = Field(None, description="Settings of PPO; null: it is not used.")
-    cem: dict[str, Any] | None = Field(None, description="Settings of the other method.")
-    episodes: int = Field(16, ge=1, description="Worlds in which a builder is judged.")
+    ppo: dict[str, Any] | None = Field(None, description="Settings of PPO; null: not used.")
+    cem: dict[str, Any] | None = Field(
+        None, description="Settings of the cross-entropy method; null: not used."
+    )
+    episodes: int = Field(16, ge=1, description="Worlds that evaluate a learned builder.")
     quick: dict[str, Any] = Field(
         default_factory=dict,
-        description="Changes of the short version; `cases` are places in the list of cases.",
+        description="Changes of the short version; `cases` are indices into the list of cases.",
     )
 
     @model_validator(mode="after")
-    def _known(self) -> "OracleSettings":
+    def _problem_is_known(self) -> "OracleSettings":
         allowed = sorted({*PROBLEMS, "project", "builder"})
         if self.problem not in allowed:
             raise ValueError(f"problem: got {self.problem!r}, allowed are {', '.join(allowed)}")
-        if not set(self.quick) <= set(SHORTENED):
+        if not set(self.quick) <= set(QUICK_FIELDS):
             raise ValueError(
-                f"quick: got {', '.join(self.quick)}, allowed are {', '.join(SHORTENED)}"
+                f"quick: got {', '.join(self.quick)}, allowed are {', '.join(QUICK_FIELDS)}"
             )
         return self
 
     def shortened(self) -> "OracleSettings":
-        """The short version: the first start, and what `quick` changes."""
+        """The short version: the first start only, with the changes of `quick`."""
         fields = self.model_dump(exclude={"quick"})
         changes: dict[str, Any] = {"starts": self.starts[:1], **self.quick}
         fields["cases"] = [fields["cases"][k] for k in changes.pop("cases", range(len(self.cases)))]
@@ -100,13 +115,13 @@ class OracleSettings(BaseModel):
         return OracleSettings.model_validate(fields)
 
     def hash(self) -> str:
-        """SHA-256 of what the full version learns, whatever the order in the file; comments do not count."""
+        """SHA-256 of the settings of the full version, independent of the order in the file and of comments."""
         text = json.dumps(self.model_dump(mode="json", exclude={"quick"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read(path: Path) -> OracleSettings:
-    """Settings from a YAML file. Raises ConfigError."""
+    """Read settings from a YAML file; raises ConfigError that names the file."""
     try:
         return OracleSettings.model_validate(yaml.safe_load(path.read_text()))
     except (OSError, yaml.YAMLError, ValidationError) as error:
@@ -114,5 +129,5 @@ def read(path: Path) -> OracleSettings:
 
 
 def configured() -> dict[str, Path]:
-    """The files of the folder by name."""
+    """Paths of the configurations by name."""
     return {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}

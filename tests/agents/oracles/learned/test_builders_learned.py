@@ -50,7 +50,7 @@ def test_the_search_finds_the_fee_arms_optimum_from_afar():
 @pytest.mark.parametrize("settings", [CALIBRATION, INFLUENCE], ids=["calibration", "influence"])
 def test_short_versions_hold(settings):
     for each in run(settings.shortened(), lambda text: None):
-        assert each.row.ok, each.record()
+        assert each.check.ok, each.record()
 
 
 @pytest.mark.slow

@@ -1,17 +1,17 @@
-"""What is committed was learned with the settings that are committed, and says of itself what is true of it."""
+"""Committed results belong to the committed settings, and their verdicts are true."""
 
 import json
 
 import numpy as np
 import pytest
-from dtao_agents.oracles.learned.runs import judge, results_path
+from dtao_agents.oracles.learned.builders import market_config
+from dtao_agents.oracles.learned.runs import check_learned, results_path
 from dtao_agents.oracles.learned.settings import FOLDER, configured, read
 from dtao_agents.oracles.table import NUMBERS
 from dtao_agents.roles.scripted import kernel_logit
 
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.kernel import Technology, daily_discount, discount_with_hazard
-from dtao_gym.world.config import Config
 
 FILES = configured()
 LEARNED = {"O6", "O7", "O10", "O10b", "O11", "O11b", "O12c", "O13b", "O14", "O14b", "O17", "O24"}
@@ -21,13 +21,13 @@ def results(name):
     return json.loads(results_path(name).read_text())
 
 
-def test_every_row_that_is_to_be_learned_has_a_configuration():
+def test_every_learned_oracle_has_a_configuration():
     cases = [case for path in FILES.values() for case in read(path).cases]
     assert {case.id for case in cases} == LEARNED | {"calibration"}
-    asked = {(case.id, name) for case in cases for name in case.numbers if name is not None}
+    learned = {(case.id, name) for case in cases for name in case.numbers if name is not None}
     tabled = {(id, each.setting) for id in LEARNED - {"O7"} for each in NUMBERS[id]}
     threshold = ("O17", "research project, discount above which it starts: at K = 0")
-    assert tabled - asked == {threshold}  # of a switch both sides are asked, .7 and .8
+    assert tabled - learned == {threshold}  # both sides of the threshold are learned, .7 and .8
 
 
 def test_there_are_no_other_results():
@@ -35,55 +35,57 @@ def test_there_are_no_other_results():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_results_are_of_the_committed_settings(name):
-    settings, found = read(FILES[name]), results(name)
-    assert found["config_hash"] == settings.hash()
+def test_results_belong_to_the_committed_settings(name):
+    settings, committed = read(FILES[name]), results(name)
+    assert committed["config_hash"] == settings.hash()
     algorithms = [each for each in ("ppo", "cem") if getattr(settings, each) is not None]
     wanted = {
         (case.id, *answer, algorithm, seed)
         for case in settings.cases
-        for answer in case.answers()
+        for answer in case.expected_numbers()
         if answer is not None
         for algorithm in algorithms
         for seed in range(len(settings.starts))
     }
-    numbers = found["numbers"]
+    numbers = committed["numbers"]
     got = [(n["id"], n["setting"], n["expected"], n["algorithm"], n["seed"]) for n in numbers]
     assert len(got) == len(set(got)) == len(wanted)
     assert set(got) == wanted
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_results_hold_as_they_say(name):
-    found = results(name)
-    rows = [judge(n["id"], n["setting"], n["expected"], n["got"]) for n in found["numbers"]]
-    for row, number in zip(rows, found["numbers"], strict=True):
-        assert (row.tolerance, row.measure) == (number["tolerance"], number["measure"])
-        assert row.ok == number["holds"], number
-    assert (found["holds"], found["of"]) == (sum(row.ok for row in rows), len(rows))
+def test_committed_verdicts_follow_from_the_tolerances(name):
+    committed = results(name)
+    checks = [
+        check_learned(n["id"], n["setting"], n["expected"], n["got"]) for n in committed["numbers"]
+    ]
+    for check, number in zip(checks, committed["numbers"], strict=True):
+        assert (check.tolerance, check.measure) == (number["tolerance"], number["measure"])
+        assert check.ok == number["holds"], number
+    assert (committed["holds"], committed["of"]) == (sum(check.ok for check in checks), len(checks))
 
 
 def test_tolerances_are_those_of_learned_numbers():
-    assert judge("calibration", "fee arm", 0.5, 0.549).ok
-    assert not judge("calibration", "fee arm", 0.5, 0.551).ok
-    assert judge("O6", "fee", 0.0243, 0.06).ok
-    assert not judge("O6", "fee", 0.0243, 0.061).ok
-    assert judge("O14", "Merton", 0.3, 0.349).ok
-    assert not judge("O14", "Merton", 0.3, 0.351).ok
+    assert check_learned("calibration", "fee arm", 0.5, 0.549).ok
+    assert not check_learned("calibration", "fee arm", 0.5, 0.551).ok
+    assert check_learned("O6", "fee", 0.0243, 0.06).ok
+    assert not check_learned("O6", "fee", 0.0243, 0.061).ok
+    assert check_learned("O14", "Merton", 0.3, 0.349).ok
+    assert not check_learned("O14", "Merton", 0.3, 0.351).ok
     name = "influence, uninformed, part of the budget: hype .5"
-    assert not judge("O24", name, 1 / 14, 1.03 / 14).ok
+    assert not check_learned("O24", name, 1 / 14, 1.03 / 14).ok
     value, starts = NUMBERS["O17"][0], NUMBERS["O17"][4]
-    assert not judge("O17", value.setting, value.number, 1.011 * value.number).ok
-    assert not judge("O17", starts.setting, 1110.0, 1100.0).ok
+    assert not check_learned("O17", value.setting, value.number, 1.011 * value.number).ok
+    assert not check_learned("O17", starts.setting, 1110.0, 1100.0).ok
     zero = NUMBERS["O12c"][3]
-    assert judge("O12c", zero.setting, 0.0, 2.9).ok
-    assert not judge("O12c", zero.setting, 0.0, 3.0).ok
+    assert check_learned("O12c", zero.setting, 0.0, 2.9).ok
+    assert not check_learned("O12c", zero.setting, 0.0, 3.0).ok
 
 
-def test_what_is_expected_of_the_fee_arm_is_its_closed_form():
+def test_expected_shares_of_the_fee_arm_are_closed_forms():
     settings = read(FILES["calibration"])
     for case in settings.cases:
-        config = Config.make(settings.parameters | case.parameters)
+        config = market_config(settings.parameters | case.parameters)
         share = 1.0 / (1.0 + np.exp(-kernel_logit(config)))
         assert case.expected[0] == pytest.approx(share, abs=5e-5)
 

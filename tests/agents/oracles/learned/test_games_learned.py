@@ -1,4 +1,4 @@
-"""The small problems: payoffs are right at hand-made actions, and both learners find what is best."""
+"""One-shot games: payoffs at known actions, and both learners find the optimum."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_shares_and_parts():
     np.testing.assert_allclose(parts(np.array([-0.2, -1.0])), [0.5, 0.5])
 
 
-def test_lives_of_chance_pay_what_discounting_says():
+def test_a_random_end_pays_the_discounted_sum():
     game = ConstantReturns(delay_days=300, research_productivity=0.1, spillover=0.5)
     ends = game.draw(np.random.default_rng(0), 400_000)
     paid = [40.0 * game.payoffs(np.array([[[action]]]), ends).mean() for action in (-1.0, 1.0)]
@@ -66,7 +66,7 @@ def test_no_player_of_a_contest_gains_by_leaving_the_closed_form(players, expone
 
 
 def test_four_players_at_exponent_1_2_have_an_equilibrium_of_three_too():
-    """The symmetric one is not the only one: the fourth has no reason to come back."""
+    """The symmetric equilibrium is not unique: the fourth player does not gain by entering."""
     game = Contest([100.0] * 4, 1.2)
     actions = np.full((401, 4, 1), action_of(closed_forms.tullock_effort(3, 100.0, 1.2) / 100.0))
     actions[:, 0, 0] = np.linspace(-1.0, 1.0, 401)
@@ -82,10 +82,10 @@ def test_pools_and_sales_are_those_of_the_protocol():
     sold = Sale(1000.0, 20_000.0, 2000.0, 0.99, 10)
     even = np.full((1, 10), 0.5)
     brought = sum(0.99**k * 1000.0 * 200.0 / 20_200.0 for k in range(10))
-    assert sold.measured(even)[-1] == pytest.approx(brought)
+    assert sold.measurements(even)[-1] == pytest.approx(brought)
 
 
-def test_a_portfolio_pays_the_root_where_nothing_is_at_risk():
+def test_a_portfolio_without_risk_earns_the_return_of_root():
     game = Portfolio(0.25, 0.06, 0.9, 1.0)
     shocks = game.draw(np.random.default_rng(0), 10_000)
     assert game.payoffs(np.zeros((1, 1, 1)), shocks).mean() == pytest.approx(0.06)
@@ -93,44 +93,44 @@ def test_a_portfolio_pays_the_root_where_nothing_is_at_risk():
     assert year == pytest.approx(np.exp(0.25), rel=0.05)
 
 
-def test_growth_of_bets():
+def test_log_growth_of_bets_is_the_closed_form():
     game = Bets(0.52, 0.10, 0.10, 0.0002)
     part = np.array([[closed_forms.kelly_share(0.52, 0.10, 0.10, 0.0002)]])
-    assert game.measured(part)[1] == pytest.approx(0.00100019, abs=5e-9)
+    assert game.measurements(part)[1] == pytest.approx(0.00100019, abs=5e-9)
 
 
 CEM = GameCemSettings(generations=30, population=32, initial_sd=0.5, noise_floor=0.1)
 
 
-def test_both_learners_fill_pools_like_water():
+def test_both_learners_equalise_marginal_values_of_pools():
     game = Pools([1000, 500, 2000], [20_000] * 3, [0.08, 0.05, 0.09], 300)
     mu, wanted = closed_forms.water_filling(game.tao, game.alpha, game.value, game.budget)
     ppo = learn_by_ppo(game, GamePpoSettings(updates=70, games=256), [0.3] * 3, 0)
     cem = learn_by_cem(game, CEM, [0.3] * 3, 0)
     for actions in (ppo, cem):
-        measured = game.measured(actions)
-        assert measured[0] == pytest.approx(mu, rel=0.02)
-        np.testing.assert_allclose(measured[1:], wanted, rtol=0.02, atol=0.02 * 145.4)
+        numbers = game.measurements(actions)
+        assert numbers[0] == pytest.approx(mu, rel=0.02)
+        np.testing.assert_allclose(numbers[1:], wanted, rtol=0.02, atol=0.02 * 145.4)
 
 
-def test_both_learners_bid_against_themselves():
+def test_both_learners_find_the_equilibrium_of_a_contest():
     game = Contest([100.0, 50.0], named=2)
     wanted = closed_forms.tullock_efforts_of_two(100.0, 50.0)
     ppo = learn_by_ppo(game, GamePpoSettings(updates=80, games=512, epochs=3), [0.0], 0)
-    np.testing.assert_allclose(game.measured(ppo), wanted, rtol=0.1)  # a short run
+    np.testing.assert_allclose(game.measurements(ppo), wanted, rtol=0.1)  # a short run
     damped = CEM.model_copy(update={"rounds": 12, "damping": 0.5})
     cem = learn_by_cem(game, damped, [0.0], 0)
-    np.testing.assert_allclose(game.measured(cem), wanted, rtol=0.02)
+    np.testing.assert_allclose(game.measurements(cem), wanted, rtol=0.02)
 
 
-def test_undamped_responses_of_eight_do_not_settle():
-    """Which is why they are damped."""
+def test_undamped_best_responses_of_eight_players_do_not_converge():
+    """The reason for the damping in the settings."""
     game = Contest([100.0] * 8)
     undamped = CEM.model_copy(update={"rounds": 9, "generations": 15})
-    effort = game.measured(learn_by_cem(game, undamped, [0.0], 0))[0]
+    effort = game.measurements(learn_by_cem(game, undamped, [0.0], 0))[0]
     assert abs(effort / closed_forms.tullock_effort(8, 100.0) - 1.0) > 0.2
     damped = undamped.model_copy(update={"rounds": 15, "damping": 0.3})
-    effort = game.measured(learn_by_cem(game, damped, [0.0], 0))[0]
+    effort = game.measurements(learn_by_cem(game, damped, [0.0], 0))[0]
     assert effort == pytest.approx(closed_forms.tullock_effort(8, 100.0), rel=0.02)
 
 

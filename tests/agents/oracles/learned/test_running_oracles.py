@@ -1,4 +1,4 @@
-"""The command: short versions, what it prints and writes, what it refuses."""
+"""The command: short versions, output, results file, refused arguments."""
 
 import json
 
@@ -10,11 +10,11 @@ from dtao_agents.oracles.learned.settings import OracleSettings, configured, rea
 from dtao_gym.world.config import ConfigError
 
 SHORT = ("O7", "O10", "O11", "O13b", "O14", "O14b")
-"""Games whose short version holds and takes seconds; the others have tests of their own, or are slow."""
+"""Games whose short version holds within seconds; the others have separate tests, or are slow."""
 
 
 @pytest.mark.parametrize("name", configured())
-def test_short_versions_ask_less(name):
+def test_short_versions_learn_less(name):
     settings = read(configured()[name])
     short = settings.shortened()
     assert len(short.starts) == 1
@@ -33,11 +33,11 @@ def test_comments_and_the_short_version_do_not_change_the_hash():
 @pytest.mark.parametrize("name", SHORT)
 def test_short_versions_hold(name):
     for each in runs.run(read(configured()[name]).shortened(), lambda text: None):
-        assert each.row.ok, each.record()
+        assert each.check.ok, each.record()
 
 
 def test_the_command_prints_and_writes(monkeypatch, tmp_path, capsys):
-    """A sale in two parts of the same worth."""
+    """Two pools of the same value."""
     settings = OracleSettings.model_validate(
         {
             "problem": "pools",
@@ -66,7 +66,7 @@ def test_the_command_prints_and_writes(monkeypatch, tmp_path, capsys):
     assert {(n["algorithm"], n["seed"]) for n in written["numbers"]} == {("cem", 0), ("cem", 1)}
 
 
-def test_what_does_not_hold_is_said(monkeypatch, tmp_path, capsys):
+def test_a_number_that_does_not_hold_is_reported(monkeypatch, tmp_path, capsys):
     settings = OracleSettings.model_validate(
         {
             "problem": "contest",
