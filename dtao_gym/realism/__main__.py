@@ -51,16 +51,17 @@ def main(
         burn_in=burn_in,
         threads=threads,
     )
-    found = compare(panels, period, burn_in)
+    comparison = compare(panels, period, burn_in)
     if json is not None:
-        json.write_text(json_text.dumps(as_dict(found), indent=1) + "\n", encoding="utf-8")
+        json.write_text(json_text.dumps(as_dict(comparison), indent=1) + "\n", encoding="utf-8")
     if plot is not None:
-        draw(found, observed_panel(period), panels, plot)
-    print_report(found, command_line.console())
-    if strict and not found.passed:
+        draw(comparison, observed_panel(period), panels, plot)
+    print_report(comparison, command_line.console())
+    if strict and not comparison.passed:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    command_line.require_extra()
-    command_line.call(main, "dtao_gym.realism", (ConfigError, SnapshotError, OSError))
+    program = "python -m dtao_gym.realism"
+    command_line.require_extra(program)
+    command_line.call(main, program, (ConfigError, SnapshotError, OSError))
