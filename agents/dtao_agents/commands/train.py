@@ -67,7 +67,9 @@ def parse(
         """Folder of an interrupted run, which continues from its latest checkpoint."""
         trust_rule: bool = False
         """With --resume: import a rule of emission that the run names as a Python function."""
-        settings: Annotated[flags, tyro.conf.arg(name="")] = field(default_factory=flags)
+        settings: Annotated[flags, tyro.conf.arg(name="")] = field(  # pyright: ignore[reportInvalidTypeForm]
+            default_factory=flags
+        )
 
     paths = tyro.cli(Arguments, prog=program, args=arguments)
     settings = to_settings(paths.settings, type(before))
