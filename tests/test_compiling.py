@@ -220,7 +220,7 @@ from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 batch = Batch([Config.make(n_subnets=5, era=era) for era in ("launch", "price_burn")])
 batch.step(days=30)
-print(hashlib.sha256(batch.state.block.tobytes()).hexdigest())
+print(hashlib.sha256(batch.state.fields.tobytes()).hexdigest())
 """
 
 
