@@ -2,7 +2,7 @@
 """The passes of Numba that make parts and wholes; see `dtao_gym.compiling`. Everything here relies on its internals.
 
 A part is left as intermediate code when numba would optimise it and make machine code of it. A whole is linked with
-its parts, and theirs, and then optimised. `OF_PARTS` and `OF_KERNELS` are the options of `numba.njit` for the two.
+its parts, and theirs, and then optimised. `PART_OPTIONS` and `KERNEL_OPTIONS` are the options of `numba.njit`.
 """
 
 import itertools
@@ -191,10 +191,10 @@ class _PartCompiler(CompilerBase):
         return [passes]
 
 
-OF_PARTS = {
+PART_OPTIONS = {
     "pipeline_class": _PartCompiler,
     "_nrt": False,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-OF_KERNELS = {"pipeline_class": _KernelCompiler, "_nrt": False}
+KERNEL_OPTIONS = {"pipeline_class": _KernelCompiler, "_nrt": False}

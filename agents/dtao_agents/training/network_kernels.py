@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_agents.training import float_vectors, vector_loops
 from dtao_agents.training.float_vectors import (
     add,
     at,
@@ -47,10 +46,7 @@ from dtao_agents.training.vector_loops import (
     times_matrix,
     transpose,
 )
-from dtao_gym.compiling import inlined_rule, kernel_of
-
-SOURCES = (__file__, float_vectors.__file__, vector_loops.__file__)
-"""Files that the kernels are compiled from."""
+from dtao_gym.compiling import inlined_rule, kernel
 
 
 class Kernels(NamedTuple):
@@ -90,6 +86,7 @@ def _add_encoder_gradient(x, sizes, encoded_gradient, summed, local, bias, commo
 def kernels(hidden: int) -> Kernels:
     """The kernels of networks with `hidden` units a layer, a power of two; each compiles when it is first called."""
 
+    @kernel
     def actor_forward(observations, stride, n_rows, sizes, weights, output, scratch):
         """The policy's network, forwards."""
         n_seen, n_local, n_common, n_out = sizes
@@ -119,6 +116,7 @@ def kernels(hidden: int) -> Kernels:
             row, row_bias = at(overall, width), at(overall_bias, 1)
             put(last, affine(row, mean_embedding, rest, n_common, row_bias))
 
+    @kernel
     def actor_backward(
         observations, stride, n_rows, sizes, weights, output_gradient, gradients, scratch
     ):
@@ -190,6 +188,7 @@ def kernels(hidden: int) -> Kernels:
         transpose(g_second_t, hidden, hidden, g_second)
         transpose(g_context_t, hidden, hidden, g_context)
 
+    @kernel
     def pooled_forward(observations, stride, n_rows, sizes, weights, output, scratch):
         """The critic's network, forwards."""
         n_seen, n_local, n_common, n_out = sizes
@@ -215,6 +214,7 @@ def kernels(hidden: int) -> Kernels:
                 row, row_bias = at(last, j * hidden), at(last_bias, j)
                 put(at(output, b * n_out + j), affine(row, top, rest, 0, row_bias))
 
+    @kernel
     def pooled_backward(
         observations, stride, n_rows, sizes, weights, output_gradient, gradients, scratch
     ):
@@ -280,13 +280,4 @@ def kernels(hidden: int) -> Kernels:
         transpose(g_first_t, hidden + n_common, hidden, g_first)
         transpose(g_second_t, hidden, hidden, g_second)
 
-    def compiled(function):
-        function.__qualname__ += f"_{hidden}"  # under which it is kept: a width has its own code
-        return kernel_of(*SOURCES)(function)
-
-    return Kernels(
-        compiled(actor_forward),
-        compiled(actor_backward),
-        compiled(pooled_forward),
-        compiled(pooled_backward),
-    )
+    return Kernels(actor_forward, actor_backward, pooled_forward, pooled_backward)
