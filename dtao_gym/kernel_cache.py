@@ -48,8 +48,8 @@ FAMILIES = {
     "x86-64-v4": (*_V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"),
     "x86-64-v3": _V3,
 }
-"""Families of processors that kernels may be compiled ahead for, best first, and the features of each by LLVM's names
-(levels of the x86-64 psABI)."""
+"""Families of processors for kernels compiled ahead, best first: levels of the x86-64 psABI, with LLVM's names of
+their features."""
 KEPT_DAYS = 30.0
 """Files that have not been used for so many days are removed."""
 PATIENCE_SECONDS = 600.0
@@ -106,7 +106,7 @@ def ahead_folder(root: Path, family: str) -> Path:
 
 @functools.cache
 def _families() -> tuple[str, ...]:
-    """Families that this processor belongs to, best first; none where the user names a processor."""
+    """Families of this processor, best first; none where the user chooses a processor for Numba."""
     if (
         platform.machine() not in ("x86_64", "AMD64")
         or getattr(config, "CPU_NAME", None) is not None
@@ -187,7 +187,7 @@ class KernelCache:
 
     @contextlib.contextmanager
     def lock(self, sig: Any, target_context: Any) -> Iterator[None]:
-        """Hold back other processes that want the same kernel, where the system can."""
+        """Make other processes that need the same kernel wait, where the system supports locks."""
         if fcntl is None or not self.kept:
             yield
             return
@@ -241,7 +241,7 @@ def _read(path: Path, target_context: Any) -> Any:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             file.write(content)

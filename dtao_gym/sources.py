@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+_COMMENT = re.compile(rb"#[^\n]*")
 _IMPORTS = re.compile(
-    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)|import[ \t]+([\w.]+))",
+    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|(?:[^\\\n]|\\\n)*)"
+    rb"|import[ \t]+((?:[^\\\n]|\\\n)*))",
     re.MULTILINE,
 )
 _ONLY_FOR_TYPES = re.compile(rb"^if TYPE_CHECKING:\n(?:[ \t]+.*\n)+", re.MULTILINE)
@@ -112,7 +114,7 @@ def import_closure(module: str) -> tuple[Path, ...]:
     """Source files of a module and of every module that it imports, sorted by module name.
 
     Imports inside functions count. Followed are imports from the top-level package of `module` and from `dtao_gym`;
-    names that a package's `__init__.py` loads lazily are not imports.
+    names that a package's `__init__.py` loads lazily, and other calls of `importlib`, are not imports.
 
     Parameters
     ----------
@@ -166,9 +168,13 @@ def _init_of(package: str) -> str | None:
 def _imports(content: bytes, package: str) -> Iterator[str]:
     """Names that source code of a package imports, and the packages that hold them."""
     names = set()
-    for given, objects, module in _IMPORTS.findall(content):
-        if module:
-            names.add(module.decode())
+    for given, objects, modules in _IMPORTS.findall(_COMMENT.sub(b"", content)):
+        if modules:
+            names |= {
+                name.split()[0]
+                for name in modules.decode(errors="replace").split(",")
+                if name.strip()
+            }
             continue
         origin = given.decode()
         if origin.startswith("."):
@@ -176,7 +182,7 @@ def _imports(content: bytes, package: str) -> Iterator[str]:
             above = package.split(".")
             above = above[: len(above) - (len(origin) - len(last) - 1)]
             origin = ".".join([*above, last] if last else above)
-        names |= {f"{origin}.{name}" for name in _WORD.findall(objects.decode())}
+        names |= {f"{origin}.{name}" for name in _WORD.findall(objects.decode(errors="replace"))}
     for name in names:
         while name:  # importing a module runs the packages above it
             yield name

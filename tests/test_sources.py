@@ -39,8 +39,11 @@ def package(tmp_path, monkeypatch):
         "__init__": "",
         "rule": "def f():\n    from toy_sources import late\n    return late\n",
         "late": "import numpy\nfrom toy_sources.part import (\n    one,\n    two,\n)\n",
-        "part": "from . import other\nfrom .other import three\none, two = 1, 2\n",
-        "other": "three = 3\n",
+        "part": "from .other import three\none, two = 1, 2\n",
+        "other": "import math, toy_sources.second as s\nfrom . import \\\n    third  # (x\nthree = 3\n",
+        "second": "from toy_sources import (  # all (of them)\n    fourth,\n)\n",
+        "third": "",
+        "fourth": "",
         "unused": "",
     }.items():
         (folder / f"{name}.py").write_text(text)
@@ -51,7 +54,7 @@ def package(tmp_path, monkeypatch):
 
 def test_imports_in_functions_over_several_lines_and_relative_ones_count(package):
     stems = {path.stem for path in import_closure("toy_sources.rule")}
-    assert stems == {"__init__", "rule", "late", "part", "other"}
+    assert stems == {"__init__", "rule", "late", "part", "other", "second", "third", "fourth"}
 
 
 def test_a_fingerprint_changes_with_any_file_of_the_closure_and_with_no_other(package):

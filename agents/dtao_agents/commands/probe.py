@@ -51,6 +51,6 @@ def main(
     except ConfigError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on")
+        sys.exit("interrupted; the same command continues")
     Console(width=100).print(answer(findings), highlight=False)
-    print(f"The page: {folder}/report.html  (report.md, results.json beside it)")
+    print(f"The page: {folder}/report.html  (with report.md, results.json)")

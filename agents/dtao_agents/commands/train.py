@@ -115,7 +115,7 @@ def prepare(run: Path, overwrite: bool) -> None:
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         if not overwrite:
             raise ConfigError(
-                f"{run}: is not empty; --overwrite replaces a run, --resume {run} goes on with it"
+                f"{run}: is not empty; --overwrite replaces a run, --resume {run} continues it"
             )
         if not (run / "config.yaml").is_file():
             raise ConfigError(
@@ -132,7 +132,7 @@ def main(arguments: Sequence[str], program: str = "dtao train") -> None:
     except (ConfigError, CheckpointError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; go on with --resume")
+        sys.exit("interrupted; --resume continues")
 
 
 def _train(arguments: Sequence[str], program: str) -> None:

@@ -1,9 +1,15 @@
 """Oracles on the terminal: `python -m dtao_agents.oracles [--kind A|S|all] [--json FILE]`."""
 
+# ruff: noqa: E402
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+
+from dtao_gym.command_line import require_extra
+
+PROGRAM = "python -m dtao_agents.oracles"
+require_extra(PROGRAM)
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -45,7 +51,7 @@ def main(
     kind: Annotated[Literal["A", "S", "all"], tyro.conf.arg(help="Which rows.")] = "all",
     json: Annotated[Path | None, tyro.conf.arg(help="File to write the rows to as well.")] = None,
 ) -> None:
-    """Print what the model must give beside what it gives; exit status 1 if a row fails."""
+    """Compare numbers of the model with their expected values; exit status 1 if a row fails."""
     console = Console(width=WIDTH)
     with Console(stderr=True).status("oracles") as status:
         rows = collect(kind, status.update)
@@ -59,4 +65,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog=PROGRAM)

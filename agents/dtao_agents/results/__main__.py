@@ -49,7 +49,7 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> None:
     except (CheckpointError, ConfigError, PolicyError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on")
+        sys.exit("interrupted; the same command continues")
 
 
 def _say(line: str) -> None:
