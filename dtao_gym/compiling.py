@@ -109,6 +109,7 @@ class _RuleType(types.Dispatcher):
         super().__init__(rule.part)
 
     def get_call_type(self, context, args, kws):
+        """Resolve a call; unless the rule keeps rows, named rows are passed as plain arrays."""
         if not self.keeps_rows:
             args = tuple(PLAIN_ROW if isinstance(a, RowType) else a for a in args)
             kws = {k: PLAIN_ROW if isinstance(a, RowType) else a for k, a in kws.items()}
@@ -158,7 +159,7 @@ def kernel(function: Function) -> Function:
 
 
 def _compiled(function: Callable, announced: bool = True) -> Any:
-    """A dispatcher of a function that is compiled as a whole, by one process for all."""
+    """A dispatcher that compiles a function as a whole, in one process for all."""
     dispatcher: Any = njit(error_model="numpy", nogil=True, **KERNEL_OPTIONS)(function)
     cache, context = KernelCache(function), dispatcher.targetctx
     compile_fast = dispatcher._compiler.compile

@@ -151,6 +151,7 @@ class KernelCache:
 
     @property
     def cache_path(self) -> str:
+        """Folder of the files, for messages of Numba."""
         return str(cache_root() / _folder_name())
 
     def load_overload(self, sig, target_context) -> Any:

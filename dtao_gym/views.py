@@ -44,6 +44,7 @@ class RowsType(types.Type):
         super().__init__(name=f"Rows({self.label})")
 
     def row(self, name: str) -> RowType:
+        """Type of the row of a name."""
         return RowType(f"{self.label}.{name}")
 
 
