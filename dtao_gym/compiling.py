@@ -94,6 +94,7 @@ class Rule:
         return _compiled(self.py_func, announced=False)
 
     def __call__(self, *args, **kwargs):
+        """Call from plain Python, through a kernel of its own."""
         return self._alone(*args, **kwargs)
 
 
