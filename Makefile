@@ -9,8 +9,9 @@ WORKERS ?= 2
 PY       := .venv/bin/python
 READY    := .venv/.installed
 LEARNING := .venv/.installed-to-learn
+OTHER     = .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup install train train-builder probe results test test-all bench lint format wheel clean
+.PHONY: help setup install train train-builder probe results test test-all test-python bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -18,19 +19,19 @@ help:  ## list the targets
 
 setup: $(READY)  ## virtual environment .venv with the pinned packages of constraints.txt
 
-train: $(LEARNING)  ## train the quickstart staker, judge it against the baselines, and on real prices (RUN=folder)
+train: $(LEARNING)  ## train the quickstart staker, compare it with the baselines, and on real prices (RUN=folder)
 	$(PY) train.py configs/staker_quickstart.yaml --run-dir $(RUN) --overwrite
 	$(PY) evaluate.py $(RUN)
 	$(PY) evaluate.py $(RUN) --replay
 
-train-builder: $(LEARNING)  ## train a builder in the fee arm and hold it against the closed form (BUILDER=folder)
+train-builder: $(LEARNING)  ## train a builder in the fee arm and compare it with the closed form (BUILDER=folder)
 	$(PY) train.py configs/builder_quickstart.yaml --run-dir $(BUILDER) --overwrite
 	$(PY) evaluate.py $(BUILDER)
 
 probe: $(LEARNING)  ## does the market crowd out research? the short probe and its page (PROBE=folder)
 	$(PY) probe.py configs/probe_quick.yaml --run-dir $(PROBE)
 
-results: $(LEARNING)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, goes on where it was
+results: $(LEARNING)  ## RESULTS.md and policies/: 5 training seeds, the arena; about 40 minutes, resumable
 	$(PY) -m dtao_agents.results
 
 test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
@@ -41,6 +42,11 @@ test: $(READY)  ## style, and every test that is not slow (WORKERS=processes)
 test-all: lint  ## style, types, and every test
 	$(PY) -m pytest -n $(WORKERS)
 
+test-python:  ## every test that is not slow on another Python, in .venv-X.Y (PYTHON=interpreter)
+	test -x $(OTHER)/bin/python || "$(PYTHON)" -m venv $(OTHER)
+	$(OTHER)/bin/python -m pip install -q -c constraints.txt -e ".[all]"
+	$(OTHER)/bin/python -m pytest -n $(WORKERS) -m "not slow"
+
 bench: $(READY)  ## speed of the environment
 	$(PY) benchmarks/speed.py
 	$(PY) benchmarks/many_agents.py
@@ -50,18 +56,18 @@ lint: $(READY)  ## style and types
 	.venv/bin/ruff format --check
 	.venv/bin/pyright
 
-format: $(READY)  ## mend what can be mended by a machine
+format: $(READY)  ## fix style automatically
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
 wheel: $(READY)  ## a wheel in dist/ with kernels compiled ahead for this Python and Numba
-	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $(PY) -m hatchling build -t wheel
+	DTAO_GYM_COMPILE_AHEAD=1 $(PY) -m hatchling build -t wheel
 
 clean:  ## remove caches and builds; .venv and runs stay
 	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis
-	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-# Whoever trains needs no test tools.
+# Training needs no test tools: only the extra `train` is installed.
 $(LEARNING): pyproject.toml constraints.txt
 	test $(READY) -nt pyproject.toml && test $(READY) -nt constraints.txt || \
 		$(MAKE) --no-print-directory EXTRA=train install

@@ -1,17 +1,18 @@
-"""How the engine is compiled: rules as parts of kernels, kernels as wholes.
+"""Compilation of the engine: rules are parts of kernels, and kernels are compiled as a whole.
 
 By default Numba optimises every function by itself and again inside each of its callers, and counts references to
 every array on the way. An engine of 180 small functions compiles in a sixth of the time, to code that is not slower,
 when its parts stay intermediate code and only kernels are optimised, each at once with everything that it calls.
 
-* A `Rule` (decorators `rule`, `inlined_rule`, `stage`) is a pure function. Compiled code that calls it takes it in as
-  intermediate code: not optimised, no machine code, no reference counts, since arrays belong to the caller. Called
-  from Python it is compiled as a kernel of its own.
-* A kernel (decorator `kernel`) is optimised as a whole, without Python's lock while it runs, and kept on disk
+* A `Rule` (decorators `rule`, `inlined_rule`, `stage`) is a pure function. Compiled callers include it as intermediate
+  code: not optimised, no machine code, no reference counts, since arrays belong to the caller. Called from Python it is
+  compiled as a kernel of its own.
+* A kernel (decorator `kernel`) is optimised as a whole, runs without Python's lock, and is kept on disk
   (`dtao_gym.kernel_cache`). It allocates nothing: callers pass the arrays that it works on.
 
-This relies on internals of Numba (`dtao_gym.numba_passes`). Where an installed version differs (`fast_pipeline()` is False) everything is compiled
-by plain Numba: the same results, after minutes instead of seconds. `DTAO_GYM_PLAIN_NUMBA=1` asks for that.
+This relies on internals of Numba (`dtao_gym.numba_passes`). Where an installed version differs (`fast_pipeline()` is
+False) everything is compiled by plain Numba: the same results, after minutes instead of seconds.
+`DTAO_GYM_PLAIN_NUMBA=1` asks for that.
 """
 
 import contextlib
@@ -30,9 +31,9 @@ from dtao_gym.kernel_cache import KernelCache, plain_wanted, progress
 Function = TypeVar("Function", bound=Callable)
 
 try:
-    from dtao_gym.numba_passes import OF_KERNELS, OF_PARTS
+    from dtao_gym.numba_passes import KERNEL_OPTIONS, PART_OPTIONS
 except ImportError as error:  # an unknown Numba
-    OF_KERNELS, OF_PARTS = {}, {}
+    KERNEL_OPTIONS, PART_OPTIONS = {}, {}
     _missing: str | None = str(error)
 else:
     _missing = None
@@ -46,8 +47,8 @@ def fast_pipeline() -> bool:
     reason = _missing
     if reason is None:
         try:
-            inner = njit(error_model="numpy", **OF_PARTS)(lambda x: x + 1.0)
-            outer = njit(error_model="numpy", **OF_KERNELS)(lambda x: 2.0 * inner(x))
+            inner = njit(error_model="numpy", **PART_OPTIONS)(lambda x: x + 1.0)
+            outer = njit(error_model="numpy", **KERNEL_OPTIONS)(lambda x: 2.0 * inner(x))
             reason = None if outer(1.5) == 5.0 else f"2 (1.5 + 1) came out as {outer(1.5)}"
         except Exception as error:  # whatever an unknown version raises
             reason = f"{type(error).__name__}: {error}"
@@ -70,10 +71,12 @@ class RowType(types.Type):
 class Rule:
     """A function that kernels and plain Python both call.
 
-    Attributes:
-        py_func: the function as it was written.
-        keeps_rows: whether named rows are passed on as such; else as plain arrays, so that the rule is compiled once
-            for all of them.
+    Attributes
+    ----------
+    py_func : callable
+        The function as it was written.
+    keeps_rows : bool
+        Whether named rows are passed on as such; else as plain arrays, so that the rule is compiled once for all names.
     """
 
     def __init__(self, function: Callable, keeps_rows: bool = False, **options: Any):
@@ -83,7 +86,7 @@ class Rule:
     @functools.cached_property
     def part(self) -> Any:
         """The dispatcher that compiled callers use."""
-        pipeline = OF_PARTS if fast_pipeline() else {}
+        pipeline = PART_OPTIONS if fast_pipeline() else {}
         return njit(error_model="numpy", **pipeline, **self._options)(self.py_func)
 
     @functools.cached_property
@@ -91,11 +94,12 @@ class Rule:
         return _compiled(self.py_func, announced=False)
 
     def __call__(self, *args, **kwargs):
+        """Call from plain Python, through a kernel of its own."""
         return self._alone(*args, **kwargs)
 
 
 PLAIN_ROW = types.Array(types.float64, 1, "C")
-"""What a row is to a rule that does not ask for its name."""
+"""Type of a row in rules that do not distinguish rows by name."""
 
 
 class _RuleType(types.Dispatcher):
@@ -106,6 +110,7 @@ class _RuleType(types.Dispatcher):
         super().__init__(rule.part)
 
     def get_call_type(self, context, args, kws):
+        """Resolve a call; unless the rule keeps rows, named rows are passed as plain arrays."""
         if not self.keeps_rows:
             args = tuple(PLAIN_ROW if isinstance(a, RowType) else a for a in args)
             kws = {k: PLAIN_ROW if isinstance(a, RowType) else a for k, a in kws.items()}
@@ -121,38 +126,43 @@ def _type_of_rule(value, context):
 
 
 def rule(function: Function) -> Function:
-    """Decorator of a pure function that the engine and plain Python both call."""
+    """Make a pure function a `Rule`, which kernels and plain Python both call."""
     return cast(Function, Rule(function))
 
 
 def inlined_rule(function: Function) -> Function:
-    """`rule` for functions in the innermost loops: inlining lets whole loops become SIMD code."""
+    """Make a function of the innermost loops a `Rule`: inlining lets whole loops become SIMD code."""
     return cast(Function, Rule(function, forceinline=True))
 
 
 def stage(function: Function) -> Function:
-    """`inlined_rule` for loops over the subnets of a world, which take its rows by name."""
+    """Make a loop over the subnets of a world an inlined `Rule` that takes its rows by name."""
     return cast(Function, Rule(function, keeps_rows=True, forceinline=True))
 
 
 def kernel(function: Function) -> Function:
     """Decorator of a compiled function that Python calls with arrays; kept on disk.
 
-    Its docstring says first what it does, for those who wait until it is compiled. It must stand in a module of the
-    package that imports this one: such sources are the key under which compiled code is kept.
+    The first words of its docstring are shown while it is compiled. A kernel of any regular package is kept, under the
+    content of its module and of every module that this imports from its own package or from `dtao_gym`.
+
+    Parameters
+    ----------
+    function : callable
+        Function in the subset of Python that Numba compiles.
+
+    Returns
+    -------
+    callable
+        Dispatcher of Numba, which compiles or loads code at the first call with arguments of new types.
     """
     return cast(Function, _compiled(function))
 
 
-def kernel_of(*sources: str) -> Callable[[Function], Function]:
-    """`kernel` for modules outside of the package; `sources` are the files that it is compiled from."""
-    return lambda function: cast(Function, _compiled(function, sources))
-
-
-def _compiled(function: Callable, sources: tuple[str, ...] = (), announced: bool = True) -> Any:
-    """A dispatcher of a function that is compiled as a whole, by one process for all."""
-    dispatcher: Any = njit(error_model="numpy", nogil=True, **OF_KERNELS)(function)
-    cache, context = KernelCache(function, sources), dispatcher.targetctx
+def _compiled(function: Callable, announced: bool = True) -> Any:
+    """A dispatcher that compiles a function as a whole, in one process for all."""
+    dispatcher: Any = njit(error_model="numpy", nogil=True, **KERNEL_OPTIONS)(function)
+    cache, context = KernelCache(function), dispatcher.targetctx
     compile_fast = dispatcher._compiler.compile
 
     def compile_once(args, return_type):
@@ -160,8 +170,10 @@ def _compiled(function: Callable, sources: tuple[str, ...] = (), announced: bool
             # another process may have compiled it meanwhile
             result = cache.load_overload(args, context)
             if result is None:
-                said = progress(_first_words(function)) if announced else contextlib.nullcontext()
-                with said:
+                message = (
+                    progress(_first_words(function)) if announced else contextlib.nullcontext()
+                )
+                with message:
                     if fast_pipeline():
                         result = compile_fast(args, return_type)
                     else:
@@ -175,13 +187,24 @@ def _compiled(function: Callable, sources: tuple[str, ...] = (), announced: bool
 
 
 def _first_words(function: Callable) -> str:
-    """What a kernel does, by its docstring."""
-    said = re.split(r"[.:;\n]", (function.__doc__ or function.__name__).strip())[0]
-    return said[:1].lower() + said[1:]
+    """Description of a kernel by its docstring."""
+    words = re.split(r"[.:;\n]", (function.__doc__ or function.__name__).strip())[0]
+    return words[:1].lower() + words[1:]
 
 
 def address_of(dispatcher: Any) -> int:
-    """Address of a kernel of 64-bit integers as a C function, for compiled callers; the kernel must stay alive."""
+    """Address of a kernel as a C function, for compiled callers.
+
+    Parameters
+    ----------
+    dispatcher : object
+        A kernel whose parameters and result are 64-bit integers; it must stay alive while the address is used.
+
+    Returns
+    -------
+    int
+        The address.
+    """
     signature = (types.int64,) * dispatcher.py_func.__code__.co_argcount
     dispatcher.compile(signature)
     result = dispatcher.overloads[signature]

@@ -1,4 +1,4 @@
-"""Chain vectors against the rules of this package: `python -m dtao_gym.conformance PATH... [--json]`.
+"""Chain vectors against the rules of this package: `python -m dtao_gym.conformance [PATH...] [--json]`.
 
 A file of vectors is a JSON list of `{name, era, inputs, expected, tolerance[, source, kind, note]}`; its stem is
 the category. `expected` lists what is to be checked; a result passes where
@@ -17,6 +17,7 @@ import numpy as np
 
 from dtao_gym import command_line, conformance_adapters, conformance_lifecycle
 from dtao_gym.conformance_vectors import Fields, VectorError, is_number
+from dtao_gym.package_data import golden_vectors
 
 ADAPTERS = conformance_adapters.ADAPTERS | conformance_lifecycle.ADAPTERS
 """Function (inputs, label of the era) -> results by name, for every category."""
@@ -291,9 +292,11 @@ def show(report: Report) -> None:
             console.print(f"failed: {failure}", highlight=False, markup=False)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.conformance"
+) -> int:
     """The command line; returns the exit code."""
-    command_line.require_extra(exit_code=2)
+    command_line.require_extra(program, exit_code=2)
     import tyro
 
     def run(
@@ -305,12 +308,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exits with 0 if all pass, 1 if a vector fails, 2 if an input cannot be read.
 
         Args:
-            paths: Files of vectors (the name is the category), or folders of such files.
+            paths: Files of vectors (the name is the category), or folders of such files; none: the packaged ones.
             json: Print the report as JSON instead of a table.
         """
-        report = check_path(paths)
-        if not paths:
-            report.unreadable.append("PATHS: got none, allowed is one or more")
+        report = check_path(paths or golden_vectors())
         if json:
             print(report.to_json())
         else:
@@ -319,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {line}", file=sys.stderr)
         return report.exit_code
 
-    return command_line.call(run, "dtao_gym.conformance", arguments=arguments)
+    return command_line.call(run, program, arguments=arguments)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ schedule of your own. Prices are means of a day, as in the data; what the chain'
 """
 
 import csv as csv_files
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -232,9 +232,11 @@ def _progress(days: int) -> Iterator[Any]:
         yield lambda day: bar.update(task, description=str(day), advance=1)
 
 
-def run() -> None:
-    """The command line of `python -m dtao_gym.history`."""
-    command_line.require_extra()
+def run(
+    arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.history"
+) -> None:
+    """The command line of `python -m dtao_gym.history` and `dtao history`."""
+    command_line.require_extra(program)
     import tyro
 
     def main(
@@ -284,7 +286,7 @@ def run() -> None:
             draw(played, plot)
         print_report(played, command_line.console())
 
-    command_line.call(main, "dtao_gym.history", (ConfigError, SnapshotError, OSError))
+    command_line.call(main, program, (ConfigError, SnapshotError, OSError), arguments)
 
 
 def _last_day(until: str | None, schedule: Schedule | None) -> date:

@@ -1,15 +1,17 @@
 """Compiled kernels on disk, and messages while one is compiled.
 
-Files lie in a folder of the user's own cache (or under `NUMBA_CACHE_DIR`), by versions, sources and processor:
+Files lie in the user's cache folder (or under `NUMBA_CACHE_DIR`), by versions and processor:
 
-    dtao_gym/VERSION-SOURCES-PYTHON-NUMBA/PROCESSOR/KERNEL-SIGNATURE.kernel
+    dtao_gym/VERSION-PYTHON-NUMBA/PROCESSOR/KERNEL-HASH.kernel
 
-so that a second checkout of the same sources compiles nothing, and an edit of any rule compiles again. A wheel may hold
-files compiled ahead for families of processors in `dtao_gym/compiled`, with the same names.
+The hash covers the signature and the source files of the kernel's import closure (`dtao_gym.sources`), so that a second
+checkout of the same sources compiles nothing, an edit of a rule compiles the kernels again that may contain it, and an
+edit of anything else compiles nothing. A wheel may hold files compiled ahead for families of processors in
+`dtao_gym/compiled`, with the same names.
 
-A file starts with the SHA-256 of what follows. One that is truncated, foreign or unreadable is compiled again and
-replaced. Files appear whole, by renaming; where processes want the same kernel at once, one compiles and the others
-wait for its file.
+A file starts with the SHA-256 of its remaining content. A truncated, foreign or unreadable file is compiled again and
+replaced. Files are renamed into place, so that none is seen half written; where processes want the same kernel at once,
+one compiles and the others wait for its file. Files that are not used for `KEPT_DAYS` are removed.
 """
 
 import contextlib
@@ -19,7 +21,6 @@ import multiprocessing
 import os
 import pickle
 import platform
-import shutil
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ import llvmlite.binding as llvm
 import numba
 import platformdirs
 from numba.core import config
+
+from dtao_gym.sources import SourceTree
 
 try:
     import fcntl
@@ -45,25 +48,26 @@ FAMILIES = {
     "x86-64-v4": (*_V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"),
     "x86-64-v3": _V3,
 }
-"""Families of processors that kernels may be compiled ahead for, best first, and the features of each by LLVM's names
-(levels of the x86-64 psABI)."""
+"""Families of processors for kernels compiled ahead, best first: levels of the x86-64 psABI, with LLVM's names of
+their features."""
 KEPT_DAYS = 30.0
-"""Folders of other sources or versions are removed when they have not been used for so long."""
+"""Files that have not been used for so many days are removed."""
 PATIENCE_SECONDS = 600.0
 """Longest wait for another process that compiles the same kernel."""
 
+_sources = SourceTree()
+"""Read once in a process: kernels are compiled from the modules as they were imported."""
+
 
 @functools.cache
-def source_fingerprint() -> str:
-    """SHA-256 of every source file of the package that a kernel may be compiled from."""
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name, source = path.relative_to(PACKAGE).as_posix(), path.read_bytes()
-        # elsewhere only what compiles counts: a picture may change freely
-        if name.startswith(("protocol/", "economy/", "world/")) or b"dtao_gym.compiling" in source:
-            digest.update(name.encode())
-            digest.update(source)
-    return digest.hexdigest()
+def _closure_fingerprint(module: str, file: str) -> str | None:
+    """Hash of the import closure of a module; None where `file` is not its source, or no source is found."""
+    try:
+        if os.path.samefile(_sources.closure(module)[module], file):
+            return _sources.fingerprint(module)
+    except (ImportError, OSError):
+        pass
+    return None
 
 
 @functools.cache
@@ -72,7 +76,7 @@ def _folder_name() -> str:
 
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
     plain = "-plain" if plain_wanted() else ""
-    return f"{__version__}-{source_fingerprint()[:16]}-{python}-numba{numba.__version__}{plain}"
+    return f"{__version__}-{python}-numba{numba.__version__}{plain}"
 
 
 def plain_wanted() -> bool:
@@ -96,13 +100,13 @@ def _processor(target_context: Any) -> str:
 
 
 def ahead_folder(root: Path, family: str) -> Path:
-    """Where the kernels for a family of processors lie under the folder of those compiled ahead."""
+    """Folder of the kernels for a family of processors, below the folder of those compiled ahead."""
     return root / _folder_name() / f"{family}-{sys.platform}"
 
 
 @functools.cache
 def _families() -> tuple[str, ...]:
-    """Families that this processor belongs to, best first; none where the user names a processor."""
+    """Families of this processor, best first; none where the user chooses a processor for Numba."""
     if (
         platform.machine() not in ("x86_64", "AMD64")
         or getattr(config, "CPU_NAME", None) is not None
@@ -113,23 +117,41 @@ def _families() -> tuple[str, ...]:
 
 
 class KernelCache:
-    """The files of one kernel, a file for each signature; what a dispatcher of Numba calls its cache.
+    """The files of one kernel, a file for each signature, with the interface of the cache of a Numba dispatcher.
 
-    Args:
-        function: the kernel as it was written.
-        sources: files outside of the package that it is compiled from. A function from outside the package of which
-            they are not known is not kept.
+    Kept are functions of modules in regular packages. A function that is defined in another one is kept where the
+    variables that it takes from there are plain numbers or texts. The rules of a kernel must lie in its own top-level
+    package or in `dtao_gym`.
+
+    Parameters
+    ----------
+    function : callable
+        The kernel as it was written.
     """
 
-    def __init__(self, function: Callable, sources: tuple[str, ...] = ()):
+    def __init__(self, function: Callable):
         module, name = function.__module__, function.__qualname__
         self.name = f"{module}.{name}".replace(".<locals>", "").removeprefix("dtao_gym.")
-        inside = Path(function.__code__.co_filename).is_relative_to(PACKAGE)
-        self.kept = inside or bool(sources)
-        self._sources = sources
+        self._function = function
+
+    @functools.cached_property
+    def _key(self) -> str | None:
+        """Identity of the kernel's code; None where it is not known."""
+        function, code = self._function, self._function.__code__
+        captured = [cell.cell_contents for cell in function.__closure__ or ()]
+        if not all(isinstance(value, bool | int | float | str) for value in captured):
+            return None
+        sources = _closure_fingerprint(function.__module__, code.co_filename)
+        return sources and f"{sources} {code.co_firstlineno} {captured}"
+
+    @property
+    def kept(self) -> bool:
+        """Whether files of the kernel are read and written."""
+        return self._key is not None
 
     @property
     def cache_path(self) -> str:
+        """Folder of the files, for messages of Numba."""
         return str(cache_root() / _folder_name())
 
     def load_overload(self, sig, target_context) -> Any:
@@ -139,16 +161,18 @@ class KernelCache:
         name = self._file_name(sig)
         own = self._own_folder(target_context)
         for folder in (own, *(ahead_folder(AHEAD, family) for family in _families())):
-            found = _read(folder / name, target_context)
-            if found is not None:
-                return found
+            compiled = _read(folder / name, target_context)
+            if compiled is not None:
+                if folder == own:
+                    _mark_used(folder / name)
+                return compiled
         return None
 
     def save_overload(self, sig, data) -> None:
-        """Nothing: `store` has kept what was compiled."""
+        """Do nothing: `store` has written the file."""
 
     def store(self, sig: Any, result: Any, target_context: Any) -> None:
-        """Keep a compiled kernel, where there is room to."""
+        """Write the file of a compiled kernel; a read-only or full disk is no error."""
         if not self.kept:
             return
         from numba.core import serialize
@@ -156,20 +180,21 @@ class KernelCache:
         folder = self._own_folder(target_context)
         body = serialize.dumps(result._reduce())
         try:
-            _make(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             _write(folder / self._file_name(sig), hashlib.sha256(body).digest() + body)
-        except OSError:  # a read-only or full disk: the next process compiles again
+            _remove_unused(cache_root())
+        except OSError:  # the next process compiles again
             pass
 
     @contextlib.contextmanager
     def lock(self, sig: Any, target_context: Any) -> Iterator[None]:
-        """Hold back other processes that want the same kernel, where the system can."""
+        """Make other processes that need the same kernel wait, where the system supports locks."""
         if fcntl is None or not self.kept:
             yield
             return
         folder = self._own_folder(target_context)
         try:
-            _make(folder)
+            folder.mkdir(parents=True, exist_ok=True)
             file = open(folder / f"{self._file_name(sig)}.lock", "w")  # noqa: SIM115
         except OSError:
             yield
@@ -187,20 +212,18 @@ class KernelCache:
             yield
 
     def flush(self) -> None:
-        """Nothing; a method that Numba wants."""
+        """Do nothing; Numba calls this method."""
 
     def _own_folder(self, target_context: Any) -> Path:
         return cache_root() / _folder_name() / _processor(target_context)
 
     def _file_name(self, sig: Any) -> str:
-        digest = hashlib.sha256(str(sig).encode())
-        for path in self._sources:
-            digest.update(Path(path).read_bytes())
+        digest = hashlib.sha256(f"{self._key} {sig}".encode())
         return f"{self.name}-{digest.hexdigest()[:16]}.kernel"
 
 
 def _read(path: Path, target_context: Any) -> Any:
-    """The compiled kernel in a file; None if there is none that is whole and can be used."""
+    """The compiled kernel in a file; None where the file is missing, damaged or of another Numba."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -211,17 +234,15 @@ def _read(path: Path, target_context: Any) -> Any:
     try:
         from numba.core.compiler import CompileResult
 
-        found = CompileResult._rebuild(target_context, *pickle.loads(body))
-        name = found.fndesc.llvm_cpython_wrapper_name
-        found = found if found.library.get_pointer_to_function(name) else None
+        compiled = CompileResult._rebuild(target_context, *pickle.loads(body))
+        name = compiled.fndesc.llvm_cpython_wrapper_name
+        return compiled if compiled.library.get_pointer_to_function(name) else None
     except Exception:  # written by a version that says it is this one
         return None
-    _mark_used(path.parent.parent)
-    return found
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
             file.write(content)
@@ -232,55 +253,54 @@ def _write(path: Path, content: bytes) -> None:
             raise
 
 
-@functools.cache
-def _mark_used(folder: Path) -> None:
+def _mark_used(file: Path) -> None:
     with contextlib.suppress(OSError):
-        os.utime(folder)
+        os.utime(file)
 
 
-def _make(folder: Path) -> None:
-    """Make the folder of a processor; with the first of a version those go that nobody has used for `KEPT_DAYS`."""
-    present = folder.parent
-    new = not present.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    if not new:
-        return
+@functools.cache
+def _remove_unused(root: Path) -> None:
+    """Remove files that have not been used for `KEPT_DAYS`, and empty folders, once in a process that compiles."""
     oldest = time.time() - 86_400.0 * KEPT_DAYS
-    for folder in present.parent.iterdir():
-        if folder != present and "-numba" in folder.name and folder.stat().st_mtime < oldest:
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in root.glob("*-numba*/*"):
+        for file in folder.iterdir():
+            if file.stat().st_mtime < oldest:
+                file.unlink()
+        for empty in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
 
 
 # ---------------------------------------------------------------- messages
 
 
 class Progress:
-    """Lines on stderr about kernels that are being compiled; nothing where none is.
+    """Lines on stderr about kernels that are being compiled; no output where all are loaded.
 
-    On a terminal a line for each, with its seconds; elsewhere one line for all. Processes that others have started
-    through `multiprocessing`, such as the workers of a vector environment, say nothing.
+    On a terminal a line for each, with its seconds; elsewhere one line for all. Processes started through
+    `multiprocessing`, such as the workers of a vector environment, print nothing.
     """
 
     def __init__(self) -> None:
         self.always = False
-        self._said = False
+        self._announced = False
 
     @contextlib.contextmanager
-    def __call__(self, what: str) -> Iterator[None]:
-        """Tell that `what` is compiled, while it is."""
+    def __call__(self, description: str) -> Iterator[None]:
+        """Announce a kernel while it is compiled in the context."""
         if multiprocessing.parent_process() is not None:
             yield
             return
         each = self.always or sys.stderr.isatty()
         if each:
-            print(f"dtao_gym: compiling {what} ... ", end="", file=sys.stderr, flush=True)
-        elif not self._said:
+            print(f"dtao_gym: compiling {description} ... ", end="", file=sys.stderr, flush=True)
+        elif not self._announced:
             print(
                 "dtao_gym: compiling the engine, once on this machine (python -m dtao_gym.warmup does it ahead)",
                 file=sys.stderr,
                 flush=True,
             )
-        self._said = True
+        self._announced = True
         start = time.perf_counter()
         try:
             yield

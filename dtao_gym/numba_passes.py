@@ -1,8 +1,8 @@
 # pyright: reportOptionalMemberAccess=false
-"""The passes of Numba that make parts and wholes; see `dtao_gym.compiling`. Everything here relies on its internals.
+"""Compiler passes that turn rules into parts and kernels into wholes; see `dtao_gym.compiling`.
 
-A part is left as intermediate code when numba would optimise it and make machine code of it. A whole is linked with
-its parts, and theirs, and then optimised. `OF_PARTS` and `OF_KERNELS` are the options of `numba.njit` for the two.
+Everything here relies on internals of Numba. A part is left as intermediate code where Numba would optimise it and
+generate machine code. A whole is linked with its parts, and theirs, and then optimised. `PART_OPTIONS` and `KERNEL_OPTIONS` are the options of `numba.njit`.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from numba.core.typed_passes import AnnotateTypes, NativeLowering
 
 
 class _Marked(JITCodeLibrary):
-    """A library whose loops are not interleaved: rows are short, and would never be long enough for that."""
+    """A library whose loops are not interleaved: rows are too short for that."""
 
     def add_ir_module(self, ir_module):
         code = llvm.parse_assembly(_mark_loops(cgutils.normalize_ir_text(str(ir_module))))
@@ -49,7 +49,7 @@ _LOOP, _loop_numbers = "dtao_gym loop", itertools.count()
 
 
 def _mark_loops(code: str) -> str:
-    """Text of a module in which the marks of `_Lower` are what LLVM wants there: nodes that refer to themselves."""
+    """Text of a module with the marks of `_Lower` in LLVM's form: metadata nodes that refer to themselves."""
     last = max((int(n) for n in re.findall(r"^!(\d+) = ", code, re.M)), default=-1) + 1
     mark = rf'^!(\d+) = !{{ !"{_LOOP}", i64 \d+ }}$'
     code, count = re.subn(mark, rf"!\1 = distinct !{{ !\1, !{last} }}", code, flags=re.M)
@@ -58,7 +58,7 @@ def _mark_loops(code: str) -> str:
 
 
 class _Part(_Marked):
-    """Intermediate code of one function, for kernels to take in."""
+    """Intermediate code of one function, to be linked into kernels."""
 
     def finalize(self):
         self._raise_if_finalized()
@@ -85,7 +85,7 @@ class _Whole(_Marked):
         super().finalize()
 
     def serialize_using_object_code(self):
-        """Machine code, and in place of the code for linking, which nobody does, the names that are defined."""
+        """Machine code; the code for linking, which is never used, is replaced by the names that it defines."""
         self._ensure_finalized()
         module = self._final_module
         functions = [f.name for f in module.functions if not f.is_declaration]
@@ -98,17 +98,17 @@ class _Whole(_Marked):
 
 def _link_all(module: Any, library: JITCodeLibrary) -> None:
     """Link into a module, once each, all functions that a library calls directly or through parts."""
-    found: dict[int, JITCodeLibrary] = {}
+    libraries: dict[int, JITCodeLibrary] = {}
 
     def collect(caller):
         for called in caller._linking_libraries:
-            if id(called) not in found:
-                found[id(called)] = called
+            if id(called) not in libraries:
+                libraries[id(called)] = called
                 if isinstance(called, _Part):
                     collect(called)
 
     collect(library)
-    for called in found.values():
+    for called in libraries.values():
         if hasattr(library, "_reload_init"):  # older versions have none
             library._reload_init.update(called._reload_init)
         part = isinstance(called, _Part)
@@ -126,7 +126,7 @@ class _Lowering(NativeLowering):
 
 
 def _pipeline(state) -> Any:
-    """Numba's passes, with `_Lowering` in the place of its own."""
+    """Numba's passes, with `_Lowering` in place of its own lowering."""
     passes = DefaultPassBuilder.define_nopython_pipeline(state)
     passes.passes = [
         (_Lowering if one is NativeLowering else one, why) for one, why in passes.passes
@@ -135,7 +135,7 @@ def _pipeline(state) -> Any:
 
 
 def _choose_library(kind: type, name: str, compiles: bool) -> type:
-    """A compiler pass that decides what kind of library a function becomes."""
+    """A compiler pass that chooses the kind of library a function becomes."""
 
     class ChooseLibrary(AnalysisPass):
         _name = name
@@ -158,7 +158,7 @@ _BecomeWhole = _choose_library(_Whole, "dtao_gym_whole", compiles=True)
 
 @register_pass(mutates_CFG=False, analysis_only=True)
 class _RegisterPart(AnalysisPass):
-    """Tell callers of a part what to link: in place of an entry for Python it has a key that nothing calls."""
+    """Register the library that callers of a part link; its entry point for Python is a key that is never called."""
 
     _name = "dtao_gym_register_part"
 
@@ -191,10 +191,10 @@ class _PartCompiler(CompilerBase):
         return [passes]
 
 
-OF_PARTS = {
+PART_OPTIONS = {
     "pipeline_class": _PartCompiler,
     "_nrt": False,
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-OF_KERNELS = {"pipeline_class": _KernelCompiler, "_nrt": False}
+KERNEL_OPTIONS = {"pipeline_class": _KernelCompiler, "_nrt": False}

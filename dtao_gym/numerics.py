@@ -1,9 +1,9 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 """Elementary functions for the compiled engine.
 
-The hot loops call no C library: logarithm and exponential are short polynomials written here, free of
-branches, so that the compiler can work on several subnets at once and every platform gets the same bits (a
-fused multiply-add is asked for by name, and never formed by the compiler). They agree with the correctly rounded result to about 3e-16 relative (tested).
+The hot loops call no C library: logarithm and exponential are short polynomials without branches, so that the compiler
+can vectorise over subnets and every platform computes the same bits (a fused multiply-add is requested by name, and
+never formed by the compiler). They agree with the correctly rounded result to about 3e-16 relative (tested).
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def multiply_high(typingctx, a, b):
 
 @intrinsic
 def fma(typingctx, a, b, c):
-    """a b + c with one rounding: the same bits everywhere, and one instruction on processors since 2013."""
+    """Fused multiply-add: a b + c with one rounding, a single instruction on processors since 2013."""
 
     def build(context, builder, signature, args):
         return builder.fma(*args)
@@ -97,7 +97,7 @@ def log(x):
 def log1p(x):
     """ln(1 + x) for x > -1, accurate for tiny x."""
     w = 1.0 + x
-    # what rounding to w lost, brought back to first order
+    # rounding error of w, restored to first order
     lost = (x - (w - 1.0)) if x < 1.0 else (1.0 - (w - x))
     k, f = _log_parts(w)
     return _log_core(f, lost / w, k)
@@ -105,7 +105,7 @@ def log1p(x):
 
 @inlined_rule
 def log1p_small(x):
-    """ln(1 + x) for |x| <= 0.0102 by its series, to 2e-17 relative: a fee upon an amount."""
+    """ln(1 + x) for |x| <= 0.0102 by its series, to 2e-17 relative; used for fees on an amount."""
     series = fma(-0.125, x, 1.0 / 7.0)
     series = fma(-series, x, 1.0 / 6.0)
     series = fma(-series, x, 0.2)
@@ -168,15 +168,15 @@ def tanh(x):
 
 @inlined_rule
 def next_power_of_two(x):
-    """The smallest power of two that is at least x, for normal x > 0; the halving curve in one step."""
+    """Smallest power of two that is at least x, for normal x > 0; used for the halving curve."""
     return _bits_float(((_float_bits(x) - 1) & ~_MANTISSA) + (_MANTISSA + 1))
 
 
 @intrinsic
 def _eight_sums(typingctx, row, count):
-    """Sums of every eighth of the first `count` numbers of a row, `count` a multiple of eight, in one vector register."""
+    """Eight strided sums of the first `count` numbers of a row, `count` a multiple of eight, in one vector register."""
     if not (isinstance(row, types.Array) and row.layout == "C" and row.dtype == types.float64):
-        return None  # which Numba reports as a wrong type
+        return None  # Numba reports a wrong type
 
     def build(context, builder, signature, args):
         vector, word = ir.VectorType(ir.DoubleType(), 8), ir.IntType(64)
@@ -186,8 +186,8 @@ def _eight_sums(typingctx, row, count):
             first = builder.gep(array.data, [builder.mul(loop.index, ir.Constant(word, 8))])
             eight = builder.load(builder.bitcast(first, vector.as_pointer()), align=8)
             builder.store(builder.fadd(builder.load(total), eight), total)
-        found = builder.load(total)
-        parts = [builder.extract_element(found, ir.Constant(ir.IntType(32), k)) for k in range(8)]
+        sums = builder.load(total)
+        parts = [builder.extract_element(sums, ir.Constant(ir.IntType(32), k)) for k in range(8)]
         return context.make_tuple(builder, signature.return_type, parts)
 
     return types.UniTuple(types.float64, 8)(row, types.intp), build
@@ -195,7 +195,7 @@ def _eight_sums(typingctx, row, count):
 
 @inlined_rule
 def row_sum(row):
-    """Sum of a row in a fixed order, eight partial sums at a time: equal bits on every machine, and no long chain."""
+    """Sum of a row in a fixed order with eight partial sums: equal bits on every machine, and no long dependency chain."""
     whole = row.size - row.size % 8
     a, b, c, d, e, f, g, h = _eight_sums(row, whole)
     for i in range(whole, row.size):

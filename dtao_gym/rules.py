@@ -5,6 +5,7 @@ python -m dtao_gym.rules [SNAPSHOT] [--rules price price_burn my_module:my_rule]
 
 import csv as csv_files
 import json as json_text
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -224,9 +225,9 @@ def draw(comparison: Comparison, top: int, path: Path) -> None:
         raise RuleError(f"--plot {path}: {' '.join(str(error).split())}") from None
 
 
-def run() -> None:
-    """The command line of `python -m dtao_gym.rules`."""
-    command_line.require_extra()
+def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.rules") -> None:
+    """The command line of `python -m dtao_gym.rules` and `dtao rules`."""
+    command_line.require_extra(program)
     import tyro
 
     def main(
@@ -263,7 +264,7 @@ def run() -> None:
         else:
             print_report(comparison, top, command_line.console())
 
-    command_line.call(main, "dtao_gym.rules", (RuleError, SnapshotError, OSError))
+    command_line.call(main, program, (RuleError, SnapshotError, OSError), arguments)
 
 
 if __name__ == "__main__":

@@ -3,88 +3,187 @@
 Caches of compiled kernels and of finished computations are keyed by the content of these files.
 """
 
-import functools
 import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-_FROM = re.compile(r"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
-_IMPORT = re.compile(r"^[ \t]*import[ \t]+([\w.]+)", re.MULTILINE)
+_COMMENT = re.compile(rb"#[^\n]*")
+_IMPORTS = re.compile(
+    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|(?:[^\\\n]|\\\n)*)"
+    rb"|import[ \t]+((?:[^\\\n]|\\\n)*))",
+    re.MULTILINE,
+)
+_ONLY_FOR_TYPES = re.compile(rb"^if TYPE_CHECKING:\n(?:[ \t]+.*\n)+", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+
+
+class _Source(NamedTuple):
+    """Content of a source file, as far as closures need it."""
+
+    digest: bytes
+    imports: frozenset[str]
+    """Names of imported modules and objects, and of the packages above them; not all are modules."""
+
+
+class SourceTree:
+    """Import closures in one state of the disk: every file and every folder is read at most once."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Source] = {}
+        self._paths: dict[str, str | None] = {}
+        self._listings: dict[str, frozenset[str]] = {}
+
+    def closure(self, module: str) -> dict[str, Path]:
+        """Source files by module name, sorted by name; see `import_closure`."""
+        packages = (module.partition(".")[0], "dtao_gym")
+        if self._path(module) is None:
+            raise ModuleNotFoundError(
+                f"module: got {module!r}, allowed are modules of a package with a source file"
+            )
+        closure: dict[str, Path] = {}
+        waiting = {module}
+        while waiting:
+            name = waiting.pop()
+            path = self._path(name)
+            if path is None:
+                continue
+            closure[name] = Path(path)
+            waiting |= {
+                other
+                for other in self._source(name, path).imports
+                if other not in closure and other.partition(".")[0] in packages
+            }
+        return dict(sorted(closure.items()))
+
+    def fingerprint(self, *modules: str) -> str:
+        """SHA-256 of the import closures of some modules; see the function `fingerprint`."""
+        closure = {name: path for module in modules for name, path in self.closure(module).items()}
+        digest = hashlib.sha256()
+        for name, path in sorted(closure.items()):
+            digest.update(name.encode())
+            digest.update(self._source(name, str(path)).digest)
+        return digest.hexdigest()
+
+    def _source(self, name: str, path: str) -> _Source:
+        if name not in self._sources:
+            with open(path, "rb") as file:
+                content = file.read()
+            digest = hashlib.sha256(content).digest()
+            if path.endswith("__init__.py"):
+                package, content = name, _ONLY_FOR_TYPES.sub(b"", content)
+            else:
+                package = name.rpartition(".")[0]
+            self._sources[name] = _Source(digest, frozenset(_imports(content, package)))
+        return self._sources[name]
+
+    def _path(self, name: str) -> str | None:
+        """Source file of a module; None for names that are not modules."""
+        if name not in self._paths:
+            self._paths[name] = self._find(name)
+        return self._paths[name]
+
+    def _find(self, name: str) -> str | None:
+        package, _, last = name.rpartition(".")
+        if not package:
+            return _init_of(name)
+        init = self._path(package)
+        if init is None or not init.endswith("__init__.py"):
+            return None
+        folder = os.path.dirname(init)
+        names = self._listing(folder)
+        if f"{last}.py" in names:
+            return os.path.join(folder, f"{last}.py")
+        if last in names and "__init__.py" in self._listing(os.path.join(folder, last)):
+            return os.path.join(folder, last, "__init__.py")
+        return None
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        if folder not in self._listings:
+            try:
+                self._listings[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                self._listings[folder] = frozenset()
+        return self._listings[folder]
 
 
 def import_closure(module: str) -> tuple[Path, ...]:
     """Source files of a module and of every module that it imports, sorted by module name.
 
     Imports inside functions count. Followed are imports from the top-level package of `module` and from `dtao_gym`;
-    what a package's `__init__.py` offers lazily is not an import.
+    names that a package's `__init__.py` loads lazily, and other calls of `importlib`, are not imports.
 
     Parameters
     ----------
     module : str
-        Full name, such as ``dtao_gym.world.day``.
+        Full name of a module in a regular package, such as ``dtao_gym.world.day``.
+
+    Returns
+    -------
+    tuple of Path
+        The files.
 
     Raises
     ------
     ModuleNotFoundError
-        No source file of `module` is found.
+        `module` has no source file, or is not in a regular package.
     """
-    packages = frozenset({module.partition(".")[0], "dtao_gym"})
-    if _source_of(module) is None:
-        raise ModuleNotFoundError(f"module: got {module!r}, allowed are modules with a source file")
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found or (path := _source_of(name)) is None:
-            continue
-        found[name] = path
-        waiting += (i for i in _imports(path) if i.partition(".")[0] in packages)
-    return tuple(found[name] for name in sorted(found))
+    return tuple(SourceTree().closure(module).values())
 
 
 def fingerprint(*modules: str) -> str:
-    """SHA-256 of the content of the import closures of some modules, independent of where the files lie."""
-    digest = hashlib.sha256()
-    for path in dict.fromkeys(path for module in modules for path in import_closure(module)):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """SHA-256 of the import closures of some modules, independent of where the files lie.
+
+    Parameters
+    ----------
+    *modules : str
+        Full names.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        As `import_closure`.
+    """
+    return SourceTree().fingerprint(*modules)
 
 
-def _source_of(module: str) -> Path | None:
-    """Source file of a module; None for names that are no module."""
-    root, *parts = module.split(".")
-    folder = _folder_of(root)
-    if folder is None:
+def _init_of(package: str) -> str | None:
+    """`__init__.py` of a regular top-level package, which is not imported."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # __main__ without a spec
         return None
-    path = folder.joinpath(*parts)
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file() and candidate != folder.with_suffix(".py"):
-            return candidate
-    return None
+    origin = spec.origin if spec else None
+    return origin if origin and os.path.basename(origin) == "__init__.py" else None
 
 
-@functools.cache
-def _folder_of(package: str) -> Path | None:
-    """Folder of a top-level package, which is not imported."""
-    spec = importlib.util.find_spec(package)
-    places = spec.submodule_search_locations if spec else None
-    return Path(next(iter(places))) if places else None
-
-
-def _imports(path: Path) -> Iterator[str]:
-    """Names that a source file imports, and the packages that hold them; some may be no modules."""
-    source = path.read_text(encoding="utf-8")
-    if path.name == "__init__.py":
-        source = re.sub(r"^if TYPE_CHECKING:\n(?:[ \t]+.*\n)+", "", source, flags=re.MULTILINE)
-    names = _IMPORT.findall(source)
-    for package, imported in _FROM.findall(source):
-        names.append(package)
-        names += (f"{package}.{name}" for name in re.findall(r"\w+", imported))
+def _imports(content: bytes, package: str) -> Iterator[str]:
+    """Names that source code of a package imports, and the packages that hold them."""
+    names = set()
+    for given, objects, modules in _IMPORTS.findall(_COMMENT.sub(b"", content)):
+        if modules:
+            names |= {
+                name.split()[0]
+                for name in modules.decode(errors="replace").split(",")
+                if name.strip()
+            }
+            continue
+        origin = given.decode()
+        if origin.startswith("."):
+            last = origin.lstrip(".")
+            above = package.split(".")
+            above = above[: len(above) - (len(origin) - len(last) - 1)]
+            origin = ".".join([*above, last] if last else above)
+        names |= {f"{origin}.{name}" for name in _WORD.findall(objects.decode(errors="replace"))}
     for name in names:
-        yield name
-        while "." in name:  # importing a module runs the packages above it
-            name = name.rpartition(".")[0]
+        while name:  # importing a module runs the packages above it
             yield name
+            name = name.rpartition(".")[0]

@@ -5,6 +5,7 @@
 `dtao_gym.world.trace.trace` is the function behind it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,9 +50,9 @@ def print_trace(traced: Trace, shown: int, console: "Console") -> None:
     console.print(table)
 
 
-def run() -> None:
-    """The command line of `python -m dtao_gym.trace`."""
-    command_line.require_extra()
+def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.trace") -> None:
+    """The command line of `python -m dtao_gym.trace` and `dtao trace`."""
+    command_line.require_extra(program)
     import tyro
 
     def main(
@@ -86,7 +87,7 @@ def run() -> None:
             traced.to_csv(csv)
         print_trace(traced, shown, command_line.console())
 
-    command_line.call(main, "dtao_gym.trace", (ConfigError, SnapshotError, OSError))
+    command_line.call(main, program, (ConfigError, SnapshotError, OSError), arguments)
 
 
 if __name__ == "__main__":

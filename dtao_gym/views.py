@@ -4,11 +4,10 @@
 `s = subnet_rows(block)` is an address and a length, however many rows there are, and `s.spot_price[i]` one load. The
 compiler is told that rows of different names never overlap (each name is a type of its own in its alias analysis),
 so that loops over many rows become SIMD code without checks at run time. `p = parameters_of(record)` is the
-record's address; what is read through it is known not to change while a kernel runs.
+record's address; the compiler may assume that its fields do not change while a kernel runs.
 
-Rows passed to a rule become plain arrays unless the rule is a `stage`. An address in place of an array saves the time
-that unpacking arrays takes at each call. In plain Python none of this exists: the functions here are for compiled
-code alone.
+Rows passed to a rule become plain arrays unless the rule is a `stage`. Passing an address instead of an array saves the
+time of unpacking the array at each call. The functions work in compiled code only.
 """
 
 import operator
@@ -34,22 +33,23 @@ from numba.np.numpy_support import from_dtype
 from dtao_gym.compiling import PLAIN_ROW, RowType
 
 intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], extending.intrinsic)
-"""Numba's decorator, whose functions are called without their first parameter."""
+"""Numba's decorator; decorated functions are called without their first parameter."""
 
 
 class RowsType(types.Type):
-    """All rows of an array that are named by a NamedTuple."""
+    """All rows of an array, named by the fields of a NamedTuple."""
 
     def __init__(self, names: type):
         self.fields, self.label = names._fields, names.__name__
         super().__init__(name=f"Rows({self.label})")
 
     def row(self, name: str) -> RowType:
+        """Type of the row of a name."""
         return RowType(f"{self.label}.{name}")
 
 
 class ConstantsType(types.Type):
-    """A record that nobody writes to while compiled code runs."""
+    """A record that does not change while compiled code runs."""
 
     def __init__(self, record: types.Record):
         self.record = record
@@ -132,7 +132,7 @@ def _item(context, builder, kind, value, index):
 
 
 def _only_this_row(builder, kind):
-    """Mark of an access for the alias analysis (LLVM's "tbaa")."""
+    """Metadata of an access for LLVM's type-based alias analysis ("tbaa")."""
     module, zero = builder.module, ir.Constant(ir.IntType(64), 0)
     node = module.add_metadata([kind.name, module.add_metadata(["rows"]), zero])
     return module.add_metadata([node, node, zero])
@@ -165,7 +165,18 @@ def _row_to_array(context, builder, kind, array_type, value):
 
 
 def row_reader(names: type) -> Callable[..., Any]:
-    """A compiled function from an array `(rows, n)`, contiguous float64, to its rows by the names of a NamedTuple."""
+    """Make a compiled function that gives access to the rows of an array by name.
+
+    Parameters
+    ----------
+    names : type
+        A NamedTuple with a field for each row, in order.
+
+    Returns
+    -------
+    callable
+        From a contiguous float64 array ``(rows, n)`` to an object whose attributes are rows.
+    """
     kind = RowsType(names)
 
     @intrinsic
@@ -182,9 +193,17 @@ def row_reader(names: type) -> Callable[..., Any]:
 
 
 def section_reader(name: str) -> Callable[..., Any]:
-    """A compiled function from an array `(rows, n)` and an index to that row.
+    """Make a compiled function that gives access to the rows of an array by index.
 
-    Rows that were read by the same function may be one row; they overlap no row of another name.
+    Parameters
+    ----------
+    name : str
+        Name for the alias analysis: rows of one name may overlap, and overlap no row of another name.
+
+    Returns
+    -------
+    callable
+        From a contiguous float64 array ``(rows, n)`` and an index to that row.
     """
     kind = RowType(name)
 
@@ -202,7 +221,7 @@ def section_reader(name: str) -> Callable[..., Any]:
 
 @intrinsic
 def array_of(typingctx, row):
-    """A row as a plain array `(n,)` float64."""
+    """Convert a row to a plain float64 array ``(n,)``."""
 
     def build(context, builder, sig, args):
         return context.cast(builder, args[0], sig.args[0], PLAIN_ROW)
@@ -215,7 +234,7 @@ def array_of(typingctx, row):
 
 @intrinsic
 def constants(typingctx, record):
-    """The fields of a record, to be read."""
+    """Give access to the fields of a record as constants."""
 
     def build(context, builder, sig, args):
         return builder.bitcast(args[0], ir.IntType(8).as_pointer())
@@ -243,16 +262,24 @@ def _get_constant(context, builder, kind, value, name):
     return context.data_model_manager[field].from_data(builder, loaded)
 
 
-# ---------------------------------------------------------------- what lies at an address
+# ---------------------------------------------------------------- memory at an address
 
 
 def address_of_array(array: np.ndarray) -> int:
-    """Address of the first number of a contiguous array, which must stay alive while it is used."""
+    """Address of the first number of a contiguous array, which must stay alive while the address is used."""
     return array.ctypes.data
 
 
 def array_at(dtype: np.dtype | type, ndim: int) -> Callable[..., Any]:
-    """A compiled function from an address and a shape to the contiguous array that lies there."""
+    """Make a compiled function from an address and a shape to the contiguous array there.
+
+    Parameters
+    ----------
+    dtype : dtype or type
+        Type of the elements.
+    ndim : int
+        Number of dimensions.
+    """
     dtype = np.dtype(dtype)
     kind = types.Array(from_dtype(dtype), ndim, "C", aligned=dtype.fields is None)
 
@@ -274,7 +301,7 @@ def array_at(dtype: np.dtype | type, ndim: int) -> Callable[..., Any]:
 
 
 def constants_at(dtype: np.dtype) -> Callable[..., Any]:
-    """A compiled function from an address to the fields of the record that lies there."""
+    """Make a compiled function from an address to the fields of the record there, which are constants."""
     kind = ConstantsType(from_dtype(dtype))
 
     @intrinsic
@@ -289,7 +316,7 @@ def constants_at(dtype: np.dtype) -> Callable[..., Any]:
 
 @intrinsic
 def call_address(typingctx, function, arguments):
-    """Call the C function at an address with a tuple of 64-bit integers; returns the one that it returns."""
+    """Call the C function at an address with a tuple of 64-bit integers; the result is one too."""
     count = arguments.count
 
     def build(context, builder, sig, args):

@@ -1,11 +1,12 @@
 """Compile everything ahead of time: `python -m dtao_gym.warmup`.
 
-Compiled kernels are kept in a cache of the user's, so this is needed once on a machine, and again after an edit of a
-compiled source. Without it the first use compiles what it needs.
+Compiled kernels are kept in the user's cache folder, so this is needed once on a machine, and again after an edit of a
+compiled source. Without it the first use of each kernel compiles it.
 """
 
+import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dtao_gym.kernel_cache import cache_root, progress
 
@@ -47,11 +48,17 @@ STEPS: dict[str, Callable[[], None]] = {
     "pools of weight 1/2": _equal_weights,
     "comparison of emission rules": _rules,
 }
-"""What is compiled, in words, and a use that needs it."""
+"""Description of each part of the engine, and a function that uses it."""
 
 
-def main() -> None:
-    """Use each part once; a line for each kernel that has to be compiled, and how long each part took."""
+def main(
+    arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.warmup"
+) -> None:
+    """Use each part once; print a line for each kernel that is compiled, and the seconds of each part."""
+    parser = argparse.ArgumentParser(
+        program, description="Compile the engine ahead of its first use."
+    )
+    parser.parse_args(arguments)
     progress.always = True
     for name, use in STEPS.items():
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""How the engine is compiled: parts and wholes give what plain Numba gives, on the installed Numba."""
+"""Compilation of the engine: parts and kernels give the results of plain Numba, on the installed Numba."""
 
 import os
 import subprocess
@@ -29,10 +29,10 @@ def grown(x, by=1.0):
 
 @rule
 def total(row):
-    found = 0.0
+    result = 0.0
     for i in range(row.size):
-        found += row[i]
-    return found
+        result += row[i]
+    return result
 
 
 def test_the_installed_numba_is_known():
@@ -146,9 +146,9 @@ def add_rows(block, k):
 def test_rows_are_read_and_written_by_name(n):
     block = np.random.default_rng(n).uniform(size=(5, n + (n == 1)))
     expected = block[0] + 10.0 * block[1] + 100.0 * block[4]
-    found = add_rows(block, 1)
+    returned = add_rows(block, 1)
     assert np.array_equal(block[2], expected)
-    assert found == total(expected) + block[0, 1]
+    assert returned == total(expected) + block[0, 1]
 
 
 def test_fields_of_a_record_are_constants():
@@ -187,7 +187,7 @@ UNKNOWN = {
 
 
 def small(before: str = "", **environment: str) -> str:
-    """What a process prints that compiles a kernel after a change of Numba."""
+    """Output of a process that compiles a kernel after a change of Numba."""
     done = subprocess.run(
         [sys.executable, "-c", SMALL.format(before=before)],
         cwd=REPOSITORY,
@@ -205,9 +205,9 @@ def test_the_known_numba_warns_of_nothing():
 
 @pytest.mark.parametrize("change", UNKNOWN)
 def test_an_unknown_numba_compiles_in_its_own_way(change, tmp_path):
-    found = small(UNKNOWN[change], NUMBA_CACHE_DIR=str(tmp_path))
-    assert found.startswith("False 1.0 ")
-    assert "dtao_gym compiles by plain Numba, which takes minutes" in found
+    output = small(UNKNOWN[change], NUMBA_CACHE_DIR=str(tmp_path))
+    assert output.startswith("False 1.0 ")
+    assert "dtao_gym compiles by plain Numba, which takes minutes" in output
 
 
 def test_plain_numba_can_be_asked_for():
@@ -220,13 +220,13 @@ from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 batch = Batch([Config.make(n_subnets=5, era=era) for era in ("launch", "price_burn")])
 batch.step(days=30)
-print(hashlib.sha256(batch.state.block.tobytes()).hexdigest())
+print(hashlib.sha256(batch.state.fields.tobytes()).hexdigest())
 """
 
 
 @pytest.mark.slow
 def test_the_engine_by_plain_numba_is_the_same_to_the_bit():
-    found = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", ENGINE],
             cwd=REPOSITORY,
@@ -237,4 +237,4 @@ def test_the_engine_by_plain_numba_is_the_same_to_the_bit():
         ).stdout
         for plain in ("0", "1")
     ]
-    assert found[0] == found[1]
+    assert outputs[0] == outputs[1]

@@ -313,7 +313,12 @@ def test_missing_paths_and_empty_folders_cannot_be_read(tmp_path, capsys):
     assert "nowhere.json" in capsys.readouterr().err
     assert main([str(tmp_path)]) == 2
     assert "without *.json" in capsys.readouterr().err
-    assert main([]) == 2
+
+
+def test_without_paths_the_packaged_vectors_run(capsys):
+    assert main(["--json"]) == 0
+    categories = json.loads(capsys.readouterr().out)["categories"]
+    assert {c["category"] for c in categories} == {p.stem for p in golden.FOLDER.glob("*.json")}
 
 
 def test_consensus_is_skipped_with_its_reason(tmp_path, capsys):

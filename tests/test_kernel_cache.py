@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: what is kept, for whom, what is done about broken files, and what is said meanwhile."""
+"""Compiled kernels on disk: which are kept, under which keys, broken files, and messages while one is compiled."""
 
 import hashlib
 import os
@@ -66,7 +66,7 @@ def environment(cache: Path) -> dict[str, str]:
 
 
 def run(package: Path, cache: Path, code: str = RUN) -> str:
-    """What a new process prints that uses the small kernel of a copy."""
+    """Output of a new process that uses the small kernel of a copy."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=package.parent,
@@ -87,7 +87,20 @@ def test_a_second_clone_compiles_nothing(clone, cache):
     assert run(clone("second"), cache) == "1.0 loaded"
 
 
-def test_editing_any_rule_compiles_the_kernels_again(clone, cache):
+def test_an_edit_outside_of_a_kernels_imports_compiles_nothing(clone, cache):
+    package = clone("edited")
+    assert run(package, cache) == "1.0 compiled"
+    for name in ("comparison.py", "world/day.py", "envs/roles.py"):
+        with (package / name).open("a") as file:
+            file.write("\nEDITED = 1\n")
+    (package / "protocol" / "new.py").write_text("from dtao_gym.compiling import rule\n")
+    assert run(package, cache) == "1.0 loaded"
+    with (package / "compiling.py").open("a") as file:  # how kernels are compiled counts
+        file.write("\nEDITED = 1\n")
+    assert run(package, cache) == "1.0 compiled"
+
+
+def test_editing_a_rule_compiles_its_kernels_again(clone, cache):
     package = clone("edited")
     assert run(package, cache) == "1.0 compiled"
     rule = package / "protocol" / "issuance.py"
@@ -149,9 +162,9 @@ def test_other_versions_and_processors_have_other_files(clone, cache):
     package = clone("clone")
     run(package, cache)
     (file,) = files(cache)
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
     folder = file.parent.parent.name
-    assert folder.startswith(f"{dtao_gym.__version__}-")
-    assert folder.endswith(f"-numba{numba.__version__}")
+    assert folder == f"{dtao_gym.__version__}-{python}-numba{numba.__version__}"
     generic = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     done = subprocess.run(
         [sys.executable, "-c", RUN],
@@ -178,10 +191,10 @@ def test_processes_that_start_at_once_compile_once(clone, cache):
         )
         for _ in range(4)
     ]
-    said = [process.communicate() for process in started]
+    outputs = [process.communicate() for process in started]
     assert [process.returncode for process in started] == [0] * 4
-    assert {out.split()[0] for out, _ in said} == {"1.0"}
-    assert sum("compiling" in err for _, err in said) == 1
+    assert {out.split()[0] for out, _ in outputs} == {"1.0"}
+    assert sum("compiling" in err for _, err in outputs) == 1
     assert len(files(cache)) == 1
 
 
@@ -225,52 +238,122 @@ def test_where_nothing_can_be_written_everything_works(clone, tmp_path):
     assert run(package, blocked) == "1.0 compiled"
 
 
-def test_folders_that_nobody_has_used_for_long_are_removed(clone, cache):
+def test_files_that_are_not_used_for_long_are_removed(clone, cache):
     root = cache / "dtao_gym"
-    for name, age in (
-        ("0.0.1-abc-py39-numba0.5", 31),
-        ("0.0.2-abc-py39-numba0.5", 29),
-        ("mine", 99),
-    ):
-        (root / name).mkdir(parents=True)
+    ages = {
+        "0.0.1-py39-numba0.5/cpu/day-1.kernel": 31,  # and its folders, which are then empty
+        "0.0.2-abc-py39-numba0.5/cpu/day-2.kernel": 31,
+        "0.0.2-abc-py39-numba0.5/cpu/day-3.kernel": 29,
+        "0.0.2-abc-py39-numba0.5/cpu/day-3.kernel.lock": 99,
+        "mine/cpu/day-1.kernel": 99,
+    }
+    for name, age in ages.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
         then = time.time() - 86_400.0 * age
         os.utime(root / name, (then, then))
     run(clone("clone"), cache)
-    left = {path.name for path in root.iterdir()}
-    assert {"0.0.2-abc-py39-numba0.5", "mine"} < left
-    assert "0.0.1-abc-py39-numba0.5" not in left
-    assert len(left) == 3
+    assert {path.name for path in root.iterdir()} == {
+        "0.0.2-abc-py39-numba0.5",
+        "mine",
+        kernel_cache._folder_name(),
+    }
+    left = {path.name for path in (root / "0.0.2-abc-py39-numba0.5" / "cpu").iterdir()}
+    assert left == {"day-3.kernel"}
+    assert len(files(root / "mine")) == 1
 
 
-def test_kernels_of_others_are_kept_by_the_sources_that_they_name(tmp_path):
+def test_loading_a_kernel_keeps_its_file(clone, cache):
+    package = clone("clone")
+    run(package, cache)
+    (file,) = files(cache)
+    then = time.time() - 86_400.0 * 29
+    os.utime(file, (then, then))
+    assert run(package, cache) == "1.0 loaded"
+    assert file.stat().st_mtime > time.time() - 600.0
+
+
+# --- kernels of other packages
+
+OTHER = {
+    "__init__": "",
+    "kernels": '''
+from dtao_gym.compiling import kernel
+from dtao_gym.protocol.issuance import emission_per_block
+from .rules import doubled
+
+
+@kernel
+def twice(remaining):
+    """Twice the emission."""
+    return doubled(emission_per_block(remaining))
+
+
+def scaled(factor):
     @kernel
-    def unknown(x):
+    def product(x):
+        return factor * x
+
+    return product
+
+
+def captured(rule):
+    @kernel
+    def call(x):
+        return rule(x)
+
+    return call
+''',
+    "rules": "from dtao_gym.compiling import rule\n@rule\ndef doubled(x):\n    return 2.0 * x\n",
+    "pictures": "",
+}
+USE_OTHER = """
+from other_kernels.kernels import captured, scaled, twice
+from other_kernels.rules import doubled
+def used(kernel, x):
+    value = kernel(x)
+    return value, "loaded" if sum(kernel.stats.cache_hits.values()) else "compiled"
+print(*used(twice, 21e6), *used(scaled(2.0), 3.0), *used(scaled(3.0), 3.0), *used(captured(doubled), 3.0))
+"""
+
+
+@pytest.fixture
+def other(clone) -> Path:
+    """A package that is not dtao_gym, with kernels, and a copy of dtao_gym in the same folder."""
+    folder = clone("other").parent / "other_kernels"
+    folder.mkdir()
+    for name, text in OTHER.items():
+        (folder / f"{name}.py").write_text(text)
+    return folder
+
+
+def test_kernels_of_other_packages_are_kept_in_the_same_way(other, cache):
+    assert run(other, cache, USE_OTHER) == "2.0 compiled 6.0 compiled 9.0 compiled 6.0 compiled"
+    # a kernel that captures a rule may differ where its source does not
+    assert run(other, cache, USE_OTHER) == "2.0 loaded 6.0 loaded 9.0 loaded 6.0 compiled"
+    (other / "pictures.py").write_text("x = 1\n")
+    assert run(other, cache, USE_OTHER).startswith("2.0 loaded ")
+    (other / "rules.py").write_text(OTHER["rules"].replace("2.0", "3.0"))
+    assert run(other, cache, USE_OTHER).startswith("3.0 compiled ")
+
+
+def test_functions_without_a_source_file_are_not_kept(tmp_path):
+    @kernel
+    def here(x):  # tests are no package
         return x
 
-    own = kernel_cache.KernelCache(unknown.py_func)
-    assert not own.kept
-    source = tmp_path / "mine.py"
-    source.write_text("first")
-    named = kernel_cache.KernelCache(unknown.py_func, (str(source),))
-    assert named.kept
-    before = named._file_name(())
-    source.write_text("second")
-    assert named._file_name(()) != before
+    assert not kernel_cache.KernelCache(here.py_func).kept
+    names = {"__name__": "dtao_gym.numerics"}
+    exec("def made(x):\n    return x\n", names)
+    assert not kernel_cache.KernelCache(names["made"]).kept
+    assert kernel_cache.KernelCache(dtao_gym.protocol.issuance.emission_per_block.py_func).kept
 
 
-def test_every_kernel_of_the_package_is_covered_by_the_fingerprint():
-    covered = ("protocol/", "economy/", "world/")
-    for path in PACKAGE.rglob("*.py"):
-        name, source = path.relative_to(PACKAGE).as_posix(), path.read_text()
-        if "@kernel" in source or "@rule" in source or "@inlined_rule" in source:
-            assert name.startswith(covered) or "dtao_gym.compiling" in source, name
-
-
-# --- what a user is told
+# --- messages
 
 
 def on_terminal(package: Path, cache: Path, code: str = RUN) -> str:
-    """What a process prints on a terminal."""
+    """Output of a process on a terminal."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -280,7 +363,7 @@ def on_terminal(package: Path, cache: Path, code: str = RUN) -> str:
         stderr=follower,
     )
     os.close(follower)
-    said = b""
+    output = b""
     while True:
         try:
             part = os.read(leader, 1000)
@@ -288,17 +371,17 @@ def on_terminal(package: Path, cache: Path, code: str = RUN) -> str:
             break
         if not part:
             break
-        said += part
+        output += part
     os.close(leader)
-    assert process.wait() == 0, said
-    return said.decode()
+    assert process.wait() == 0, output
+    return output.decode()
 
 
 def test_a_terminal_shows_a_line_for_each_kernel_and_nothing_when_none_is_compiled(clone, cache):
     package = clone("clone")
-    said = on_terminal(package, cache)
-    assert "dtao_gym: compiling the emission of a test ... " in said
-    assert said.split("... ")[1].split()[1] == "s"
+    output = on_terminal(package, cache)
+    assert "dtao_gym: compiling the emission of a test ... " in output
+    assert output.split("... ")[1].split()[1] == "s"
     assert "compiling" not in on_terminal(package, cache)
 
 
@@ -331,7 +414,7 @@ if __name__ == "__main__":
 """
 
 
-def test_workers_say_nothing(clone, cache):
+def test_workers_print_nothing(clone, cache):
     package = clone("clone")
     (package.parent / "workers.py").write_text(WORKERS)
     assert (

@@ -1,6 +1,8 @@
-"""What the command lines share: options, results, errors in one line, and the hint where the extra is missing."""
+"""Parts that the command lines share: options, results, errors in one line, and the hint where an extra is missing."""
 
 import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 
@@ -20,9 +22,9 @@ def test_a_function_is_called_with_the_options_and_its_result_comes_back():
     assert command_line.call(half, "half", arguments=["--number", "6"]) == 3.0
 
 
-def test_the_help_names_the_module(capsys):
+def test_the_help_names_the_program(capsys):
     with pytest.raises(SystemExit) as stopped:
-        command_line.call(half, "package.half", arguments=["--help"])
+        command_line.call(half, "python -m package.half", arguments=["--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
     assert "python -m package.half" in shown
@@ -37,18 +39,32 @@ def test_only_the_errors_that_are_named_become_one_line():
         command_line.call(half, "half", (OSError,), ["--number", "7"])
 
 
-@pytest.mark.parametrize("name", ["tyro", "rich"])
+@pytest.mark.parametrize(
+    ("extra", "missing", "hint"),
+    [
+        ("cli", ["tyro"], "tyro: pip install 'dtao-gym[cli]'"),
+        ("cli", ["rich", "tyro"], "tyro and rich: pip install 'dtao-gym[cli]'"),
+        (
+            "train",
+            ["torch", "stable_baselines3"],
+            "torch and Stable-Baselines3: pip install 'dtao-gym[train]'",
+        ),
+    ],
+)
 @pytest.mark.parametrize("exit_code", [1, 2])
-def test_a_missing_package_is_told_with_the_extra_that_brings_it(
-    monkeypatch, capsys, name, exit_code
+def test_missing_packages_are_named_with_the_extra_that_installs_them(
+    monkeypatch, capsys, extra, missing, hint, exit_code
 ):
-    command_line.require_extra(exit_code)
-    monkeypatch.setitem(sys.modules, name, None)
+    for module in command_line.EXTRAS[extra]:
+        monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        sys.modules[module].__spec__ = ModuleSpec(module, None)
+    command_line.require_extra("dtao half", extra, exit_code)
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SystemExit) as stopped:
-        command_line.require_extra(exit_code)
+        command_line.require_extra("dtao half", extra, exit_code)
     assert stopped.value.code == exit_code
-    hint = f"error: the command needs {name}: pip install 'dtao-gym[train]'\n"
-    assert capsys.readouterr().err == hint
+    assert capsys.readouterr().err == f"error: dtao half needs {hint}\n"
 
 
 def test_the_console_is_100_columns_wide():

@@ -1,5 +1,7 @@
 """The import closures that caches are keyed by."""
 
+import importlib
+
 import pytest
 
 from dtao_gym.sources import fingerprint, import_closure
@@ -10,9 +12,9 @@ def names(module):
 
 
 def test_a_closure_holds_what_is_imported_directly_and_not_and_nothing_else():
-    found = names("dtao_gym.world.day")
-    assert {"world/day", "world/production", "economy/technology", "dtao_gym/__init__"} <= found
-    assert not {"envs/single", "dtao_gym/comparison"} & found
+    closure = names("dtao_gym.world.day")
+    assert {"world/day", "world/production", "economy/technology", "dtao_gym/__init__"} <= closure
+    assert not {"envs/single", "dtao_gym/comparison"} & closure
 
 
 def test_the_caches_of_the_probe_and_of_the_results_know_what_they_depend_on():
@@ -23,34 +25,44 @@ def test_the_caches_of_the_probe_and_of_the_results_know_what_they_depend_on():
     assert "training/ppo" in names("dtao_agents.training.multi_agent_run")
 
 
+def test_every_kernel_depends_on_the_rules_that_it_calls():
+    kernels = names("dtao_agents.training.network_kernels")
+    assert {"training/float_vectors", "training/vector_loops", "dtao_gym/compiling"} <= kernels
+    assert not {"training/fused_networks", "training/networks"} & kernels
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """A package under a name of its own, since folders of packages are cached."""
-    folder = tmp_path / f"package_{tmp_path.name}"
+    folder = tmp_path / "toy_sources"
     folder.mkdir()
     for name, text in {
         "__init__": "",
-        "rule": f"def f():\n    from {folder.name} import late\n    return late\n",
-        "late": f"import numpy\nfrom {folder.name}.part import (\n    one,\n    two,\n)\n",
-        "part": "one, two = 1, 2\n",
+        "rule": "def f():\n    from toy_sources import late\n    return late\n",
+        "late": "import numpy\nfrom toy_sources.part import (\n    one,\n    two,\n)\n",
+        "part": "from .other import three\none, two = 1, 2\n",
+        "other": "import math, toy_sources.second as s\nfrom . import \\\n    third  # (x\nthree = 3\n",
+        "second": "from toy_sources import (  # all (of them)\n    fourth,\n)\n",
+        "third": "",
+        "fourth": "",
         "unused": "",
     }.items():
         (folder / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
     return folder
 
 
-def test_imports_in_functions_and_over_several_lines_count(package):
-    found = {path.stem for path in import_closure(f"{package.name}.rule")}
-    assert found == {"__init__", "rule", "late", "part"}
+def test_imports_in_functions_over_several_lines_and_relative_ones_count(package):
+    stems = {path.stem for path in import_closure("toy_sources.rule")}
+    assert stems == {"__init__", "rule", "late", "part", "other", "second", "third", "fourth"}
 
 
 def test_a_fingerprint_changes_with_any_file_of_the_closure_and_with_no_other(package):
-    before = fingerprint(f"{package.name}.rule")
+    before = fingerprint("toy_sources.rule")
     (package / "unused.py").write_text("x = 1\n")
-    assert fingerprint(f"{package.name}.rule") == before
+    assert fingerprint("toy_sources.rule") == before
     (package / "part.py").write_text("one, two = 1, 3\n")
-    assert fingerprint(f"{package.name}.rule") != before
+    assert fingerprint("toy_sources.rule") != before
 
 
 def test_a_module_without_a_source_file_is_refused():

@@ -1,1 +1,1 @@
-"""What plays in the environment: scripted and learned policies, training, judgement. Used from a checkout."""
+"""Agents of dtao_gym: scripted and learned policies, training, evaluation, and the command `dtao`."""

@@ -1,4 +1,4 @@
-"""Finished units of a probe on disk, by the hash of all that they depend on: a probe that is killed goes on where it was."""
+"""Cache of finished computations on disk, by the hash of all their inputs, so that interrupted runs can continue."""
 
 import hashlib
 import inspect
@@ -17,7 +17,7 @@ from dtao_gym.protocol.plugins import resolve
 
 
 def source_of_rule(allocation: str) -> str:
-    """Hash of the file of a user's allocation rule; empty for those of the chain."""
+    """SHA-256 of the source file of a user's allocation rule; empty for built-in rules."""
     if ":" not in allocation:
         return ""
     file = inspect.getsourcefile(resolve(allocation).function)
@@ -25,16 +25,29 @@ def source_of_rule(allocation: str) -> str:
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
-    """Hash of what a unit depends on."""
+    """SHA-256 of the inputs of a unit.
+
+    Parameters
+    ----------
+    parts : mapping
+        Inputs by name; values that are not JSON are converted to text.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Store:
-    """A folder of finished units, each a JSON record and arrays beside it.
+    """A folder of finished units, each a JSON record and a file of arrays.
 
-    Args:
-        folder: made if it is not there.
+    Parameters
+    ----------
+    folder : Path
+        Made if it does not exist.
     """
 
     def __init__(self, folder: Path):
@@ -46,7 +59,20 @@ class Store:
         return self.folder / f"{slug}-{key[:16]}.json"
 
     def load(self, name: str, key: str) -> tuple[Any, dict[str, np.ndarray]] | None:
-        """Record and arrays of a unit; None if it is not there, not whole, or of other inputs."""
+        """Load a unit.
+
+        Parameters
+        ----------
+        name : str
+            Readable name, part of the file name.
+        key : str
+            Hash of its inputs (`key_of`).
+
+        Returns
+        -------
+        tuple of (record, arrays by name), or None
+            None where the unit is missing, damaged, or of other inputs.
+        """
         path = self._path(name, key)
         try:
             content = json.loads(path.read_text())
@@ -58,7 +84,7 @@ class Store:
         return (content["record"], arrays) if fits else None
 
     def save(self, name: str, key: str, record: Any, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep a unit. The record is written last: without it the unit counts as not finished."""
+        """Write a unit; the record is written last, and without it the unit counts as not finished."""
         path = self._path(name, key)
         packed = io.BytesIO()
         np.savez(packed, allow_pickle=False, **dict(arrays))

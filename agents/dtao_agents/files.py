@@ -1,4 +1,4 @@
-"""Files that are written at once or not at all."""
+"""Atomic writing of files."""
 
 import os
 import tempfile
@@ -6,7 +6,15 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file: a reader, or a run that is killed meanwhile, finds the old or the new one, never half."""
+    """Replace a file in one step, so that readers see the old or the new content and never a part.
+
+    Parameters
+    ----------
+    path : Path
+        File in an existing folder.
+    content : bytes
+        New content.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -62,5 +62,6 @@ def main(
 
 
 if __name__ == "__main__":
-    command_line.require_extra()
-    command_line.call(main, "dtao_gym.realism", (ConfigError, SnapshotError, OSError))
+    program = "python -m dtao_gym.realism"
+    command_line.require_extra(program)
+    command_line.call(main, program, (ConfigError, SnapshotError, OSError))

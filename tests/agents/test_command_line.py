@@ -1,4 +1,4 @@
-"""train.py and evaluate.py as a user meets them."""
+"""Training and evaluation from the command line: `dtao`, and the scripts of the repository."""
 
 import json
 import re
@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from dtao_agents import cli
+from dtao_agents.commands import evaluate, train
+from dtao_agents.package_data import CONFIGS, POLICIES, config_names, find_config, find_policy
+from dtao_agents.results.kinds import kind_of
+from dtao_agents.results.plan import read_results_plan
 from dtao_agents.training.settings import read
 
-import evaluate
-import train
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import settings, write_settings
 
@@ -67,13 +70,14 @@ def test_help_documents_every_setting():
     ("arguments", "message"),
     [
         (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["nowhere"], "config: got 'nowhere', allowed are a YAML file and .*staker_quickstart"),
         (["--gamma", "2"], "gamma: got 2.0, allowed"),
         (["--env.n-subnets", "500"], "n_subnets: got 500, allowed"),
         (["--env.spans-per-day", "7"], "spans_per_day: got 7, allowed are divisors of 7200"),
         (["--resume", "nowhere"], "nowhere/config.yaml: cannot be read"),
     ],
 )
-def test_bad_arguments_are_told_in_one_line(arguments, message):
+def test_bad_arguments_are_errors_of_one_line(arguments, message):
     with pytest.raises(ConfigError, match=message) as caught:
         train.parse(arguments)
     assert "\n" not in str(caught.value)
@@ -117,9 +121,9 @@ def started(tmp_path):
 
 
 def test_a_resumed_run_keeps_its_settings(started):
-    places, found = train.parse(["--resume", str(started)])
-    assert places.resume == started
-    assert found == settings()
+    paths, resumed = train.parse(["--resume", str(started)])
+    assert paths.resume == started
+    assert resumed == settings()
 
 
 @pytest.mark.parametrize(
@@ -141,11 +145,108 @@ def test_a_resumed_run_refuses_other_settings(started, arguments, message):
 
 def test_a_run_without_annealing_may_go_on_for_longer(started):
     (started / "config.yaml").write_text(settings(anneal=False).to_yaml())
-    _, found = train.parse([f"--resume={started}", "--total-timesteps", "4096"])
-    assert found.total_timesteps == 4096
+    _, resumed = train.parse([f"--resume={started}", "--total-timesteps", "4096"])
+    assert resumed.total_timesteps == 4096
 
 
 @pytest.mark.parametrize("arguments", [{"episodes": 1}, {"threads": 0}])
 def test_evaluate_refuses_bad_numbers(tmp_path, arguments):
     with pytest.raises(ConfigError, match="allowed is"):
-        evaluate.main(tmp_path, **arguments)
+        evaluate.evaluate_run(tmp_path, **arguments)
+
+
+# --- dtao
+
+
+def dtao(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-W", "error", "-m", "dtao_agents.cli", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_the_help_has_a_line_for_every_command(capsys):
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for name, command in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.summary)}$", shown, re.M)
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_an_unknown_command_is_one_line_with_all_commands(capsys):
+    assert cli.main(["trian"]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: command: got 'trian', allowed are train, evaluate, ")
+    assert shown.count("\n") == 1
+    assert cli.main([]) == 2
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_has_help(name):
+    shown = dtao(name, "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"usage: dtao {name} ")
+
+
+def test_help_and_tools_of_the_environment_import_no_torch():
+    light = [name for name, command in cli.COMMANDS.items() if command.extra != "train"]
+    code = (
+        "import contextlib, sys; from dtao_agents import cli; cli.main(['--help'])\n"
+        f"for name in {light}:\n"
+        "    with contextlib.suppress(SystemExit): cli.main([name, '--help'])\n"
+        "assert not {'torch', 'stable_baselines3', 'matplotlib'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=300)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_missing_extra_is_one_line(name):
+    code = "import sys; sys.modules.update(dict.fromkeys(['torch', 'rich']))\n"
+    code += f"from dtao_agents import cli; sys.exit(cli.main([{name!r}, '--help']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    extra = cli.COMMANDS[name].extra
+    if extra is None:
+        assert done.returncode == 0
+        return
+    needed = {"train": "torch and rich", "cli": "rich"}[extra]
+    assert done.returncode == cli.COMMANDS[name].exit_code
+    assert done.stderr == f"error: dtao {name} needs {needed}: pip install 'dtao-gym[{extra}]'\n"
+
+
+# --- packaged files
+
+
+def test_configurations_are_found_by_name_and_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packaged = CONFIGS / "staker_quickstart.yaml"
+    for given in ("staker_quickstart", "staker_quickstart.yaml", "configs/staker_quickstart.yaml"):
+        assert find_config(given) == packaged
+    assert find_config("configs/oracles/O14.yaml") == CONFIGS / "oracles" / "O14.yaml"
+    assert find_config(packaged) == packaged
+    (tmp_path / "configs").mkdir()
+    own = Path("configs/staker_quickstart.yaml")
+    own.write_text("seed: 7\n")
+    assert find_config(own) == own
+    assert find_config("staker_quickstart") == packaged
+
+
+@pytest.mark.parametrize("given", ["nothing", "", ".", "/nothing", "configs/nothing", "configs"])
+def test_unknown_names_are_errors_with_all_names(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=", ".join(config_names())):
+        find_config(given)
+
+
+def test_policies_are_found_by_name_and_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packaged = POLICIES / "staker_quickstart"
+    assert find_policy("staker_quickstart") == find_policy("policies/staker_quickstart") == packaged
+    assert find_policy("multi_agent/staker") == POLICIES / "multi_agent" / "staker"
+    (tmp_path / "staker_quickstart").mkdir()
+    assert find_policy("staker_quickstart") == Path("staker_quickstart")
+    assert find_policy("nowhere") == Path("nowhere")
+
+
+def test_plans_name_packaged_files_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = read_results_plan(find_config("results"))
+    assert all(kind_of(row).inputs(plan, row, 0)["settings"] for row in plan.rows)
+    assert any(scenario.population for scenario in plan.scenarios())

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_agents.evaluation.evaluate import METRICS, Outcome, evaluation_config, play_in_batches
 from dtao_agents.evaluation.registry import Entry, fits, registered
+from dtao_agents.package_data import find_config
 from dtao_gym.envs.builder.rivals import Rivals
 from dtao_gym.envs.builder.role import Builder
 from dtao_gym.envs.task import TaskConfig
@@ -40,7 +41,7 @@ class Scenario(BaseModel):
     @cached_property
     def config(self) -> TaskConfig:
         """Its evaluation world. Raises `ConfigError`."""
-        fields = {} if self.population is None else read_yaml(self.population)
+        fields = {} if self.population is None else read_yaml(find_config(self.population))
         if not isinstance(fields, dict):
             raise ConfigError(
                 f"{self.population}: got {type(fields).__name__}, allowed is a mapping of parameters"

@@ -24,6 +24,7 @@ from torch import nn
 
 import dtao_gym
 from dtao_agents.files import write_atomically
+from dtao_agents.package_data import find_policy
 from dtao_agents.roles.scripted import without_signal
 from dtao_agents.training.networks import BUILDER_ACTIONS, FEATURES, NETWORKS, Architecture
 
@@ -154,7 +155,7 @@ def load_policy(folder: str | Path, n_subnets: int | None = None) -> Policy:
 
     Raises `PolicyError` for unusable files, and where the weights do not fit `n_subnets`.
     """
-    folder = Path(folder)
+    folder = find_policy(folder)
     card = _read_card(folder / CARD_NAME)
     actor = card.architecture.actor()
     actor.load_state_dict(_read_weights(folder / WEIGHTS_NAME, actor.state_dict()))

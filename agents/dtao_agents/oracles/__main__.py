@@ -1,9 +1,15 @@
 """Command that prints the oracles: `python -m dtao_agents.oracles [--kind A|S|all] [--json FILE]`."""
 
+# ruff: noqa: E402
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+
+from dtao_gym.command_line import require_extra
+
+PROGRAM = "python -m dtao_agents.oracles"
+require_extra(PROGRAM)
 
 import tyro
 from rich.box import SIMPLE_HEAD
@@ -60,4 +66,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    tyro.cli(main, prog=PROGRAM)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from dtao_agents.equilibrium.inference import SMALLEST_EFFECT
 from dtao_agents.equilibrium.nash import QUICK, NashSettings
+from dtao_agents.package_data import find_config
 from dtao_agents.training.settings import line_of
 from dtao_gym.realism.gate import PRESETS
 from dtao_gym.world.config import Config, ConfigError, read_yaml
@@ -183,7 +184,7 @@ def population_of(plan: Plan) -> dict[str, Any]:
     """World parameters of the plan's population, empty for the default one; raises `ConfigError`."""
     if plan.population is None:
         return {}
-    content = read_yaml(plan.population)
+    content = read_yaml(find_config(plan.population))
     if not isinstance(content, dict):
         raise ConfigError(
             f"{plan.population}: got {type(content).__name__}, allowed is a mapping of parameters"

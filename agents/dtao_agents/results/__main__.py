@@ -1,49 +1,60 @@
-"""Train, judge and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F] [--policies F]`."""
+"""Train, evaluate and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F] [--policies F]`."""
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-import tyro
+from dtao_gym.command_line import require_extra
 
-from dtao_agents.evaluation.policy_files import PolicyError
-from dtao_agents.results.pipeline import make_results
-from dtao_agents.results.plan import read_results_plan
-from dtao_agents.training.checkpoints import CheckpointError
-from dtao_gym.world.config import ConfigError
+PROGRAM = "python -m dtao_agents.results"
 
 
-def main(
-    config: Path = Path("configs/results.yaml"),
-    folder: Path = Path("runs/results"),
-    out: Path = Path("RESULTS.md"),
-    policies: Path = Path("policies"),
-) -> None:
-    """Train all rows with all seeds, play the arena, write RESULTS.md and the pretrained policies.
+def main(arguments: Sequence[str], program: str = PROGRAM) -> None:
+    """Parse and run; errors end the process with one line."""
+    require_extra(program, "train")
+    import tyro
 
-    What a killed run has finished is kept, and the same command goes on.
+    from dtao_agents.evaluation.policy_files import PolicyError
+    from dtao_agents.package_data import find_config
+    from dtao_agents.results.pipeline import make_results
+    from dtao_agents.results.plan import read_results_plan
+    from dtao_agents.training.checkpoints import CheckpointError
+    from dtao_gym.world.config import ConfigError
 
-    Args:
-        config: What to do, in YAML.
-        folder: Trainings and all that was measured.
-        out: The page.
-        policies: Folder of the pretrained policies.
-    """
-    given = sys.argv[1:]
-    command = (
-        shlex.join(["python", "-m", "dtao_agents.results", *given]) if given else "make results"
-    )
+    from_make = program == PROGRAM and not arguments
+    command = "make results" if from_make else f"{program} {shlex.join(arguments)}".strip()
 
-    def say(line: str) -> None:
-        print(line, flush=True)
+    def run(
+        config: Path = Path("configs/results.yaml"),
+        folder: Path = Path("runs/results"),
+        out: Path = Path("RESULTS.md"),
+        policies: Path = Path("policies"),
+    ) -> None:
+        """Train all rows with all seeds, play the arena, write RESULTS.md and the pretrained policies.
 
-    make_results(read_results_plan(config), folder, out, policies, say, command)
+        Finished parts of an interrupted run are kept, and the same command continues it.
 
+        Args:
+            config: Plan in YAML, or the name of a packaged configuration.
+            folder: Trainings and everything that is measured.
+            out: The page.
+            policies: Folder of the pretrained policies.
+        """
+        plan = read_results_plan(find_config(config))
+        make_results(plan, folder, out, policies, _say, command)
 
-if __name__ == "__main__":
     try:
-        tyro.cli(main)
+        tyro.cli(run, prog=program, args=arguments)
     except (CheckpointError, ConfigError, PolicyError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on")
+        sys.exit("interrupted; the same command continues")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -17,6 +17,7 @@ import yaml
 from dtao_agents.evaluation.arena import Scenario
 from dtao_agents.evaluation.policy_files import CARD_NAME, WEIGHTS_NAME
 from dtao_agents.files import write_atomically
+from dtao_agents.package_data import find_config
 from dtao_agents.results.page import prose, table
 from dtao_agents.results.plan import ResultsPlan, Row
 from dtao_agents.training.checkpoints import PATTERN
@@ -57,7 +58,7 @@ Settings = TypeVar("Settings", TrainConfig, MultiAgentConfig)
 
 def _settings(kind: type[Settings], plan: ResultsPlan, row: Row, seed: int) -> Settings:
     """Settings of a training: the row's file and overrides. Raises `ConfigError` that names the row."""
-    content = read_mapping(row.config)
+    content = read_mapping(find_config(row.config))
     env = content.get("env", {}) | row.overrides.get("env", {})
     own = {"seed": seed, "threads": plan.threads, "torch_threads": 1}
     try:

@@ -19,6 +19,7 @@ from dtao_agents.evaluation.arena import Scenario, Score, play_entry, tidy
 from dtao_agents.evaluation.policy_files import WEIGHTS_NAME
 from dtao_agents.evaluation.registry import REGISTERED, Entry, fits, learned, registered
 from dtao_agents.files import write_atomically
+from dtao_agents.package_data import find_config
 from dtao_agents.results.kinds import kind_of
 from dtao_agents.results.page import write_page
 from dtao_agents.results.plan import ResultsPlan, Row
@@ -194,7 +195,7 @@ def _facts(plan: ResultsPlan, command: str) -> dict[str, str]:
     if plan.arena is not None:
         populations = (scenario.population for scenario in plan.scenarios())
         named += [plan.arena, *(path for path in populations if path is not None)]
-    text = plan.to_yaml() + "".join(path.read_text() for path in named)
+    text = plan.to_yaml() + "".join(find_config(path).read_text() for path in named)
     return {
         "command": command,
         "training seeds": seeds,

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_agents.evaluation.arena import Scenario, read_arena
+from dtao_agents.package_data import find_config
 from dtao_agents.training.settings import line_of
 from dtao_gym.world.config import ConfigError, read_yaml
 
@@ -63,7 +64,7 @@ class ResultsPlan(BaseModel):
 
     def scenarios(self) -> list[Scenario]:
         """Those of the arena. Raises `ConfigError`."""
-        return [] if self.arena is None else read_arena(self.arena)
+        return [] if self.arena is None else read_arena(find_config(self.arena))
 
     def checked(self) -> "ResultsPlan":
         """Itself. Raises `ConfigError` for names that are there twice or not at all."""

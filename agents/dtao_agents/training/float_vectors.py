@@ -1,5 +1,5 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
-"""Vectors of float32 numbers for compiled loops: one SIMD value with a fixed number of lanes.
+"""Vectors of float32 numbers for compiled loops: SIMD values with a fixed number of lanes.
 
 LLVM splits a vector that is wider than the registers of the machine into several. Memory is addressed by integers
 (`tensor.data_ptr()`), so that compiled code holds no arrays and counts no references; the caller keeps the memory
@@ -63,7 +63,7 @@ def _fused_multiply_add(builder, vector, x, y, z):
 
 @intrinsic
 def zeros(typingctx, lanes):
-    """Vector of zeros; `lanes` is a constant of the compiled function."""
+    """Make a vector of zeros; `lanes` is a constant of the compiled function."""
     if not isinstance(lanes, types.IntegerLiteral):
         return None  # Numba asks again with the constant
     vector = FloatVector(lanes.literal_value)
@@ -76,7 +76,7 @@ def zeros(typingctx, lanes):
 
 @intrinsic
 def filled(typingctx, value, like):
-    """Vector with a float32 `value` in each lane of `like`."""
+    """Make a vector with a float32 `value` in every lane and as many lanes as `like`."""
 
     def build(context, builder, signature, args):
         return _repeat(builder, like, args[0])
@@ -207,7 +207,7 @@ def where_positive(typingctx, condition, x):
 
 @intrinsic
 def dot(typingctx, x, y):
-    """Sum of the products of the lanes, whose number is a power of two: the upper half is added to the lower one, and so on."""
+    """Dot product of vectors of 2**k lanes; halves are added pairwise, so that the order of the sum is fixed."""
 
     def build(context, builder, signature, args):
         total, half = builder.fmul(*args), x.lanes
@@ -224,15 +224,15 @@ def dot(typingctx, x, y):
 _LOG2_E, _LN2_HIGH, _LN2_LOW = 1.44269504, 0.693359375, -2.12194440e-4
 """1 / ln 2; ln 2 in two parts, the first with trailing zeros."""
 _ROUND = 12582912.0
-"""1.5 * 2**23: a sum with it is rounded to a whole number, which its last bits hold."""
+"""1.5 * 2**23: adding it rounds to an integer, held in the last bits of the sum."""
 _EXPM1_SERIES = (1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5)
 _TANH_LARGEST = 20.0
-"""tanh of more than this is 1 in float32."""
+"""Above this tanh is 1 in float32."""
 
 
 @intrinsic
 def tanh(typingctx, x):
-    """Hyperbolic tangent, lane by lane, to 2e-7 relative: -m / (2 + m) for m = exp(-2 |x|) - 1, with the sign of x."""
+    """Hyperbolic tangent, lane by lane, to 2e-7 relative: -m / (2 + m) with m = exp(-2 |x|) - 1, and the sign of x."""
 
     def build(context, builder, signature, args):
         def constant(value):

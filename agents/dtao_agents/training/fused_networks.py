@@ -1,13 +1,12 @@
 """Forward and backward passes of the shared networks as compiled loops over samples.
 
-The modules of `dtao_agents.training.networks` define what is computed; `pooled_network` and `shared_actor` compute the same, and its
-gradients, several times faster than a chain of torch operations: a sample's activations stay in the cache, and the
-backward pass computes them again instead of reading them from memory. Each row of the output depends on its own
-sample alone, and sums are made in a fixed order, so results do not depend on how samples are split into batches
-nor on threads.
+The modules of `dtao_agents.training.networks` define the networks; `pooled_network` and `shared_actor` compute the same
+outputs and gradients several times faster than a chain of torch operations: a sample's activations stay in the processor's
+cache, and the backward pass computes them again instead of reading them from memory. Each row of the output depends on its
+own sample only, and sums have a fixed order, so results depend neither on the split of samples into batches nor on threads.
 
-Width: a layer is one vector of `hidden` float32 numbers, a power of two from `HIDDEN`. `applies` says whether the
-compiled passes fit; where they do not, the modules use torch.
+A layer is one vector of `hidden` float32 numbers, a power of two from `HIDDEN`. Where `applies` is false the modules use
+torch.
 """
 
 import os
@@ -21,31 +20,34 @@ from torch.autograd.function import once_differentiable
 from dtao_agents.training.network_kernels import kernels, scratch_floats
 
 HIDDEN = (8, 16, 32, 64)
-"""Widths that kernels are compiled for, each when it is first used."""
-
-
+"""Widths that kernels exist for; each is compiled at its first use."""
 BLOCK_ROWS = 2048
-"""Samples that a thread works on at a time. Gradients of blocks are added in order, whatever the number of threads."""
+"""Samples of a thread's unit of work. Gradients of blocks are added in order, whatever the number of threads."""
 
 _threads = 1
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
-"""By process and number of threads: a forked child makes its own."""
+"""Thread pools by process and number of threads: a forked child makes its own."""
 
 
 def set_threads(threads: int) -> None:
-    """Let this number of threads share the blocks of a batch; 1 until then. Results do not depend on it."""
+    """Set the number of threads that share the blocks of a batch, 1 by default; results do not depend on it."""
     global _threads
     _threads = threads
 
 
 def applies(observation: Tensor, n_local: int, n_common: int, weights: Sequence[Tensor]) -> bool:
-    """Whether the compiled passes fit: float32 on the CPU, a width of `HIDDEN`, no gradient of observations wanted.
+    """Whether the compiled passes can be used: float32 on the CPU, a width of `HIDDEN`, no gradient of observations.
 
-    Args:
-        observation: `(batch, n_seen * n_local + n_common)`.
-        n_local: features of a subnet.
-        n_common: features at the end of an observation.
-        weights: of the network; the first has `hidden` rows.
+    Parameters
+    ----------
+    observation : Tensor
+        Shape ``(batch, n_seen * n_local + n_common)``.
+    n_local : int
+        Features of a subnet.
+    n_common : int
+        Features at the end of an observation.
+    weights : sequence of Tensor
+        Weights of the network; the first has `hidden` rows.
     """
     if observation.dim() != 2 or weights[0].shape[0] not in HIDDEN:
         return False
@@ -64,12 +66,20 @@ def applies(observation: Tensor, n_local: int, n_common: int, weights: Sequence[
 def shared_actor(
     observation: Tensor, n_local: int, n_common: int, weights: Sequence[Tensor]
 ) -> Tensor:
-    """Means `(batch, n_seen + 2)` of `dtao_agents.training.networks.SharedActor`: root, a logit for each subnet, speed.
+    """Action means of `dtao_agents.training.networks.SharedActor`.
 
-    Args:
-        observation, n_local, n_common: as in `applies`, which must hold.
-        weights: local weight and bias, common weight, second weight and bias, context weight, logit weight and
-            bias, overall weight and bias, with the shapes of the module.
+    Parameters
+    ----------
+    observation, n_local, n_common
+        As in `applies`, which must be true.
+    weights : sequence of Tensor
+        Local weight and bias, common weight, second weight and bias, context weight, logit weight and bias, overall
+        weight and bias, with the shapes of the module.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, n_seen + 2)``: root, a logit for each subnet, speed.
     """
     n_seen = (observation.shape[1] - n_common) // n_local
     return _run("actor", observation, (n_seen, n_local, n_common, n_seen + 2), weights)
@@ -78,12 +88,20 @@ def shared_actor(
 def pooled_network(
     observation: Tensor, n_local: int, n_common: int, weights: Sequence[Tensor]
 ) -> Tensor:
-    """Outputs `(batch, n_out)` of `dtao_agents.training.networks.PooledNetwork`.
+    """Outputs of `dtao_agents.training.networks.PooledNetwork`.
 
-    Args:
-        observation, n_local, n_common: as in `applies`, which must hold.
-        weights: local weight and bias, common weight, and weight and bias of each of the three layers above the
-            pooled encoding, with the shapes of the module.
+    Parameters
+    ----------
+    observation, n_local, n_common
+        As in `applies`, which must be true.
+    weights : sequence of Tensor
+        Local weight and bias, common weight, and weight and bias of each of the three layers above the pooled encoding,
+        with the shapes of the module.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(batch, n_out)``.
     """
     n_seen = (observation.shape[1] - n_common) // n_local
     return _run("pooled", observation, (n_seen, n_local, n_common, len(weights[-1])), weights)
@@ -144,7 +162,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _for_each_block(run, n_rows):
-    """Results of `run(first row, number of rows)` for each block of a batch, in order."""
+    """Call `run(first row, number of rows)` for each block of a batch; results in order."""
     blocks = [(k, min(BLOCK_ROWS, n_rows - k)) for k in range(0, max(n_rows, 1), BLOCK_ROWS)]
     if len(blocks) == 1 or _threads == 1:
         return [run(*block) for block in blocks]
@@ -155,7 +173,7 @@ def _for_each_block(run, n_rows):
 
 
 def _block(observation, first, n_rows):
-    """Address and stride of samples, and their number."""
+    """Address, stride and number of the samples of a block."""
     return observation[first:].data_ptr(), observation.stride(0), n_rows
 
 

@@ -1,10 +1,11 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 """Compiled forward and backward passes of the shared networks, over the samples of a batch.
 
-`dtao_agents.training.networks` defines the networks, `dtao_agents.training.fused_networks` calls these kernels with tensors. A layer is one vector
-of `hidden` lanes. Torch keeps a weight with a row for each output; products of a row of inputs want a row for each
-input, so kernels transpose the weights at their start and the gradients at their end. Activations of one sample stay
-in the cache; the backward pass computes them again instead of reading those of a whole batch from memory.
+`dtao_agents.training.networks` defines the networks, `dtao_agents.training.fused_networks` calls these kernels with
+tensors. A layer is one vector of `hidden` lanes. Torch stores a weight with a row for each output; products with a row of
+inputs need a row for each input, so kernels transpose the weights at their start and the gradients at their end.
+Activations of one sample stay in the processor's cache; the backward pass computes them again instead of reading those of
+a whole batch from memory.
 
 All arguments but `sizes` are addresses of float32 memory, or numbers:
     observations, stride: samples, and the floats from one to the next.
@@ -20,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_agents.training import float_vectors, vector_loops
 from dtao_agents.training.float_vectors import (
     add,
     at,
@@ -47,10 +47,7 @@ from dtao_agents.training.vector_loops import (
     times_matrix,
     transpose,
 )
-from dtao_gym.compiling import inlined_rule, kernel_of
-
-SOURCES = (__file__, float_vectors.__file__, vector_loops.__file__)
-"""Files that the kernels are compiled from."""
+from dtao_gym.compiling import inlined_rule, kernel
 
 
 class Kernels(NamedTuple):
@@ -63,7 +60,7 @@ class Kernels(NamedTuple):
 
 
 def scratch_floats(hidden: int, sizes: tuple[int, int, int, int]) -> int:
-    """Floats of scratch that a kernel needs: transposed weights and gradients, two vectors a subnet, six others."""
+    """Size of a kernel's scratch memory, in floats: transposed weights and gradients, two vectors a subnet, six others."""
     n_seen, n_local, n_common, _ = sizes
     transposed = n_local + 2 * n_common + 2 * hidden
     return hidden * (2 * transposed + 2 * n_seen + 6)
@@ -71,7 +68,7 @@ def scratch_floats(hidden: int, sizes: tuple[int, int, int, int]) -> int:
 
 @inlined_rule
 def _encode(x, sizes, local, bias, common, floor, encoded):
-    """Encodings of a sample's subnets; their sum."""
+    """Write the encodings of a sample's subnets and return their sum."""
     n_seen, n_local, n_common, _ = sizes
     start = times_matrix(at(x, n_seen * n_local), n_common, common, load(bias, floor))
     return rows_times_matrix(x, n_seen, n_local, local, start, floor, encoded)
@@ -79,7 +76,7 @@ def _encode(x, sizes, local, bias, common, floor, encoded):
 
 @inlined_rule
 def _add_encoder_gradient(x, sizes, encoded_gradient, summed, local, bias, common):
-    """Add to the encoder's gradients, from those of its values before the relu and their sum."""
+    """Add to the encoder's gradients, given those of its values before the relu and their sum."""
     n_seen, n_local, n_common, _ = sizes
     add_outer_products(x, n_seen, n_local, encoded_gradient, local, summed)
     increase(bias, summed)
@@ -88,8 +85,15 @@ def _add_encoder_gradient(x, sizes, encoded_gradient, summed, local, bias, commo
 
 @functools.cache
 def kernels(hidden: int) -> Kernels:
-    """The kernels of networks with `hidden` units a layer, a power of two; each compiles when it is first called."""
+    """Kernels of the networks of one width, each compiled at its first call.
 
+    Parameters
+    ----------
+    hidden : int
+        Units of a layer, a power of two.
+    """
+
+    @kernel
     def actor_forward(observations, stride, n_rows, sizes, weights, output, scratch):
         """The policy's network, forwards."""
         n_seen, n_local, n_common, n_out = sizes
@@ -119,6 +123,7 @@ def kernels(hidden: int) -> Kernels:
             row, row_bias = at(overall, width), at(overall_bias, 1)
             put(last, affine(row, mean_embedding, rest, n_common, row_bias))
 
+    @kernel
     def actor_backward(
         observations, stride, n_rows, sizes, weights, output_gradient, gradients, scratch
     ):
@@ -160,17 +165,17 @@ def kernels(hidden: int) -> Kernels:
             add_affine_gradient(row, row_bias, mean_embedding, rest, n_common, speed)
             shared = multiply_add(scale(weights_root, root), speed, weights_speed)
             shared, summed = scale(shared, inverse), zero
-            of_weight, of_bias = load(g_logit, zero), number(g_logit_bias)
+            weight_gradient, bias_gradient = load(g_logit, zero), number(g_logit_bias)
             for i in range(n_seen):
                 place, gradient = at(embedded, i * hidden), number(at(g_out, 1 + i))
                 embedding = load(place, zero)
-                of_bias += gradient
-                of_weight = multiply_add(of_weight, gradient, embedding)
+                bias_gradient += gradient
+                weight_gradient = multiply_add(weight_gradient, gradient, embedding)
                 inner = where_positive(embedding, multiply_add(shared, gradient, weight))
                 summed = add(summed, inner)
                 store(place, inner)  # from here on `embedded` holds gradients
-            store(g_logit, of_weight)
-            put(g_logit_bias, of_bias)
+            store(g_logit, weight_gradient)
+            put(g_logit_bias, bias_gradient)
             add_outer_products(encoded, n_seen, hidden, embedded, g_second_t, zero)
             increase(g_second_bias, summed)
             add_outer_product(mean, hidden, summed, g_context_t)
@@ -190,6 +195,7 @@ def kernels(hidden: int) -> Kernels:
         transpose(g_second_t, hidden, hidden, g_second)
         transpose(g_context_t, hidden, hidden, g_context)
 
+    @kernel
     def pooled_forward(observations, stride, n_rows, sizes, weights, output, scratch):
         """The critic's network, forwards."""
         n_seen, n_local, n_common, n_out = sizes
@@ -215,6 +221,7 @@ def kernels(hidden: int) -> Kernels:
                 row, row_bias = at(last, j * hidden), at(last_bias, j)
                 put(at(output, b * n_out + j), affine(row, top, rest, 0, row_bias))
 
+    @kernel
     def pooled_backward(
         observations, stride, n_rows, sizes, weights, output_gradient, gradients, scratch
     ):
@@ -280,13 +287,4 @@ def kernels(hidden: int) -> Kernels:
         transpose(g_first_t, hidden + n_common, hidden, g_first)
         transpose(g_second_t, hidden, hidden, g_second)
 
-    def compiled(function):
-        function.__qualname__ += f"_{hidden}"  # under which it is kept: a width has its own code
-        return kernel_of(*SOURCES)(function)
-
-    return Kernels(
-        compiled(actor_forward),
-        compiled(actor_backward),
-        compiled(pooled_forward),
-        compiled(pooled_backward),
-    )
+    return Kernels(actor_forward, actor_backward, pooled_forward, pooled_backward)

@@ -1,8 +1,8 @@
 # pyright: reportCallIssue=false, reportGeneralTypeIssues=false
 """Products of rows, matrices and vectors in compiled loops.
 
-All arguments that hold memory are addresses of float32 numbers (`dtao_agents.training.float_vectors`). A matrix of `count` vectors
-has a row for each of `count` inputs and a lane for each output.
+Memory is passed as addresses of float32 numbers (`dtao_agents.training.float_vectors`). A matrix of `count` vectors has a
+row for each of `count` inputs and a lane for each output.
 """
 
 from dtao_agents.training.float_vectors import (
@@ -26,7 +26,7 @@ from dtao_gym.compiling import inlined_rule
 
 @inlined_rule
 def transpose(source, rows, columns, target):
-    """Write the transpose of a matrix; the address after it."""
+    """Write the transpose of a matrix and return the address after it."""
     for row in range(rows):
         for column in range(columns):
             put(at(target, column * rows + row), number(at(source, row * columns + column)))
@@ -35,7 +35,7 @@ def transpose(source, rows, columns, target):
 
 @inlined_rule
 def clear(first, end):
-    """Zeros between two addresses."""
+    """Write zeros between two addresses."""
     for address in range(first, end, FLOAT_BYTES):
         put(address, 0.0)
 
@@ -48,7 +48,7 @@ def increase(address, change):
 
 @inlined_rule
 def times_matrix(x, count, matrix, start):
-    """start + x M, for `count` floats x and a matrix M of `count` vectors, in two chains of sums."""
+    """Product start + x M of `count` floats x and a matrix M of `count` vectors, in two chains of sums."""
     width = lanes_of(start)
     other = filled(0.0, start)
     even = count - count % 2
@@ -63,9 +63,9 @@ def times_matrix(x, count, matrix, start):
 
 @inlined_rule
 def rows_times_matrix(x, n_rows, count, matrix, start, floor, output):
-    """Write max(start + x_i M, floor) for each of the rows x_i, which are `count` floats long; the sum of all.
+    """Write max(start + x_i M, floor) for each row x_i of `count` floats and return their sum.
 
-    Four rows at a time, so that a vector of M is loaded once for them.
+    Four rows are computed together, so that each vector of M is loaded once for them.
     """
     width = lanes_of(start)
     total = filled(0.0, start)

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from dtao_agents.oracles.learned.games import GAMES
 from dtao_agents.oracles.learned.signals import Forecast, SignalJamming
 from dtao_agents.oracles.table import NUMBERS
+from dtao_agents.package_data import CONFIGS
 from dtao_gym.world.config import ConfigError
 
-FOLDER = Path(__file__).resolve().parents[4] / "configs" / "oracles"
+FOLDER = CONFIGS / "oracles"
 PROBLEMS: dict[str, type] = {**GAMES, "forecast": Forecast, "signal_jamming": SignalJamming}
 """Games by name; the other problems are `project` and `builder`."""
 QUICK_FIELDS = ("cases", "starts", "ppo", "cem", "episodes")

@@ -1,0 +1,1 @@
+"""Code of the commands `dtao train`, `dtao evaluate` and `dtao probe`."""

@@ -1,0 +1,56 @@
+"""`dtao probe CONFIG [--run-dir FOLDER]`: ask whether subnet markets crowd out long-term research."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from dtao_agents.package_data import find_config
+from dtao_agents.probe.gates import GATES, Gate, GateError, table_of
+from dtao_agents.probe.pipeline import run
+from dtao_agents.probe.plan import read_plan
+from dtao_agents.probe.report import answer
+from dtao_gym.world.config import ConfigError
+
+RUNS = Path("runs")
+
+
+def main(
+    arguments: Sequence[str], program: str = "dtao probe", gates: Sequence[Gate] = GATES
+) -> None:
+    """Parse, run and print the answer; errors end the process with one line.
+
+    Where a gate fails, the failed checks are printed as a table and the exit status is 1.
+    """
+
+    def paths(
+        config: tyro.conf.Positional[Path],
+        run_dir: Annotated[
+            Path | None,
+            tyro.conf.arg(help="Folder of the run; runs/<name of the file> if not given."),
+        ] = None,
+    ) -> tuple[Path, Path]:
+        """Check the model against its oracles and controls, then say whether subnet markets crowd out research.
+
+        Finished parts of an interrupted probe are kept in the folder of the run and not computed again.
+
+        Args:
+            config: Plan in YAML, or the name of a packaged configuration.
+        """
+        return config, run_dir or RUNS / config.stem
+
+    config, folder = tyro.cli(paths, prog=program, args=arguments)
+    try:
+        findings = run(read_plan(find_config(config)), folder, gates)
+    except GateError as error:
+        Console(width=120).print(table_of(error.failed))
+        sys.exit(f"error: {error}")
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command continues")
+    Console(width=100).print(answer(findings), highlight=False)
+    print(f"The page: {folder}/report.html  (with report.md, results.json)")

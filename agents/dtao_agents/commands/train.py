@@ -1,0 +1,154 @@
+"""`dtao train CONFIG [flags]`: train a staker, a builder, or many of both together.
+
+`dtao train --resume RUN` continues an interrupted run.
+"""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from dtao_agents.flags import changed_fields, flags_of, to_settings
+from dtao_agents.package_data import find_config
+from dtao_agents.training.checkpoints import CheckpointError
+from dtao_agents.training.multi_agent_run import train_multi_agent
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
+from dtao_agents.training.ppo import train
+from dtao_agents.training.settings import TrainConfig
+from dtao_gym.world.config import ConfigError
+
+RUNS = Path("runs")
+RESUMABLE_CHANGES = {"total_timesteps", "checkpoint_every", "evaluation_episodes"}
+"""Settings that a resumed run may change: the steps that are already trained do not depend on them."""
+
+
+def parse(
+    arguments: Sequence[str], program: str = "dtao train"
+) -> tuple[Any, TrainConfig | MultiAgentConfig]:
+    """Parse a command line of training.
+
+    The settings file is located first, so that `--help` shows its values as defaults.
+
+    Returns
+    -------
+    paths : object
+        Attributes `config`, `run_dir`, `overwrite`, `resume`, `trust_rule`.
+    settings : TrainConfig or MultiAgentConfig
+        Settings of the file, overridden by flags.
+
+    Raises
+    ------
+    ConfigError
+        A file cannot be read, a value is out of range, or flags contradict each other.
+    """
+    source = _value_of("--resume", arguments)
+    path = Path(source) / "config.yaml" if source else None
+    if not path and arguments and not arguments[0].startswith("-"):
+        path = find_config(arguments[0])
+    trusted = not source or "--trust-rule" in arguments
+    before = read_settings(path, trusted) if path else TrainConfig.make()
+    flags = flags_of(before)
+
+    @dataclass(frozen=True)
+    class Arguments:
+        """Train with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
+
+        config: tyro.conf.Positional[Path | None] = None
+        """Settings in YAML, or the name of a packaged configuration. Comes first."""
+        run_dir: Path | None = None
+        """Folder of the run; runs/<name of the file> if not given."""
+        overwrite: bool = False
+        """Replace an earlier run in that folder."""
+        resume: Path | None = None
+        """Folder of an interrupted run, which continues from its latest checkpoint."""
+        trust_rule: bool = False
+        """With --resume: import a rule of emission that the run names as a Python function."""
+        settings: Annotated[flags, tyro.conf.arg(name="")] = field(  # pyright: ignore[reportInvalidTypeForm]
+            default_factory=flags
+        )
+
+    paths = tyro.cli(Arguments, prog=program, args=arguments)
+    settings = to_settings(paths.settings, type(before))
+    if paths.resume:
+        if paths.config or paths.run_dir or paths.overwrite:
+            raise ConfigError(
+                "--resume: got it with a config, --run-dir or --overwrite, allowed is alone"
+            )
+        refused = sorted(set(changed_fields(before, settings)) - RESUMABLE_CHANGES)
+        if settings.total_timesteps != before.total_timesteps and _anneals(settings):
+            refused.append("total_timesteps (with anneal)")
+        if refused:
+            raise ConfigError(
+                f"--resume: got changes of {', '.join(refused)}, allowed are {', '.join(sorted(RESUMABLE_CHANGES))}"
+            )
+    return paths, settings
+
+
+def _anneals(settings: TrainConfig | MultiAgentConfig) -> bool:
+    """Whether a schedule depends on the total number of steps."""
+    if isinstance(settings, TrainConfig):
+        return settings.anneal
+    return any(learner.anneal for learner in settings.roles.values())
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    for k, argument in enumerate(arguments):
+        if argument.startswith(flag + "="):
+            return argument.split("=", 1)[1]
+        if argument == flag and k + 1 < len(arguments):
+            return arguments[k + 1]
+    return None
+
+
+def prepare(run: Path, overwrite: bool) -> None:
+    """Make an empty folder for a run.
+
+    Raises
+    ------
+    ConfigError
+        The folder is not empty and `overwrite` is false, or it holds something else than a run.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if not overwrite:
+            raise ConfigError(
+                f"{run}: is not empty; --overwrite replaces a run, --resume {run} continues it"
+            )
+        if not (run / "config.yaml").is_file():
+            raise ConfigError(
+                f"{run}: --overwrite replaces folders of runs only, and this has no config.yaml"
+            )
+        shutil.rmtree(run)
+    run.mkdir(parents=True, exist_ok=True)
+
+
+def main(arguments: Sequence[str], program: str = "dtao train") -> None:
+    """Parse, prepare the folder, train; errors end the process with one line."""
+    try:
+        _train(arguments, program)
+    except (ConfigError, CheckpointError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; --resume continues")
+
+
+def _train(arguments: Sequence[str], program: str) -> None:
+    paths, settings = parse(arguments, program)
+    run = (
+        paths.resume
+        or paths.run_dir
+        or RUNS / (paths.config.stem if paths.config else getattr(settings, "role", "together"))
+    )
+    if not paths.resume:
+        prepare(run, paths.overwrite)
+    (run / "config.yaml").write_text(settings.to_yaml())
+    evaluate = program.replace("train", "evaluate")
+    if isinstance(settings, MultiAgentConfig):
+        train_multi_agent(settings, run, resume=bool(paths.resume))
+        print(f"Trained policies, metrics, exploitability: {run}/  Again: {evaluate} {run}")
+        return
+    train(settings, run, resume=bool(paths.resume))
+    print(f"Trained policy, metrics and learning curve: {run}/  Judge it: {evaluate} {run}")
