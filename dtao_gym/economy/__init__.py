@@ -1,1 +1,1 @@
-"""What people do: how value moves and what stakers think a token is worth. Pure functions of numbers."""
+"""Behaviour of builders and stakers: production, news, valuation, and closed forms. Pure functions of numbers."""

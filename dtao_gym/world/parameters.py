@@ -5,7 +5,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dtao_gym.economy.news import mean_of_jumps, square_of_jumps
-from dtao_gym.economy.technology import decay_per_day, discount_per_day
+from dtao_gym.economy.technology import (
+    DAYS_PER_YEAR,
+    decay_per_day,
+    discount_per_day,
+    kept_per_day,
+    stage_rate,
+)
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import PRUNE_KEYS
@@ -18,7 +24,6 @@ from dtao_gym.world.config_people import LONG
 
 MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
 """Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
-DAYS_PER_YEAR = 365.0
 PAYMENTS = {"alpha": 0, "direct": 1, "fee": 2}
 """How owners are paid: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
 ALPHA_PAY, DIRECT_PAY, FEE_PAY = PAYMENTS.values()
@@ -260,16 +265,12 @@ def _technology(config: Config) -> dict[str, float]:
         "short_decay": decay_per_day(config.short_half_life_days),
         "knowledge_decay": decay_per_day(config.knowledge_half_life_days),
         "influence_decay": decay_per_day(config.influence_half_life_days),
-        "stage_rate": _stage_rate(config),
+        "stage_rate": stage_rate(config.delay_days, config.delay_stages),
         "influence_share": config.influence_share if config.influence else 0.0,
         "cost_weight": (1.0 if config.finance else 0.0) if cost is None else cost,
         "welfare_log_discount": np.log(social / ends),
         "payoff_log_discount": np.log(builder / ends),
     }
-
-
-def _stage_rate(config: Config) -> float:
-    return config.delay_stages / config.delay_days if config.delay_days > 0.0 else 1.0
 
 
 def _per_day(days: float) -> float:
@@ -278,13 +279,13 @@ def _per_day(days: float) -> float:
 
 
 def _kept(half_life_days: float) -> float:
-    """What a day leaves of something with this half-life; nothing where that is 0."""
-    return 2.0 ** (-1.0 / half_life_days) if half_life_days > 0.0 else 0.0
+    return kept_per_day(half_life_days) if half_life_days > 0.0 else 0.0  # 0: the channel is off
 
 
 def _stakers(config: Config) -> dict[str, float]:
     opinion = _kept(config.opinion_noise_half_life_days)
     discount = discount_per_day(config.valuer_discount_per_year)
+    leaving = stage_rate(config.delay_days, config.delay_stages)
     multiple = config.genesis_multiple
     return {
         "twap": config.execution == "twap",
@@ -293,7 +294,7 @@ def _stakers(config: Config) -> dict[str, float]:
         "worth_of_knowledge": capitalisation(
             discount, decay_per_day(config.knowledge_half_life_days)
         ),
-        "stage_discount": stage_discount(discount, _stage_rate(config)),
+        "stage_discount": stage_discount(discount, leaving),
         "price_of_capital": price_of_capital(config, multiple) if multiple else 0.0,
         "opinion_persistence": opinion,
         "opinion_innovation_sd": config.opinion_noise_sd * (1.0 - opinion**2) ** 0.5,

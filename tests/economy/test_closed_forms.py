@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 
-from dtao_gym.economy import closed_forms, kernel
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, Technology, Uses
+from dtao_gym.economy import builder_theory, closed_forms
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT, Technology, Uses
 from dtao_gym.protocol import pool
 
 
@@ -61,7 +61,9 @@ def test_at_the_longest_delay_research_and_product_are_worth_the_same():
     technology = Technology(research_productivity=0.03, spillover=0.2)
     delay = closed_forms.longest_delay(technology)
     assert delay > 0.0
-    paid = kernel.weights(technology._replace(delay_days=0.0), kernel.planner_values(technology))
+    paid = builder_theory.spending_weights(
+        technology._replace(delay_days=0.0), builder_theory.planner_values(technology)
+    )
     assert paid.research * SOCIAL_DISCOUNT**delay == pytest.approx(paid.product)
     assert closed_forms.longest_delay(technology, 0.9) == 0.0
 
@@ -72,11 +74,13 @@ def test_growth_is_that_of_the_recursion(share, delay):
         short_productivity=0.9, research_productivity=1.4, curvature=1.0, delay_days=delay
     )
     growth = closed_forms.internal_growth(technology, share, 0.04)
-    stocks = kernel.Stocks(1.0, 1.0, (1.0,) * technology.stages)
+    stocks = builder_theory.Stocks(1.0, 1.0, (1.0,) * technology.stages)
     ratio = 0.0
     for _ in range(3000):
         income = 0.04 * (stocks.short + stocks.knowledge)
-        after = kernel.next_stocks(technology, stocks, Uses((1.0 - share) * income, share * income))
+        after = builder_theory.next_stocks(
+            technology, stocks, Uses((1.0 - share) * income, share * income)
+        )
         ratio = (after.short + after.knowledge) / (stocks.short + stocks.knowledge)
         stocks = after
     assert ratio - 1.0 == pytest.approx(growth, rel=1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dtao_gym.economy import kernel
+from dtao_gym.economy import builder_theory
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import chosen_subnets, genesis
@@ -49,16 +49,19 @@ def test_the_first_target_is_the_spot_price_of_every_subnet(genesis_name, change
 
 def unit_value(age_days: int, config: Config) -> float:
     """What stakers think a builder of this age is worth that spends as the configuration says, from zero stocks."""
-    technology, day_zero = kernel.Technology(), kernel.no_stocks(kernel.Technology())
+    technology, day_zero = (
+        builder_theory.Technology(),
+        builder_theory.no_stocks(builder_theory.Technology()),
+    )
     research = config.genesis_research_share * config.genesis_budget_tao
-    spending = kernel.Uses(config.genesis_budget_tao - research, research)
+    spending = builder_theory.Uses(config.genesis_budget_tao - research, research)
     stocks = day_zero
     for _ in range(max(age_days, 30)):
-        stocks = kernel.next_stocks(technology, stocks, spending)
-    values = kernel.market_values(
+        stocks = builder_theory.next_stocks(technology, stocks, spending)
+    values = builder_theory.market_values(
         technology, config.informed_share_stakers, config.pooled_capitalisation
     )
-    return kernel.total_value(stocks, values)
+    return builder_theory.total_value(stocks, values)
 
 
 def test_the_multiple_is_that_at_which_builders_are_as_able_as_the_mean():
@@ -110,7 +113,9 @@ def test_stocks_are_the_supposed_builders_times_a_factor():
 def test_a_steady_state_is_one():
     config = Config(genesis="symmetric", genesis_stocks="steady_state", research_share=0.6)
     budget = config.genesis_budget_tao
-    expected = kernel.steady_stocks(kernel.Technology(), kernel.Uses(0.4 * budget, 0.6 * budget))
+    expected = builder_theory.steady_stocks(
+        builder_theory.Technology(), builder_theory.Uses(0.4 * budget, 0.6 * budget)
+    )
     profile = prehistory(config).profile[0]
     assert profile == pytest.approx([expected.short, expected.knowledge, *expected.pipeline])
 

@@ -28,15 +28,15 @@ from dtao_agents.probe.market_controls import (
     paired_effect,
 )
 from dtao_agents.probe.size import Changes, Control, Size, world
-from dtao_gym.economy.horizons import for_constant_policy, weights_over
-from dtao_gym.economy.kernel import (
+from dtao_gym.economy.builder_theory import (
     Technology,
     fee_values,
     planner_values,
     planners_milestone,
     research_share,
-    weights,
+    spending_weights,
 )
+from dtao_gym.economy.horizons import for_constant_policy, spending_weights_over
 from dtao_gym.protocol.coinbase import TAO_WEIGHT
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
@@ -163,13 +163,15 @@ def fee_is_the_planner(size: Size, technology: Changes) -> list[Check]:
         config = world(size, technology, **fee, **alike, finance=False, pruning=False)
         ends = [end_of_life(config, (j + 0.5) / seeds) for j in range(seeds)]
         alive = np.array([np.mean([end > day for end in ends]) for day in range(max(ends))])
-        paid = weights_over(Technology(delay_days=delay), fee_values(), for_constant_policy(alive))
+        paid = spending_weights_over(
+            Technology(delay_days=delay), fee_values(), for_constant_policy(alive)
+        )
         name = f"fee, delay {delay:g} d"
         expected = float(log_odds(research_share(paid)))
         found = solve(BuilderGame(config, range(seeds)), 0.5, size.solver)
         checks.append(of_share("NC2", f"{name}, drawn ends", expected, found, EXACT_ODDS))
         plain = Technology(delay_days=delay, spillover=0.0)
-        expected = float(log_odds(research_share(weights(plain, planner_values(plain)))))
+        expected = float(log_odds(research_share(spending_weights(plain, planner_values(plain)))))
         found = solve(frictionless_game(**fee | dict(technology)), 0.5, SOLVER)
         checks.append(of_share("NC2", f"{name}, frictionless", expected, found, EXACT_ODDS))
     return checks
@@ -196,7 +198,7 @@ def milestone_grant(size: Size, technology: Changes) -> list[Check]:
     pay_of_knowledge = float(alpha_pay(config)(batch, one_of_each)[0, 1])
     grant = planners_milestone(Technology()) * pay_of_knowledge
     played = frictionless_game(**market | {"milestone_grant_tao": grant} | dict(technology))
-    planner = weights(Technology(), planner_values(Technology()))
+    planner = spending_weights(Technology(), planner_values(Technology()))
     expected = float(log_odds(research_share(planner)))
     found = solve(played, 0.6, SOLVER)
     return [of_share("NC4", "price, alpha, milestone grant", expected, found, GRANT_ODDS)]
