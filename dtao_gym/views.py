@@ -40,11 +40,13 @@ intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], extending.i
 class RowsType(types.Type):
     """All rows of an array that are named by a NamedTuple."""
 
-    def __init__(self, names: type):
-        self.fields, self.label = names._fields, names.__name__
+    def __init__(self, names: type, memory: str = ""):
+        self.fields, self.label, self.memory = names._fields, names.__name__, memory
         super().__init__(name=f"Rows({self.label})")
 
     def row(self, name: str) -> RowType:
+        if self.memory:  # rows of one number are one row, whatever they are called
+            return RowType(f"{self.memory}.{self.fields.index(name)}")
         return RowType(f"{self.label}.{name}")
 
 
@@ -164,9 +166,12 @@ def _row_to_array(context, builder, kind, array_type, value):
 # ---------------------------------------------------------------- from arrays to rows
 
 
-def row_reader(names: type) -> Callable[..., Any]:
-    """A compiled function from an array `(rows, n)`, contiguous float64, to its rows by the names of a NamedTuple."""
-    kind = RowsType(names)
+def row_reader(names: type, memory: str = "") -> Callable[..., Any]:
+    """A compiled function from an array `(rows, n)`, contiguous float64, to its rows by the names of a NamedTuple.
+
+    Readers of one array by several NamedTuples must name the same `memory`: their rows of one number may then overlap.
+    """
+    kind = RowsType(names, memory)
 
     @intrinsic
     def rows(typingctx, array):

@@ -145,40 +145,6 @@ class Subnets(NamedTuple):
     """Key of the subnet's random numbers; moves with the subnet when slots are relabelled."""
 
 
-class Scratch(NamedTuple):
-    """Rows that live for a stage or two within a span."""
-
-    open_tao: Row
-    """Reserve before the span's coinbase."""
-    open_alpha: Row
-    held_tao: Row
-    """Part of the coinbase's change that root's sale does not meet yet."""
-    held_alpha: Row
-    injected: Row
-    root_alpha: Row
-    root_sold: Row
-    """What of root's alpha is sold now."""
-    alpha_bought: Row
-    """By the chain."""
-    unused_tao: Row
-    root_share: Row
-    """Root proportion before the span."""
-    age_days: Row
-    paid: Row
-    """1 where TAO emission is enabled and the subnet is started."""
-    gain: Row
-    """Alpha dividends per staked alpha."""
-    take: Row
-    alpha_of_stakers: Row
-    claimed: Row
-    """Part of what root is owed that is claimed."""
-    sold: Row
-    proceeds: Row
-    spent: Row
-    bought: Row
-    fee: Row
-
-
 WORLD_DTYPE = np.dtype(
     [
         ("world_key", np.uint64),
@@ -330,7 +296,7 @@ def offsets(layout: Layout) -> np.ndarray:
 
 
 ROW_OF = {name: k for k, name in enumerate(Subnets._fields)}
-subnet_rows, scratch_rows = row_reader(Subnets), row_reader(Scratch)
+subnet_rows = row_reader(Subnets)
 alpha_row, owed_row = section_reader("alpha"), section_reader("owed")
 price_row, signal_row = section_reader("price"), section_reader("signal")
 pipeline_row = section_reader("pipeline")

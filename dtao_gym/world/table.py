@@ -12,18 +12,17 @@ import numpy as np
 from dtao_gym.compiling import inlined_rule
 from dtao_gym.views import address_of_array, array_at, constants_at
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
+from dtao_gym.world.scratch import N_SCRATCH
 from dtao_gym.world.state import (
     OFFSETS_DTYPE,
     STAKER_DTYPE,
     VALIDATOR_DTYPE,
     WORLD_DTYPE,
-    Scratch,
     State,
     offsets,
 )
 from dtao_gym.world.voting import N_COUNTS
 
-N_SCRATCH = len(Scratch._fields)
 _SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots")
 _WORKING = ("orders", "scratch", "ballots", "trace", "trace_spans", "trace_rows")
 TABLE_DTYPE = np.dtype(
@@ -45,6 +44,23 @@ class Arrays(NamedTuple):
     scratch: np.ndarray
     ballots: np.ndarray
     trace: np.ndarray
+    at: Any
+
+
+class WorldArrays(NamedTuple):
+    """The arrays of one world, as the parts of its day take them; `world`, `at` and `parameters` are records.
+
+    A compiled function can take such a tuple but not return it, since Numba returns no tuples of records.
+    """
+
+    fields: np.ndarray
+    world: Any
+    stakers: np.ndarray
+    validators: np.ndarray
+    parameters: Any
+    orders: np.ndarray
+    scratch: np.ndarray
+    ballots: np.ndarray
     at: Any
 
 
