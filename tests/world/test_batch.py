@@ -257,9 +257,9 @@ def test_a_world_that_is_not_there_cannot_be_changed():
         (np.zeros((1, 1, 5)), r"got shape \(1, 1, 5\), allowed is \(2, 1, 5\)"),
         (np.zeros((2, 5)), r"got shape \(2, 5\), allowed is \(2, 1, 5\)"),
         (np.zeros((2, 2, 5)), r"got shape \(2, 2, 5\), allowed is \(2, 1, 5\)"),
-        (np.full((2, 1, 5), np.nan), r"got nan at world 0, learner 0, subnet 0, allowed are finite"),
-        (np.array([0.0] * 8 + [np.inf, 0.0]).reshape(2, 1, 5), r"got inf at world 1, learner 0, subnet 3"),
-        (np.array([0.0] * 9 + [-np.inf]).reshape(2, 1, 5), r"got -inf at world 1, learner 0, subnet 4"),
+        (np.full((2, 1, 5), np.nan), r"got nan at world 0, staker 0, subnet 0, allowed are finite"),
+        (np.array([0.0] * 8 + [np.inf, 0.0]).reshape(2, 1, 5), r"got inf at world 1, staker 0, subnet 3"),
+        (np.array([0.0] * 9 + [-np.inf]).reshape(2, 1, 5), r"got -inf at world 1, staker 0, subnet 4"),
     ],
 )  # fmt: skip
 def test_bad_orders_are_refused_and_change_nothing(orders, message):
@@ -337,10 +337,10 @@ def test_worlds_of_different_sizes_do_not_go_into_one_batch():
         Batch([Config(n_subnets=5), Config(n_subnets=6)])
 
 
-# --- several learners
+# --- several stakers
 
 
-def test_learners_hold_what_they_bought_themselves():
+def test_stakers_hold_what_they_bought_themselves():
     batch = Batch(Config(n_subnets=5, n_stakers=3, wealth_tao=1000.0), 4)
     orders = np.zeros((4, 3, 5))
     orders[:, 0, 1] = 200.0
@@ -362,7 +362,7 @@ def test_learners_hold_what_they_bought_themselves():
 
 
 def test_nobody_is_always_first():
-    # two learners place one order: who comes first pays less, and that is each of them half the time
+    # two stakers place one order: the first pays less, and each is the first half the time
     batch = Batch(
         Config(n_subnets=2, n_stakers=2, wealth_tao=50_000.0, arrivals_per_slot_year=0.0), 600
     )
@@ -377,8 +377,8 @@ def test_nobody_is_always_first():
     assert (np.abs(gain.mean(0)) < 5 * gain.std(0) / np.sqrt(600)).all()
 
 
-def test_a_learner_that_does_nothing_is_scripted_money_in_root():
-    # one learner of 1,000 TAO and two of 500 are the same market
+def test_a_staker_that_does_nothing_is_scripted_money_in_root():
+    # one staker of 1,000 TAO and two of 500 are the same market
     one = Batch(Config(n_subnets=5, n_stakers=1, wealth_tao=1000.0))
     two = Batch(Config(n_subnets=5, n_stakers=2, wealth_tao=500.0))
     for batch in (one, two):

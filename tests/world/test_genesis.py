@@ -31,7 +31,7 @@ def test_the_ledger_starts_from_the_sum_of_its_accounts(name, n_subnets):
     state = start(genesis=name, n_subnets=n_subnets, n_stakers=3, wealth_tao=2000.0)
     chain = Snapshot.named(name)
     world = state.worlds[0]
-    # pools and root are the chain's at every size; purses, treasuries, `outside` and learners are ours
+    # pools and root are the chain's at every size; purses, treasuries, `outside` and stakers are not
     liquid = world["purse_informed"] + world["purse_uninformed"] + world["outside"]
     expected = chain.tao_reserve.sum() + chain.root_stake_tao + liquid
     expected += state.row("treasury").sum() + 3 * 2000.0
@@ -63,7 +63,7 @@ def test_root_and_purses_are_divided_by_who_is_informed():
         assert purse / (purse + staked) == pytest.approx(0.25, rel=1e-14)
 
 
-def test_learners_start_in_root():
+def test_stakers_start_in_root():
     state = start(n_stakers=2, wealth_tao=123.0)
     assert (state.stakers["root"] == 123.0).all()
     assert (state.stakers["wealth"] == 123.0).all()

@@ -36,8 +36,8 @@ SETTINGS = {
     "one span": {"spans_per_day": 1},
     "24 spans": {"spans_per_day": 24},
     "240 spans": {"spans_per_day": 240},
-    "twap, two learners": {"n_stakers": 2, "execution": "twap", "wealth_tao": 20_000.0},
-    "three learners, rich": {"n_stakers": 3, "wealth_tao": 100_000.0},
+    "twap, two stakers": {"n_stakers": 2, "execution": "twap", "wealth_tao": 20_000.0},
+    "three stakers, rich": {"n_stakers": 3, "wealth_tao": 100_000.0},
     "nobody learns": {"n_stakers": 0},
     "claims kept": {"root_swap_share": 0.0},
     "claims divided, all at once": {"root_swap_share": 0.6, "root_claim_hazard": 1.0},
@@ -45,7 +45,7 @@ SETTINGS = {
     "news": NEWS,
     "news, all subnets, regimes": NEWS
     | {"n_subnets": None, "news_factor_low": 0.7, "news_factor_high": 2.5},
-    "slow beliefs ahead of learners": {
+    "slow beliefs ahead of agents": {
         "signal_gain": 0.05,
         "readers_ahead": True,
         "signal_lag_days": 3,
@@ -66,7 +66,7 @@ SETTINGS = {
     },
 }
 VARIATIONS = {
-    "many spans, two learners": {"spans_per_day": 12, "n_stakers": 2, "wealth_tao": 20_000.0},
+    "many spans, two stakers": {"spans_per_day": 12, "n_stakers": 2, "wealth_tao": 20_000.0},
     "gate, kept claims": {"root_gate": "chain", "root_swap_share": 0.5, "root_claim_hazard": 0.5},
     "no halving, users' purses": {"halving": False, "revenue_share": 0.6, "spans_per_day": 1},
     "all subnets": {"n_subnets": None, "pool_fee": 0.003, "flat_fee_tao": 0.001},
@@ -221,7 +221,7 @@ def refresh(state: State) -> None:
 
 
 def relative_errors(engine: State, reference: State, floor: float) -> dict[str, float]:
-    """Largest error of every row, section, account and learner's figure.
+    """Largest error of every row, section, account and staker's figure.
 
     Relative to the value, or where a difference of large numbers leaves less than `floor` times the row's
     largest entry, to that: its digits are not carried by either side.
@@ -253,11 +253,11 @@ def relative_errors(engine: State, reference: State, floor: float) -> dict[str, 
         n: error(engine.worlds[n], reference.worlds[n], least.get(n, 0.0))
         for n in WORLD_DTYPE.names
     }
-    # a learner that spends its last TAO keeps rounding: its root counts as part of its wealth
+    # a staker that spends its last TAO keeps rounding: its root counts as part of its wealth
     for name in STAKER_DTYPE.names:
         a, b = engine.stakers[name], reference.stakers[name]
         wealth = np.maximum(engine.stakers["wealth"], 1e-9)
-        found[f"learner's {name}"] = error(1.0 + a / wealth, 1.0 + b / wealth)
+        found[f"staker's {name}"] = error(1.0 + a / wealth, 1.0 + b / wealth)
     return found
 
 
