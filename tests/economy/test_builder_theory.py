@@ -1,4 +1,4 @@
-"""The closed forms of the builder's choice: against brute force, and what they must obey at any parameters."""
+"""Closed forms of the builder's choice: against brute force, and properties that hold at any parameters."""
 
 import math
 
@@ -58,8 +58,8 @@ def discounted_value(technology, values, share, discount, start=None, days=2500)
 
 
 def best_share(value):
-    found = minimize_scalar(lambda r: -value(r), bounds=(1e-6, 1 - 1e-6), method="bounded")
-    return found.x
+    optimum = minimize_scalar(lambda r: -value(r), bounds=(1e-6, 1 - 1e-6), method="bounded")
+    return optimum.x
 
 
 # --- against brute force
@@ -98,8 +98,8 @@ def test_nobody_gains_by_leaving_the_equilibrium_of_votes():
         shown = part(lambda own: (1.0 + technology.hype) * own.short + own.knowledge)
         return informed * contributed + (1.0 - informed) * shown
 
-    found = best_share(lambda r: discounted_value(technology, vote, r, discount, start=others))
-    assert found == pytest.approx(shares.research, abs=1e-3)
+    best = best_share(lambda r: discounted_value(technology, vote, r, discount, start=others))
+    assert best == pytest.approx(shares.research, abs=1e-3)
 
 
 def test_capital_values_are_what_the_stocks_will_bring():
@@ -168,7 +168,7 @@ def test_channels_add_in_log_odds(technology, discount, growth):
 def test_what_cuts_the_future_cuts_research(technology, discount, rate):
     values = builder_theory.fee_values()
     patient = odds(technology, values, discount)
-    # whatever the discount, knowledge comes later and lasts longer than what product makes
+    # at any discount, knowledge arrives later and lasts longer than the short stock
     assert odds(technology, values, builder_theory.discount_with_growth(discount, rate)) < patient
     assert odds(technology, values, builder_theory.discount_with_hazard(discount, rate)) < patient
     later = technology._replace(delay_days=technology.delay_days + technology.delay_stages)
@@ -262,10 +262,10 @@ def test_numbers_of_the_defaults():
 @pytest.mark.parametrize(("delay", "share"), [(30.0, 0.5448), (180.0, 0.5), (360.0, 0.4480)])
 def test_the_fee_arm_by_delay(delay, share):
     technology = Technology(delay_days=delay)
-    found = builder_theory.research_share(
+    best = builder_theory.research_share(
         builder_theory.spending_weights(technology, builder_theory.fee_values())
     )
-    assert found == pytest.approx(share, abs=5e-5)
+    assert best == pytest.approx(share, abs=5e-5)
 
 
 def test_identical_technologies_share_equally():

@@ -14,10 +14,10 @@ from dtao_gym.protocol import pool
 
 
 def best(value, low, high):
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda x: -value(x), bounds=(low, high), method="bounded", options={"xatol": 1e-9}
     )
-    return found.x
+    return optimum.x
 
 
 # --- welfare
@@ -139,15 +139,15 @@ def test_signal_jamming_by_the_filter_itself():
     variance = 1.0
     for _ in range(2000):
         variance = persistence**2 * variance * r / (variance + r) + q
-    found = closed_forms.signal_jamming(persistence, q, r, 2.0, cost, discount)
-    assert found.variance == pytest.approx(variance)
+    jamming = closed_forms.signal_jamming(persistence, q, r, 2.0, cost, discount)
+    assert jamming.variance == pytest.approx(variance)
     gain = variance / (variance + r)
     # effort of today lifts the estimate by the gain, of which a part is left every day
     left, pay = gain, 0.0
     for day in range(5000):
         pay += 2.0 * discount**day * left
         left *= persistence * (1.0 - gain)
-    assert found.effort == pytest.approx(pay / cost)
+    assert jamming.effort == pytest.approx(pay / cost)
 
 
 # --- portfolios
@@ -180,9 +180,9 @@ def test_the_best_purchase_in_the_pool_of_the_protocol(fee):
         out = pool.buy(1000.0, 20_000.0, 0.5, tao_in, fee, 0.0)[0]
         return 0.08 * out - tao_in
 
-    found = closed_forms.best_buy(1000.0, 20_000.0, 0.08, fee)
-    assert best(profit, 0.0, 2000.0) == pytest.approx(found.tao_in, rel=1e-5)
-    assert profit(found.tao_in) == pytest.approx(found.profit)
+    purchase = closed_forms.best_buy(1000.0, 20_000.0, 0.08, fee)
+    assert best(profit, 0.0, 2000.0) == pytest.approx(purchase.tao_in, rel=1e-5)
+    assert profit(purchase.tao_in) == pytest.approx(purchase.profit)
 
 
 @pytest.mark.parametrize("budget", [50.0, 300.0, 1500.0])
@@ -197,13 +197,13 @@ def test_water_filling_cannot_be_bettered(budget):
             v * a * x_ / (t + x_) - x_ for t, a, v, x_ in zip(tao, alpha, value, x, strict=True)
         )
 
-    found = minimize(
+    optimum = minimize(
         loss,
         np.full(3, budget / 4.0),
         bounds=[(0.0, None)] * 3,
         constraints={"type": "ineq", "fun": lambda x: budget - x.sum()},
     )
-    assert -loss(spent) == pytest.approx(-found.fun, rel=1e-6)
+    assert -loss(spent) == pytest.approx(-optimum.fun, rel=1e-6)
 
 
 def test_parts_of_a_sale_earn_the_same_at_the_margin():
@@ -261,9 +261,9 @@ def test_a_project_by_value_iteration():
         idle = np.maximum(1.0 + discount * mean(0, 0), discount * mean(1, 0))
         busy = 1.0 + discount * (success * mean(0, 1) + (1.0 - success) * mean(1, 0))
         value = np.arange(4)[:, None] + np.stack([idle, busy], axis=1)
-    found = closed_forms.research_project(discount, success=success, loss=loss)
-    np.testing.assert_allclose(found.value, value, rtol=1e-9)
-    assert not found.starts[3]
+    policy = closed_forms.research_project(discount, success=success, loss=loss)
+    np.testing.assert_allclose(policy.value, value, rtol=1e-9)
+    assert not policy.starts[3]
 
 
 def test_thresholds_of_projects():

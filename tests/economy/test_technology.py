@@ -61,10 +61,10 @@ def test_the_signal_shows_hype_and_influence_and_no_pipeline():
 @pytest.mark.parametrize("sd", [0.0, 0.5, 0.8, 1.5])
 @pytest.mark.parametrize("factor", [ability, luck])
 def test_ability_and_luck_are_lognormal_with_mean_one(factor, sd):
-    found = np.array([factor(sd, n) for n in normals()])
-    assert np.log(found).std() == pytest.approx(sd, rel=1e-3)
+    factors = np.array([factor(sd, n) for n in normals()])
+    assert np.log(factors).std() == pytest.approx(sd, rel=1e-3)
     # the grid cuts the last tail
-    assert found.mean() == pytest.approx(1.0, rel=2e-3)
+    assert factors.mean() == pytest.approx(1.0, rel=2e-3)
 
 
 @given(stocks, st.floats(0.0, 2.0))

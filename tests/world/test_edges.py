@@ -1,4 +1,4 @@
-"""Worlds at the edge of what a chain can be: halvings, nothing left to mint, nobody to pay, no price, tiny pools."""
+"""Worlds at the limits: halvings, nothing left to mint, no claims, no price, tiny pools."""
 
 import numpy as np
 import pytest

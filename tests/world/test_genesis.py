@@ -1,4 +1,4 @@
-"""Starting states: everybody has what the snapshot says, and the subnets left out are there in sum."""
+"""Starting states: all accounts are those of the snapshot, and the frozen subnets are there in sum."""
 
 import numpy as np
 import pytest
@@ -278,7 +278,7 @@ def test_drawn_values_depend_on_seed_and_episode_alone():
     assert again.tobytes() == values[0].tobytes()
     logs = np.log(np.concatenate(values))
     assert logs.std() == pytest.approx(1.0, abs=0.1)
-    # with nobody taken in, stakers would pay the median price for the median of these stocks
+    # with nobody deceived, stakers would pay the median price for the median of these stocks
     honest = {"hype": 0.0, "informed_share_stakers": 1.0} | draw
     value = np.concatenate([start(seed, **honest).row("informed_value")[0] for seed in range(4)])
     price = float(parameters_of_world(Config.make(honest))["price_of_capital"]) * value

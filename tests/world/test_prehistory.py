@@ -48,7 +48,7 @@ def test_the_first_target_is_the_spot_price_of_every_subnet(genesis_name, change
 
 
 def unit_value(age_days: int, config: Config) -> float:
-    """What stakers think a builder of this age is worth that spends as the configuration says, from zero stocks."""
+    """Stakers' value of a builder of this age that spends as configured, from zero stocks."""
     technology, day_zero = (
         builder_theory.Technology(),
         builder_theory.no_stocks(builder_theory.Technology()),
@@ -70,18 +70,18 @@ def test_the_multiple_is_that_at_which_builders_are_as_able_as_the_mean():
     worth = np.array([unit_value(age, config) for age in ages])
     ratio = np.log(chain.spot_price) - np.log(config.revenue_share * worth / 21e6)
     expected = np.exp(ratio.mean() + SIGMA**2 / 2)
-    found = prehistory(config)
-    assert found.multiple == pytest.approx(expected, rel=1e-9)
-    assert found.multiple == pytest.approx(141.6, rel=0.02)
-    assert found.log_factor == pytest.approx(ratio - np.log(expected), rel=1e-9, abs=1e-9)
-    assert found.log_factor.mean() == pytest.approx(-(SIGMA**2) / 2, rel=1e-9)
+    fit = prehistory(config)
+    assert fit.multiple == pytest.approx(expected, rel=1e-9)
+    assert fit.multiple == pytest.approx(141.6, rel=0.02)
+    assert fit.log_factor == pytest.approx(ratio - np.log(expected), rel=1e-9, abs=1e-9)
+    assert fit.log_factor.mean() == pytest.approx(-(SIGMA**2) / 2, rel=1e-9)
 
 
 def test_a_given_multiple_is_taken_and_stocks_answer_for_it():
-    found, fitted = prehistory(Config(genesis_multiple=70.0)), prehistory(Config())
-    assert found.multiple == 70.0
+    given, fitted = prehistory(Config(genesis_multiple=70.0)), prehistory(Config())
+    assert given.multiple == 70.0
     shift = np.log(fitted.multiple / 70.0)
-    assert found.log_factor == pytest.approx(fitted.log_factor + shift, rel=1e-9)
+    assert given.log_factor == pytest.approx(fitted.log_factor + shift, rel=1e-9)
 
 
 def test_without_revenue_the_price_of_capital_keeps_its_scale():
@@ -210,11 +210,11 @@ def test_types_are_drawn_by_key_of_world_and_subnet_alone():
 
 def test_drawn_markets_have_the_statistics_that_were_asked_for():
     config = Config(genesis="drawn", n_subnets=100)
-    found = [market(config, key, 0) for key in range(40)]
-    price = np.log(np.concatenate([m.spot_price for m in found]))
-    pool = np.log(np.concatenate([m.tao_reserve for m in found]))
-    alpha = np.log(np.concatenate([m.alpha_outstanding for m in found]))
-    age = np.concatenate([m.age_blocks for m in found]) / 7200
+    markets = [market(config, key, 0) for key in range(40)]
+    price = np.log(np.concatenate([m.spot_price for m in markets]))
+    pool = np.log(np.concatenate([m.tao_reserve for m in markets]))
+    alpha = np.log(np.concatenate([m.alpha_outstanding for m in markets]))
+    age = np.concatenate([m.age_blocks for m in markets]) / 7200
     assert np.exp(np.median(price)) == pytest.approx(0.0058, rel=0.05)
     assert price.std() == pytest.approx(0.74, rel=0.05)
     assert np.exp(np.median(pool)) == pytest.approx(7658.0, rel=0.08)

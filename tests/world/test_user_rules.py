@@ -1,4 +1,4 @@
-"""Rules that users write, inside the engine: in a batch beside the chain's, in environments, and when they go wrong."""
+"""Users' allocation rules in the engine: in a batch with the chain's rules, in environments, and with faults."""
 
 import subprocess
 import sys
