@@ -1,1 +1,1 @@
-"""Behaviour of builders and stakers: production, news, valuation, and closed forms. Pure functions of numbers."""
+"""Behaviour of builders and stakers as pure functions: production, news, valuation, closed forms."""

@@ -117,7 +117,7 @@ def _output(productivity: float, spending: float, curvature: float) -> float:
 
 
 def next_stocks(technology: Technology, stocks: Stocks, spending: Uses) -> Stocks:
-    """Stocks after a day, moved from their old values; `spending` is TAO a day, of ability 1 and without luck."""
+    """Stocks after a day of spending (TAO) of a builder with ability 1, without luck."""
     t, rate = technology, technology.stage_rate
     moving = [rate * stage for stage in stocks.pipeline]
     arriving = [_output(t.research_productivity, spending.research, t.curvature), *moving]
@@ -164,7 +164,7 @@ def pipeline_discount(technology: Technology, discount: float) -> float:
 
 
 def discount_with_growth(discount: float, growth_per_day: float) -> float:
-    """Discount of a share of a fixed pot whose other claimants grow, or of pay in a token whose supply grows."""
+    """Discount of a share of a fixed pot with growing rivals, or of a token with growing supply."""
     return discount / (1.0 + growth_per_day)
 
 
@@ -177,7 +177,7 @@ def discount_with_hazard(discount: float, hazard_per_day: float) -> float:
 
 
 def fee_values() -> Stocks:
-    """Values of users who pay for their own use: short stock and knowledge alike. The reference of all institutions."""
+    """Values of users who pay for their own use, short stock and knowledge alike: the reference."""
     return Stocks(1.0, 1.0)
 
 
@@ -230,7 +230,7 @@ def market_values(
 def vote_values(
     technology: Technology, informed_share: float, stocks: Stocks, spillover_weight: float = 1.0
 ) -> Stocks:
-    """Effect of one more unit on a subnet's share of a vote among equals with these stocks, up to a factor.
+    """Effect of one more unit on a subnet's vote share among equals with these stocks, up to a factor.
 
     Informed voters score contributed value, with the part `spillover_weight` (0 to 1) of the spillover in it; the others
     score the public signal. Unlike stakers, voters reward the present.
@@ -253,7 +253,7 @@ def vote_values(
 def spending_weights(
     technology: Technology, values: Stocks, discount: float = SOCIAL_DISCOUNT
 ) -> Uses:
-    """Present value, to the builder, of what a first unit of each input adds to pay of these values per unit of stock.
+    """Present value of the pay, at these values per unit of stock, for a first unit of each input.
 
     Pay may be a level, a share of a fixed pot among equals, a moving average of either or its unclipped change: each of
     these multiplies all weights by the same number.
@@ -326,7 +326,7 @@ def pooled_capitalisation(
     valuer_discount: float = SOCIAL_DISCOUNT,
     pipeline_counted: bool = True,
 ) -> float:
-    """Days of users' value that make the uninformed right on average in the steady state of a research share.
+    """Days of users' value that make the uninformed right on average in a steady state.
 
     Capital value over users' value a day; the signal's hype is not taken out.
     """
@@ -338,7 +338,7 @@ def pooled_capitalisation(
 def market_equilibrium(
     technology: Technology, informed_share: float, discount: float = SOCIAL_DISCOUNT
 ) -> tuple[float, float]:
-    """(research share, pooled capitalisation) that follow from each other; valuers share the builder's discount."""
+    """(research share, pooled capitalisation) that follow from each other, with one discount for all."""
 
     def answer(shares: Uses) -> Uses:
         signal_days = pooled_capitalisation(technology, shares.research, discount)
@@ -384,7 +384,7 @@ def _fixed_point(answer: Callable[[Uses], Uses], limit: int = 10_000) -> Uses:
 def informed_share_for(
     technology: Technology, share: float, signal_days: float, discount: float = SOCIAL_DISCOUNT
 ) -> float:
-    """Informed share of stakers at which the research share is `share`; there is none if the result is not 0 to 1."""
+    """Informed share of stakers at which the research share is `share`; none exists outside of 0 to 1."""
     ratio = weight_ratio(share, technology.curvature)
     informed = spending_weights(technology, informed_values(technology, discount), discount)
     believed = spending_weights(technology, uninformed_values(technology), discount)

@@ -1,4 +1,4 @@
-"""Textbook results other than the builder's choice: growth, contests, signal jamming, portfolios, trades, small MDPs.
+"""Textbook results: welfare, growth, contests, signal jamming, portfolios, trades, small MDPs.
 
 Each function states its assumptions. They call the rules of `dtao_gym.protocol` where one exists, so that the rules of the
 engine are what is checked against a formula.
@@ -93,7 +93,7 @@ def aggregate_research_share(
 
 
 def longest_delay(technology: Technology, discount: float = SOCIAL_DISCOUNT) -> float:
-    """Fixed delay (days) below which research pays more than product at constant returns; 0 where it never does."""
+    """Fixed delay (days) below which research beats product at constant returns; 0 where it never does."""
     t = technology
     research = t.research_productivity * (1.0 + t.spillover)
     research *= capitalisation(discount, t.knowledge_decay)
@@ -102,7 +102,7 @@ def longest_delay(technology: Technology, discount: float = SOCIAL_DISCOUNT) -> 
 
 
 def internal_growth(technology: Technology, share: float, income_per_stock: float) -> float:
-    """Growth per day of a builder that spends `income_per_stock` of short stock plus knowledge, at constant returns."""
+    """Growth per day at constant returns of a builder that spends `income_per_stock` of its stocks."""
     t = technology
 
     def shortfall(growth: float) -> float:
@@ -115,7 +115,7 @@ def internal_growth(technology: Technology, share: float, income_per_stock: floa
 
 
 def growth_hurdle(technology: Technology, growth: float) -> float:
-    """Ratio of research productivity to short productivity at which research finances growth as well as product does."""
+    """Ratio of research to short productivity at which both finance the same growth."""
     t = technology
     waiting = ((growth + t.stage_rate) / t.stage_rate) ** t.stages if t.stages else 1.0
     return (growth + t.knowledge_decay) / (growth + t.short_decay) * waiting
@@ -125,7 +125,7 @@ def growth_hurdle(technology: Technology, growth: float) -> float:
 
 
 def last_place_slope(players: int) -> float:
-    """Decrease of the chance of being last with one's own score, per noise sd, among equals with normal noise."""
+    """Decrease of the chance of being last per noise sd of one's score, among equals, normal noise."""
     u, step = np.linspace(-12.0, 12.0, 24_001, retstep=True)
     density = np.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
     above = np.array([0.5 * math.erfc(x / math.sqrt(2.0)) for x in u])
@@ -133,7 +133,7 @@ def last_place_slope(players: int) -> float:
 
 
 def tullock_effort(players: int, prize: float, exponent: float = 1.0) -> float:
-    """Effort of each player in a symmetric contest that is won with chance effort**exponent over the sum (Tullock).
+    """Effort of each player in a symmetric Tullock contest: chance effort**exponent over the sum.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def tullock_efforts_of_two(first_prize: float, second_prize: float) -> tuple[flo
 
 
 class SignalJamming(NamedTuple):
-    """Steady state of a builder that can raise a noisy signal of a state which the market filters (Stein 1989)."""
+    """Steady state of a builder that raises a noisy signal which the market filters (Stein 1989)."""
 
     variance: float
     """Variance of the market's prediction error of the state."""
@@ -197,12 +197,12 @@ def signal_jamming(
 def merton_share(
     expected_return: float, root_return: float, volatility: float, risk_aversion: float = 1.0
 ) -> float:
-    """Best part of wealth in the risky asset under constant relative risk aversion (Merton 1969); all per year."""
+    """Best part of wealth in a risky asset at constant relative risk aversion (Merton 1969), per year."""
     return (expected_return - root_return) / (risk_aversion * volatility**2)
 
 
 def kelly_share(up_probability: float, up: float, down: float, root_return: float = 0.0) -> float:
-    """Part of wealth with the best expected log growth, on a bet that gains `up` or loses `down` over the root's return."""
+    """Part of wealth with the best expected log growth on a bet of `up` or -`down` over root's return."""
     odds = up_probability / down - (1.0 - up_probability) / up
     return (1.0 + root_return) * odds
 
@@ -229,7 +229,7 @@ class BestBuy(NamedTuple):
 
 
 def best_buy(tao: float, alpha: float, value: float, fee: float = 0.0) -> BestBuy:
-    """Most profitable purchase where an alpha is worth `value` TAO; the part `fee` of the input does not enter the pool."""
+    """Most profitable purchase where an alpha is worth `value` TAO; `fee` is a part of the input."""
     price = spot_price(tao, alpha, EQUAL_WEIGHTS)
     net, _ = trade_to_reach(tao, alpha, EQUAL_WEIGHTS, price, value * (1.0 - fee))
     out = alpha_for_tao(tao, alpha, EQUAL_WEIGHTS, net)
@@ -281,7 +281,7 @@ def sale_in_parts(
 
 
 def best_parts(tao: float, alpha: float, amount: float, discount: float) -> np.ndarray:
-    """Best division of a sale over dates with a resilient pool: discounted marginal proceeds are equal, then 0."""
+    """Best division of a sale over dates with a resilient pool: equal discounted marginal proceeds."""
     count = 1
     while True:
         factors = discount ** (0.5 * np.arange(count + 1))
@@ -303,7 +303,7 @@ def best_parts(tao: float, alpha: float, amount: float, discount: float) -> np.n
 
 
 def price_of_daily_flows(alpha_reserve: float, alpha_sold: float, tao_bought: float) -> float:
-    """Stationary price after a daily sale and the purchase that follows, where the pool then holds `alpha_reserve`."""
+    """Stationary price after a daily sale and purchase, where the pool then holds `alpha_reserve`."""
     return tao_bought / alpha_sold + tao_bought / alpha_reserve
 
 
@@ -389,5 +389,5 @@ def project_threshold(
 
 
 def single_project_threshold(success: float) -> float:
-    """Threshold for one project with a permanent gain of 1 a day: success g**2 = (1 - g (1 - success)) (1 - g)."""
+    """Threshold for one permanent gain of 1 a day: success g**2 = (1 - g (1 - success)) (1 - g)."""
     return 2.0 / (2.0 - success + math.sqrt(success**2 + 4.0 * success))

@@ -1,4 +1,4 @@
-"""Spending weights where dates do not count by a constant discount: windows, dilution of an owner's pay, late starts.
+"""Spending weights without a constant discount: windows, dilution of an owner's pay, late starts.
 
 The response of each stock to a unit of input, day by day, is summed with one number per day (the "day weights").
 """
@@ -42,7 +42,7 @@ def impulse_responses(technology: Technology, days: int) -> np.ndarray:
 
 
 def spending_weights_over(technology: Technology, values: Stocks, day_weights: np.ndarray) -> Uses:
-    """`builder_theory.spending_weights` for pay that counts `day_weights[n]` n days after the input, and 0 later."""
+    """`spending_weights` of pay that counts `day_weights[n]` n days after the input, and 0 later."""
     short, knowledge, influence, *pipeline = impulse_responses(technology, len(day_weights))
     research = values.knowledge * (day_weights @ knowledge)
     for value, stage in zip(values.pipeline, pipeline):
@@ -62,7 +62,7 @@ def discounted_days(discount: float, days: int | None = None) -> np.ndarray:
 
 
 def diluted(day_weights: np.ndarray, rate_per_day: float) -> np.ndarray:
-    """Day weights of pay in a token whose supply grows by a constant number a day, `rate_per_day` of that of day 0."""
+    """Day weights of pay in a token whose supply grows by `rate_per_day` of that of day 0 a day."""
     return day_weights / (1.0 + rate_per_day * np.arange(len(day_weights)))
 
 
@@ -72,5 +72,5 @@ def dilution_rate_after(rate_per_day: float, days: float) -> float:
 
 
 def for_constant_policy(day_weights: np.ndarray) -> np.ndarray:
-    """Day weights that make `spending_weights_over` answer for shares kept from day 0 on, without initial stocks."""
+    """Day weights for shares kept from day 0 on, without initial stocks."""
     return np.cumsum(day_weights[::-1])[::-1]

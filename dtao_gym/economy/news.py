@@ -23,7 +23,7 @@ LARGEST_SD, LARGEST_CHANCE = 0.5, 0.3
 
 
 def mean_of_jumps(up_share: float, up: float, down: float) -> float:
-    """Mean of exp(J) - 1 for a jump J: up with chance `up_share` and mean `up` < 1, else down with mean `down`; logs."""
+    """Mean of exp(J) - 1 for a log jump J: with chance `up_share` mean `up` < 1, else mean -`down`."""
     return up_share / (1.0 - up) + (1.0 - up_share) / (1.0 + down) - 1.0
 
 
@@ -40,14 +40,14 @@ def next_log_volatility(level, persistence, sd, innovation):
 
 @inlined_rule
 def scale_of_news(character, tao_reserve, size_exponent):
-    """Size of a subnet's news over the configured one: its own factor `character`, and less for a large pool."""
+    """Size of a subnet's news over the configured one: its own `character`, less for a large pool."""
     pool = max(tao_reserve, SMALLEST_POOL_TAO) * (1.0 / REFERENCE_POOL_TAO)
     return character * exp(-size_exponent * log(pool))
 
 
 @inlined_rule
 def jump(which, size, chance, up_share, up, down):
-    """A jump in logs, 0 on most days; `which` (whether and in which direction) and `size` are uniform in [0, 1)."""
+    """A jump in logs, 0 on most days; `which` (chance and direction) and `size` are uniform in [0, 1)."""
     drawn = -log(1.0 - size)
     moved = up * drawn if which < chance * up_share else -down * drawn
     return moved if which < chance else 0.0
@@ -67,7 +67,7 @@ def faded(level, variance, persistence):
 
 @inlined_rule
 def next_news(level, common, sd, normal, jumped, chance, mean_jump):
-    """Level of news after a day's step of mean one, from the faded level; `mean_jump` comes from `mean_of_jumps`."""
+    """Level of news after a day's step of mean one, from the faded level and `mean_of_jumps`."""
     level += common + sd * normal - 0.5 * sd * sd
     level += jumped - _log1p_of_chance(chance * mean_jump)
     return min(max(level, -WIDEST), WIDEST)
@@ -75,6 +75,6 @@ def next_news(level, common, sd, normal, jumped, chance, mean_jump):
 
 @inlined_rule
 def next_variance(variance, persistence, common_sd, sd, chance, jump_square):
-    """Variance of the level of news after a day; `jump_square` is the mean of J**2, jumps treated as normal steps."""
+    """Variance of the level of news after a day; jumps count as normal steps of variance `jump_square`."""
     kept = persistence * persistence * variance
     return kept + common_sd * common_sd + sd * sd + chance * jump_square

@@ -32,7 +32,7 @@ def stage_rate(delay_days: float, stages: int) -> float:
 
 @inlined_rule
 def ability(type_sd, normal):
-    """Ability of a builder, lognormal with mean one: a factor on the output of short-term work and of research."""
+    """Ability of a builder, lognormal with mean one: a factor on the output of work and research."""
     return exp(type_sd * normal - 0.5 * type_sd * type_sd)
 
 
@@ -69,5 +69,5 @@ def contributed_value(short_stock, knowledge, spillover):
 
 @inlined_rule
 def public_signal(short_stock, knowledge, influence, hype, noise_sd, normal):
-    """Public signal of a subnet, TAO a day: short-term work with hype, knowledge, influence, times lognormal noise."""
+    """Public signal, TAO a day: short-term work with hype, knowledge, influence; lognormal noise."""
     return ((1.0 + hype) * short_stock + knowledge + influence) * exp(noise_sd * normal)

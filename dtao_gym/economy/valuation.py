@@ -10,18 +10,18 @@ from dtao_gym.numerics import exp, log
 
 
 def capitalisation(discount: float, decay: float) -> float:
-    """Present value (days) of the payments of a stock of 1 that decays, the first now: 1 / (1 - discount (1 - decay))."""
+    """Present value (days) of the payments of a decaying stock of 1, the first one now."""
     return 1.0 / (1.0 - discount * (1.0 - decay))
 
 
 def stage_discount(discount: float, stage_rate: float) -> float:
-    """Present value of 1 that leaves a pipeline stage with the daily chance `stage_rate`, from tomorrow on."""
+    """Present value of 1 that leaves a stage with the daily chance `stage_rate`, from tomorrow on."""
     return stage_rate * discount / (1.0 - discount * (1.0 - stage_rate))
 
 
 @inlined_rule
 def value_of_stocks(short_stock, knowledge, pipeline, worth_of_short, worth_of_knowledge):
-    """Capital value of a subnet's own stocks, TAO; `pipeline` is research under way, discounted to its arrival."""
+    """Capital value of a subnet's stocks, TAO; `pipeline` is research discounted to its arrival."""
     return worth_of_short * short_stock + worth_of_knowledge * (knowledge + pipeline)
 
 
@@ -51,7 +51,7 @@ def uninformed_tilt(opinion, price_trend, momentum, excess_yield, yield_sensitiv
 
 @inlined_rule
 def next_belief(belief, gain, signal):
-    """Readers' estimate of the signal after one more reading of weight `gain`; with gain 1 it is the reading itself."""
+    """Readers' estimate of the signal after one more reading of weight `gain`."""
     return signal if gain == 1.0 else belief + gain * (signal - belief)
 
 
@@ -61,7 +61,7 @@ LARGEST_PRIOR = 1e12
 
 @inlined_rule
 def fair_prior(capital_value, informed_share, informed_value, worth_of_signal, belief):
-    """Addition to the belief at which the pooled value is `capital_value`, TAO a day, 0 to `LARGEST_PRIOR`.
+    """Addition to the belief at which the pooled value is `capital_value`; 0 to `LARGEST_PRIOR`.
 
     `worth_of_signal` is the capital value that the uninformed set on a unit of their belief.
     """
@@ -86,7 +86,7 @@ SMALLEST_SHARE = 1e-3
 
 @inlined_rule
 def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_share, elasticity):
-    """Target price where stakers hold another part of the alpha than the normal one, after their own trade.
+    """Target price where stakers hold another than the normal part of the alpha, after their trade.
 
     Opinions differ: the fewer hold a token, the higher its marginal holder values it (Miller 1977). The solution is
     target (normal share / share)**elasticity at the share that stakers have once they have traded to it, to first order;
@@ -106,7 +106,7 @@ def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_shar
 
 @inlined_rule
 def next_demand(level, rate, held, wanted_by_wealth, wanted_by_supply):
-    """Factor on all valuations after a day, moved towards the level at which stakers hold the alpha that they want.
+    """Factor on all valuations, moved by a day towards the level at which stakers hold what they want.
 
     Amounts are TAO at spot: stakers' alpha, a fixed part of their wealth, and a fixed part of all alpha. They want the
     geometric mean of the last two, so that more money raises prices, and stakers never sell out of all subnets at once.

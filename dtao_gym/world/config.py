@@ -23,11 +23,11 @@ DRAWN = ("drawn", "symmetric")
 
 
 class ConfigError(ValueError):
-    """A parameter is unknown, of the wrong type or out of range; the message names it, its value and what is allowed."""
+    """An unknown, mistyped or out-of-range parameter; the message names it, its value and what is allowed."""
 
 
 def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model:
-    """A configuration of a class from another one, a mapping, a YAML file or defaults (None), with fields overridden.
+    """A configuration of a class from another one, a mapping, a YAML file or None, with fields overridden.
 
     Raises
     ------

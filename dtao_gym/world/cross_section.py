@@ -119,7 +119,7 @@ def median_volatility(prices: np.ndarray, days: int = 1) -> float:
 
 @cache
 def observed() -> tuple[Observed, ...]:
-    """Cross-sections of the chain: every day from 2025-02-14 to 2025-08-31, and the days of the snapshots of 2026."""
+    """Cross-sections of the chain: daily from 2025-02-14 to 2025-08-31, and the snapshots of 2026."""
     return tuple(
         Observed(
             date.fromisoformat(row["date"]),

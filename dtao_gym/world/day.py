@@ -155,7 +155,7 @@ def _quote_stage(s, quotes, alpha, owed, p, weighted):
 
 @rule
 def value_stakers(fields, scratch, at, stakers, parameters, weighted):
-    """Write the liquidation wealth of each staker: root, and the proceeds of alpha and claims after fees and impact."""
+    """Write the liquidation wealth of each staker: root, and proceeds of alpha and claims after costs."""
     p = parameters_of(parameters)
     s, quotes = subnet_rows(fields), quote_rows(scratch)
     for staker in range(at.n_stakers):

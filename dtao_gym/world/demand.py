@@ -122,7 +122,7 @@ def _tilt(s, t, p, i, mean_yield):
 
 @rule
 def _see_newcomers(s, t, p, informed, mean_yield):
-    """Credit newcomers with the value that their seed price implies, on the first day on which it is observed."""
+    """Credit newcomers with the value that their seed price implies, on the day it is first observed."""
     for i in range(s.prior.size):
         if s.prior[i] < 0.0 and s.started[i] > 0.0:
             first = fair_prior(
@@ -194,7 +194,7 @@ def excess_of_news(s, p, informed, common_news):
 
 @rule
 def start_news(fields, world, parameters, slot):
-    """Draw the size and the initial volatility of the news of a slot's owner by key; the level of news starts at 0."""
+    """Draw size and initial volatility of the news of a slot's owner by key; its level starts at 0."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     counter = _FIRST_OWNER + np.int64(s.owner_number[slot])

@@ -29,7 +29,7 @@ from dtao_gym.world.prehistory import (
 )
 from dtao_gym.world.production import note_values
 from dtao_gym.world.registrations import EMPTY, NEVER
-from dtao_gym.world.shocks import END, GENESIS, NEWS, generator
+from dtao_gym.world.shocks import END, EVALUATION_BIT, GENESIS, NEWS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
 from dtao_gym.world.state import Layout, State
 from dtao_gym.world.table import Table, arrays_of
@@ -85,7 +85,7 @@ def _n_validators(config: Config) -> int:
 
 def world_key(config: Config, seed: int) -> int:
     """Key of a world's random numbers; evaluation worlds have the top bit set, training worlds never."""
-    return seed | (1 << 63 if config.split == "evaluation" else 0)
+    return seed | (EVALUATION_BIT if config.split == "evaluation" else 0)
 
 
 def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Rates and balances of a starting state: emission, shares, yields, and the stationary balance of `outside`."""
+"""Rates of a starting state: emission, shares, yields, and the stationary balance of `outside`."""
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def has_no_pools(config: Config) -> bool:
 
 
 def place_rates(state: State, config: Config) -> None:
-    """Write shares and yields as the first span will find them, so that the first observation is not blank."""
+    """Write shares and yields as the first span will find them, for the first observation."""
     world = state.worlds[0]
     records = np.atleast_1d(parameters_of_world(config))
     table = Table(state, records).working()

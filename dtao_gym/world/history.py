@@ -22,6 +22,7 @@ from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS
 from dtao_gym.protocol.institutions import HISTORY, Period
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError, read_yaml
+from dtao_gym.world.config_people import LONG
 from dtao_gym.world.cross_section import (
     PRICE_LIMIT,
     CrossSection,
@@ -39,7 +40,7 @@ PRESET: dict[str, Any] = {
     "dilution": False,
     "settled_alpha": 0.0,
     "scarcity_elasticity": 0.0,
-    "portfolio_days": 1e9,
+    "portfolio_days": LONG,
     "spans_per_day": 24,
     "n_stakers": 0,
     "outside_initial_tao": 67_000.0,
@@ -186,7 +187,7 @@ class Schedule:
         return self.periods[self._index(day)]
 
     def configs(self, base: Config) -> list[Config]:
-        """A complete configuration for each period; parameters that a period does not name are those of `base`.
+        """A complete configuration for each period, with the parameters of `base` that it does not name.
 
         Raises
         ------
@@ -326,7 +327,7 @@ class Record:
 
     @property
     def mean_price(self) -> np.ndarray:
-        """Mean price of the 24 hours before each row, from their two ends, since the chain's data are daily means.
+        """Mean price of the 24 hours before each row, from both ends, as the chain's data are daily means.
 
         `(days, n_worlds, n_slots)`; NaN on the first day. Prices above `PRICE_LIMIT` are left out.
         """

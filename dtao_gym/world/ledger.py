@@ -104,7 +104,9 @@ def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:
 
 
 def refill(state: State, rows: np.ndarray) -> None:
-    """Refill stakers to their initial wealth; `outside` pays, as far as it can, and the result is their new initial wealth.
+    """Refill stakers to their initial wealth, paid by `outside` as far as it can.
+
+    The wealth after the refill is their new initial wealth.
 
     Parameters
     ----------

@@ -71,7 +71,7 @@ def _mint_stage(s, t, p, span, weighted):
 
 @stage
 def _sell_root(s, t, p, late, weighted):
-    """Sell root's alpha, block by block: on average to pools that have received the part 1 - `late` of the injection."""
+    """Sell root's alpha to pools that have received the part 1 - `late` of the span's injection."""
     for i in range(t.sold.size):
         t.held_tao[i] = late * (s.tao_reserve[i] - t.open_tao[i])
         t.held_alpha[i] = late * (s.alpha_reserve[i] - t.open_alpha[i])
@@ -175,7 +175,7 @@ def _pay_dividends_to_stakers(w, root, kept_part):
 
 @inlined_rule
 def mint_into_pools(w, blocks, paid_emission, root, root_open, weighted):
-    """Minting, injection, dividends and moving prices; returns root's TAO, and the TAO that pools could not take."""
+    """Mint, inject, pay dividends, move prices; returns root's TAO and the TAO that pools could not take."""
     world, p = w.world, parameters_of(w.parameters)
     s, t = subnet_rows(w.fields), span_scratch(w.scratch)
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0

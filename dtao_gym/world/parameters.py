@@ -1,4 +1,4 @@
-"""The parameters record of the kernels: the numbers of a configuration, and constants derived from them."""
+"""Parameters record of the kernels: the numbers of a configuration, and constants derived from them."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ PAYMENTS = {"alpha": 0, "direct": 1, "fee": 2}
 """Pay of owners: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
 ALPHA_PAY, DIRECT_PAY, FEE_PAY = PAYMENTS.values()
 _LOCK_OF_SNAPSHOTS_TAO, _LOCK_OF_DRAWN_TAO = 250.0, 500.0
-_REFERENCE_REVENUE_SHARE = 0.2
+_DEFAULT_REVENUE_SHARE = Config.model_fields["revenue_share"].default
 
 
 class Parameters(NamedTuple):
@@ -176,7 +176,7 @@ parameters_of = constants
 
 
 def parameters(config: Config) -> np.ndarray:
-    """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else.
+    """Record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here alone.
 
     `price_of_capital` is 0 where the price multiple is fitted at genesis: `prehistory.parameters_of_world` fills it in.
     """
@@ -190,7 +190,7 @@ def parameters(config: Config) -> np.ndarray:
 def price_of_capital(config: Config, multiple: float) -> float:
     """TAO per alpha for each TAO of capital value, where prices are `multiple` times the users' payments."""
     # without revenue the price of a unit of value keeps the scale of the default revenue
-    return (config.revenue_share or _REFERENCE_REVENUE_SHARE) * multiple / SUPPLY_CAP
+    return (config.revenue_share or _DEFAULT_REVENUE_SHARE) * multiple / SUPPLY_CAP
 
 
 def _law(config: Config) -> dict[str, float]:
@@ -221,7 +221,7 @@ def _law(config: Config) -> dict[str, float]:
 
 
 def _per_span(config: Config) -> dict[str, float]:
-    """Rates of a span that compound to the daily ones, and the part of the flow averages that a span keeps."""
+    """Rates of a span that compound to the daily ones, and the part of flow averages that a span keeps."""
     blocks = BLOCKS_PER_DAY / config.spans_per_day
     rates = {
         "insider_sale_per_span": _per_day(config.insider_holding_days),

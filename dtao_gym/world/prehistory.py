@@ -109,7 +109,7 @@ def _symmetric(config: Config) -> Snapshot:
 
 
 def _drawn(config: Config, key: int, episode: int) -> Snapshot:
-    """A market with lognormal prices, pools and alpha of the spread and correlation of mainnet, and uniform ages."""
+    """A market with lognormal prices, pools and alpha as on mainnet, and uniform ages."""
     random = generator(key, episode, GENESIS)
     price, pool, alpha = random.standard_normal((3, market_size(config)))
     correlation = config.genesis_pool_correlation
@@ -281,7 +281,7 @@ def builders(
 
 @functools.lru_cache(maxsize=256)
 def parameters_of_world(config: Config) -> np.ndarray:
-    """The parameters record of a world, with the multiple fitted to prices where the configuration gives none."""
+    """Parameters record of a world, with the multiple fitted to prices where none is configured."""
     record = parameters(config)
     if config.genesis_multiple is None:
         record["price_of_capital"] = price_of_capital(config, prehistory(config).multiple)

@@ -27,7 +27,7 @@ from dtao_gym.world.state import pipeline_row, signal_row, subnet_rows
 
 @rule
 def spend(fields, world, parameters):
-    """Set the budgets of the day: a part of each treasury, or a fixed budget that `outside` pays and gets back."""
+    """Set the budgets of the day: a part of each treasury, or a fixed budget paid by `outside`."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     for i in range(s.budget.size):
@@ -44,7 +44,7 @@ def spend(fields, world, parameters):
 
 @stage
 def _stocks_stage(s, today, p):
-    """Move the short-term stock and influence; `today.passing_on` is what the day's research adds to the pipeline."""
+    """Move the short-term stock and influence; `today.passing_on` is the output of the day's research."""
     for i in range(s.budget.size):
         left = s.budget[i] * (1.0 - s.influence_share[i] * p.influence)
         influence = s.budget[i] - left
@@ -93,7 +93,7 @@ def _arrival_stage(s, today, signal, p):
 
 @rule
 def note_values(fields, at, parameters):
-    """Write `informed_value`, the capital value of each subnet's stocks, and `true_value`, its value to users."""
+    """Write `informed_value`, the capital value of the stocks, and `true_value`, the value to users."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     for i in range(s.informed_value.size):
@@ -122,7 +122,7 @@ def note_values(fields, at, parameters):
 
 @rule
 def pay_grants(fields, world):
-    """Pay grants for the knowledge that arrived yesterday, out of the part of today's emission kept back for them."""
+    """Pay grants for yesterday's arrivals of knowledge, out of today's emission."""
     s = subnet_rows(fields)
     due = row_sum(s.grant_due)
     for i in range(s.income.size):
@@ -216,7 +216,7 @@ def _consume_stage(s, pay, kept, weight):
 
 @rule
 def settle(fields, scratch, world, parameters):
-    """Pay fees; owners save a part of their income in treasuries (nothing without finance) and consume the rest."""
+    """Pay fees; owners save a part of their income (none without finance) and consume the rest."""
     p = parameters_of(parameters)
     s, pay = subnet_rows(fields), payment_rows(scratch)
     if p.payment == FEE_PAY:

@@ -1,4 +1,4 @@
-"""Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded; slots may be empty.
+"""Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded.
 
 The rules are those of `protocol/lifecycle.py`. The account `outside` pays the lock and the first treasury.
 """
@@ -124,7 +124,7 @@ def _slot_for_newcomer(fields, scratch, world, parameters):
 
 @rule
 def dissolve(fields, at, world, stakers, parameters, slot):
-    """Pay out a subnet: its TAO goes to holders of its alpha; the part of the protocol and of the pool is recycled.
+    """Pay out a subnet: TAO to holders of its alpha; the part of protocol and pool is recycled.
 
     Scripted stakers are paid into purses, stakers into root, all other holders into `outside`. Claims and burned alpha
     get nothing.
@@ -188,7 +188,7 @@ def clear(fields, slot):
 
 @rule
 def create_subnet(fields, at, world, parameters, slot, cost, kind, salvaged):
-    """Create a subnet in a cleared slot; `kind` is a standard normal number, `salvaged` knowledge of the old subnet."""
+    """Create a subnet in a cleared slot, from a standard normal `kind` and `salvaged` knowledge."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     world.outside -= cost + p.initial_treasury_tao

@@ -1,4 +1,4 @@
-"""Working rows of a world's day, by name: the stages that use them, one after the other, share the same memory.
+"""Working rows of a world's day, by name; stages that follow each other share the same memory.
 
 Each NamedTuple below names the first rows of one array `(N_SCRATCH, n_subnets)` float64. A view is valid for the stage
 that its docstring names: a later stage may write over it through another view. Only `SpanScratch` outlives its stage, up

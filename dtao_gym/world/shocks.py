@@ -53,7 +53,7 @@ def uniform(word):
 
 @inlined_rule
 def triangular(word):
-    """Sum of two uniforms (the halves of a word), mean 0, standard deviation 1, within +-2.45; cheaper than a normal."""
+    """Sum of two uniforms, the halves of a word, with mean 0 and standard deviation 1, within +-2.45."""
     halves = float(word >> np.uint64(32)) + float(word & np.uint64(0xFFFFFFFF)) + 1.0
     return (halves * 2.0**-32 - 1.0) * _ROOT_OF_SIX
 

@@ -32,6 +32,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from dtao_gym.protocol.issuance import SUPPLY_CAP
 from dtao_gym.world.snapshot_files import (
     COLUMNS,
     LAST_BLOCK,
@@ -51,7 +52,7 @@ SNAPSHOT_NAMES: tuple[str, ...] = (
 """The snapshots that come with the package, the default first; the last is the day on which pools began."""
 
 MAX_SUBNETS = 128
-MAX_SUPPLY = 21_000_000  # of TAO, and of the alpha of each subnet
+MAX_SUPPLY = int(SUPPLY_CAP)  # of TAO, and of the alpha of each subnet
 MAX_FLOW = 1000  # TAO per block, more than a third of all TAO in a day
 TAO_WEIGHT_RANGE = (0.01, 0.99)
 EQUAL_WEIGHT_TOLERANCE = 1e-6  # a price of 9 decimals cannot distinguish closer weights
@@ -156,7 +157,7 @@ class Snapshot:
         root_stake_tao: float | None = None,
         chain_issuance_tao: float | None = None,
     ) -> "Snapshot":
-        """Read a table, and the JSON of the same stem and folder where there is one; the module says what both must hold.
+        """Read a table, and the JSON of the same stem and folder where there is one.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Files of a snapshot: the columns of the table, the facts of the JSON, and their errors. See `snapshot.py`."""
+"""Files of a snapshot (see `snapshot.py`): columns of the table, facts of the JSON, and their errors."""
 
 import csv
 import io
@@ -86,7 +86,7 @@ def number_fact(path: Path, facts: dict[str, Any], key: str) -> float:
 
 
 def read_table(path: Path, text: str) -> tuple[dict[str, Any], set[str]]:
-    """Columns of a table, optional ones filled in, and the names of the missing ones; SnapshotError for a bad table."""
+    """Columns of a table, optional ones filled in, and the missing names; SnapshotError for a bad table."""
     reader = csv.reader(io.StringIO(text))
     try:
         lines = [(reader.line_num, cells) for cells in reader if cells]

@@ -172,7 +172,7 @@ def pay_directly(w, blocks, paid_emission):
 
 @inlined_rule
 def coinbase(w, blocks, weighted):
-    """Run the coinbase of a span of `blocks` blocks: shares, minting, injection, dividends and moving prices."""
+    """Run the coinbase of a span: shares, minting, injection, dividends and moving prices."""
     world, p, s = w.world, parameters_of(w.parameters), subnet_rows(w.fields)
     root = all_root(world, w.stakers)
     _flow_stage(s, blocks, p.flow_ema_kept)

@@ -48,7 +48,7 @@ class Arrays(NamedTuple):
 
 
 class WorldArrays(NamedTuple):
-    """The arrays of one world, as the parts of its day take them; `world`, `at` and `parameters` are records.
+    """The arrays of one world; `world`, `at` and `parameters` are records.
 
     A compiled function can take such a tuple but not return it, since Numba returns no tuples of records.
     """

@@ -69,7 +69,7 @@ def grow_scripted_root(world, rate):
 
 @inlined_rule
 def insiders_sell(fields, scratch, world, blocks, parameters, weighted):
-    """Sell the fixed parts that owners, miners and validators sell of the alpha minted to them in the span, in one order.
+    """Sell the parts that owners, miners and validators sell of their alpha of the span, in one order.
 
     Miners and validators also sell a part of the alpha that they have kept.
     """
@@ -91,7 +91,7 @@ def insiders_sell(fields, scratch, world, blocks, parameters, weighted):
 
 @stage
 def _insiders_ledger(s, t, p, owner_part, miner_part):
-    """Book the insiders' sale; the owner's part of the proceeds is its income, the rest stays in `t.proceeds`."""
+    """Book the insiders' sale; the owner's part of the proceeds is income, the rest stays in `t.proceeds`."""
     for i in range(t.sold.size):
         done = 1.0 if t.sold[i] > 0.0 else 0.0
         owner = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] * done
@@ -210,7 +210,7 @@ def _populations_ledger(s, t, gain, informed_purse):
 
 @inlined_rule
 def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
-    """Trade of the two populations of scripted stakers towards the target price, within purses and holdings."""
+    """Trade the two populations of scripted stakers towards the target, within purses and holdings."""
     s, t = subnet_rows(fields), span_scratch(scratch)
     p = parameters_of(parameters)
     _wish_stage(
