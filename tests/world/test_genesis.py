@@ -262,7 +262,7 @@ def test_empty_slots_hold_nothing_and_are_taken_first():
 
 
 def test_too_many_slots_are_refused():
-    with pytest.raises(ConfigError, match="empty_slots: got 1 beside 128 subnets, allowed are 128"):
+    with pytest.raises(ConfigError, match="empty_slots: got 1 with 128 subnets, allowed are 128"):
         layout_of(Config(empty_slots=1))
 
 

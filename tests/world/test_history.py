@@ -314,7 +314,7 @@ def command(*options: str, module: str = "dtao_gym.history") -> subprocess.Compl
     return subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
-def test_the_command_prints_chain_beside_worlds_and_writes_files(tmp_path):
+def test_the_command_prints_chain_and_worlds_and_writes_files(tmp_path):
     table, picture = tmp_path / "days.csv", tmp_path / "days.png"
     done = command(
         "--until", "2025-02-20", "--worlds", "2", "--csv", str(table), "--plot", str(picture)
