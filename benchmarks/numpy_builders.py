@@ -1,7 +1,7 @@
-"""Builders in plain NumPy, for `numpy_market.py`: what they spend, what it makes, what they earn, who takes their place.
+"""Builders in plain NumPy, for `numpy_market.py`: spending, production, income, registrations.
 
 Each function takes the market `m`: parameters `m.p`, rows of subnets `m.s` of shape `(W, N)`, figures of worlds
-`m.g`, the pipeline `(W, stages, N)`. Nothing of `dtao_gym/economy/` or `dtao_gym/world/` is called but names.
+`m.g`, the pipeline `(W, stages, N)`. Of `dtao_gym/economy/` and `dtao_gym/world/` only names are imported.
 """
 
 import numpy as np
@@ -16,20 +16,20 @@ from dtao_gym.world.state import Subnets
 
 POPULATIONS = ("informed", "uninformed")
 SECTIONS = ("staker_alpha", "staker_claimable", "price_history", "signal_history", "pipeline")
-OF_THE_SLOT = (
+SLOT_ROWS = (
     "stream_id",
     "owner_number",
     "consumed",
     "consumed_by_predecessors",
     "first_owner_payoff",
 )
-"""Rows that outlive the subnet."""
+"""Rows that belong to the slot and outlast its subnets."""
 
 # ---------------------------------------------------------------- morning
 
 
 def open_treasuries(m):
-    """Budgets of the day: out of treasuries, or without finance a fixed one that `outside` lends and gets back."""
+    """Budgets of the day: out of treasuries, or without finance a fixed budget that `outside` pays and gets back."""
     p, s, g = m.p, m.s, m.g
     s.income = 0 * s.income
     g.granted = 0 * g.granted
@@ -45,7 +45,7 @@ def open_treasuries(m):
 
 
 def receive_grants(m):
-    """Yesterday's arrivals are rewarded with what was set aside of emission today."""
+    """Pay grants for yesterday's arrivals out of the part of today's emission kept back for them."""
     s = m.s
     s.income += m.g.granted[:, None] * divide(s.grant_due, s.grant_due.sum(1)[:, None])
 
@@ -113,7 +113,7 @@ def _hear_news(m):
     jumped = np.where(which < chance, jumped, 0)
     gain = p.jump_up_share / (1 - p.jump_up) + (1 - p.jump_up_share) / (1 + p.jump_down) - 1
     common = market_sd * for_market - market_sd**2 / 2
-    rho, shift = p.news_kept, p.news_kept * (1 - p.news_kept) / 2  # what fades keeps its mean
+    rho, shift = p.news_kept, p.news_kept * (1 - p.news_kept) / 2  # keeps the mean of fading levels
     g.common_news = rho * g.common_news + shift * g.common_variance + common[:, 0]
     g.common_variance = rho**2 * g.common_variance + market_sd[:, 0] ** 2
     s.news = rho * s.news + shift * s.news_variance + common
@@ -125,12 +125,12 @@ def _hear_news(m):
 
 
 def _made(p, what, spending):
-    """What a day's spending adds to a stock, for ability 1."""
+    """Output of a day's spending, for ability 1."""
     return getattr(p, f"{what}_productivity") * spending**p.curvature
 
 
 def _advance(pipeline, rate, started):
-    """Move research through its stages, from their old contents; returns what leaves the last."""
+    """Move research through the stages, from their old contents; returns the output of the last stage."""
     leaving = rate * pipeline
     entering = np.concatenate([started[:, None], leaving], axis=1)
     pipeline += entering[:, :-1] - leaving
@@ -138,7 +138,7 @@ def _advance(pipeline, rate, started):
 
 
 def appraise(m):
-    """What users get of each subnet, and what its stocks are worth to the informed."""
+    """Value of each subnet to its users, and capital value of its stocks to the informed."""
     p, s = m.p, m.s
     registered = s.registered_block >= 0
     others = s.knowledge.sum(1, keepdims=True) - s.knowledge
@@ -154,7 +154,7 @@ def appraise(m):
 
 
 def users_pay(m):
-    """Users pay for a part of what they get: they buy alpha, which is recycled; without pools they pay the owner."""
+    """Users pay for a part of their value: they buy alpha, which is recycled; without pools they pay the owner."""
     p, s, g = m.p, m.s, m.g
     wish = p.revenue_share * s.true_value * s.started
     due = wish.sum(1)
@@ -213,27 +213,27 @@ def founders_arrive(m):
 
 
 def _founder(m, w, worth, talent):
-    """One founder, who registers if a slot is worth its cost, is to be had, and `outside` can pay."""
+    """One founder: registers if a slot is worth its cost and available, and `outside` can pay."""
     p, s, g = m.p, m.s, m.g
     cost = registration_cost(p, g)[w]
     affordable = cost + p.initial_treasury_tao <= g.outside[w]
     if p.entry_value_tao * np.exp(p.entry_value_sd * worth) < cost or not affordable:
         return
-    empty, found = np.flatnonzero(s.registered_block[w] < 0), 0.0
+    empty, salvaged = np.flatnonzero(s.registered_block[w] < 0), 0.0
     if empty.size:
         slot = empty[0]
     else:
         slot = _weakest(m, w) if p.pruning else None
         if slot is None:
             return
-        found = p.salvage * s.knowledge[w, slot]
+        salvaged = p.salvage * s.knowledge[w, slot]
         _dissolve(m, w, slot)
-    _register(m, w, slot, cost, talent, found)
+    _create_subnet(m, w, slot, cost, talent, salvaged)
     appraise(m)
 
 
 def _weakest(m, w):
-    """Who makes room: the lowest key of those that are old enough, the eldest of equals; or None."""
+    """Slot to prune: the lowest key among subnets past immunity, the oldest of equals; or None."""
     p, s, g = m.p, m.s, m.g
     share = p.prune_key == PRUNE_KEYS["share"]
     key = (s.emission_share if share else s.moving_price)[w]
@@ -248,7 +248,7 @@ def _weakest(m, w):
 
 
 def _dissolve(m, w, i):
-    """The pool's TAO goes to who holds its alpha; the part of the protocol and of the pool is recycled."""
+    """Pay the pool's TAO to holders of its alpha; the part of the protocol and of the pool is recycled."""
     p, s, g = m.p, m.s, m.g
     held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
     people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
@@ -277,10 +277,10 @@ def _dissolve(m, w, i):
     s.consumed_by_predecessors[w, i] = s.consumed[w, i]
 
 
-def _register(m, w, i, cost, talent, found):
-    """A new subnet in a slot, with the knowledge found there; of the old one nothing else stays but counts."""
+def _create_subnet(m, w, i, cost, talent, salvaged):
+    """Create a subnet in a slot, with the salvaged knowledge of the old one, of which only counts remain."""
     p, s, g = m.p, m.s, m.g
-    for name in set(Subnets._fields) - set(OF_THE_SLOT):
+    for name in set(Subnets._fields) - set(SLOT_ROWS):
         getattr(s, name)[w, i] = 0.0
     for name in SECTIONS:
         getattr(m, name)[w, :, i] = 0.0
@@ -313,8 +313,8 @@ def _register(m, w, i, cost, talent, found):
         "emission_enabled": p.entrants_enabled,
         "treasury": p.initial_treasury_tao,
         "ability": np.exp(p.type_sd * talent - p.type_sd**2 / 2),
-        "knowledge": found,
-        "belief": found,
+        "knowledge": salvaged,
+        "belief": salvaged,
         "prior": -1.0 if p.prior_kept > 0 else 0.0,
         "news_character": np.exp(p.news_spread * character),
         "news_volatility": p.news_volatility_sd * liveliness,
@@ -322,7 +322,7 @@ def _register(m, w, i, cost, talent, found):
     decisions = ("spend_rate", "research_share", "influence_share", "owner_sale_fraction")
     for name, content in (rows | {name: getattr(p, name) for name in decisions}).items():
         getattr(s, name)[w, i] = content
-    m.price_history[w, :, i], m.signal_history[w, :, i] = price, found
+    m.price_history[w, :, i], m.signal_history[w, :, i] = price, salvaged
     g.outside[w] -= cost + p.initial_treasury_tao
     g.burned[w] += cost - tao
     g.last_lock[w], g.last_lock_block[w] = cost, g.block[w]

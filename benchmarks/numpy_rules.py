@@ -1,6 +1,6 @@
 """The rules of the market in plain NumPy, for `numpy_market.py`: numbers, the pool, emission shares, votes, founders.
 
-Written from the description of the chain and from nothing in `dtao_gym/protocol/` but names and constants.
+Written from the description of the chain; of `dtao_gym/protocol/` only names and constants are imported.
 Arrays have a row per world and, where they have a second axis, a column per subnet.
 """
 
@@ -21,7 +21,7 @@ def divide(a, b):
     return np.divide(a, b, out=np.zeros(a.shape), where=b > 0)
 
 
-def part_of(rate, spans):
+def rate_per_span(rate, spans):
     """Rate of a span that compounds to `rate` over `spans` spans."""
     return -np.expm1(np.log1p(-rate) / spans) if rate < 1 else 1.0
 
@@ -61,12 +61,12 @@ def philox(key0, key1, *counter):
 
 
 def uniforms(words):
-    """In [0, 1), 53 bits."""
+    """Uniforms in [0, 1) with 53 bits."""
     return (words >> np.uint64(11)) * 2.0**-53
 
 
 def normals(words):
-    """By inversion, from the middle of each of 2**52 cells."""
+    """Standard normals by inversion, from the middle of each of 2**52 cells."""
     return ndtri(((words >> np.uint64(12)) + 0.5) * 2.0**-52)
 
 
@@ -76,7 +76,7 @@ def normals(words):
 class Pools:
     """TAO y, alpha x and weight w of TAO, for some worlds; trades change y and x and return amounts.
 
-    `balanced` says that every weight is 1/2: then powers are left out. No trade leaves less than `floor`.
+    With `balanced` every weight is 1/2, and powers are left out. No trade leaves less than `floor` in the pool.
     """
 
     def __init__(self, y, x, w, balanced, floor):
@@ -94,11 +94,11 @@ class Pools:
         return -out_of * np.expm1(-exponent * np.log1p(divide(amount, into)))
 
     def alpha_for(self, tao):
-        """What TAO would buy, without fee."""
+        """Alpha that TAO would buy, without fee."""
         return self._swap(tao, self.y, self.x, 1.0 if self.balanced else self.w / (1 - self.w))
 
     def tao_for(self, alpha):
-        """What alpha would fetch, without fee."""
+        """TAO that a sale of alpha would bring, without fee."""
         return self._swap(alpha, self.x, self.y, 1.0 if self.balanced else (1 - self.w) / self.w)
 
     def buy(self, tao, fee_rate, flat):
@@ -112,9 +112,9 @@ class Pools:
         return out, paid, fee
 
     def sell(self, alpha, fee_rate, flat, wanted=True):
-        """(TAO received, alpha sold, fee to the author): the fee is kept back in alpha, then sold as well.
+        """(TAO received, alpha sold, fee to the author): the fee is deducted in alpha, then sold as well.
 
-        `wanted` may refuse a quote: a function of the TAO received.
+        `wanted`, a function of the TAO received, may refuse a quote.
         """
         gross = self.tao_for(alpha)
         net = self.tao_for(alpha * (1 - fee_rate)) if fee_rate > 0 else gross
@@ -126,7 +126,7 @@ class Pools:
         return received, sold, fee
 
     def until_floor(self):
-        """Alpha that may be sold, a little at a time, until the TAO reserve is at its floor (a billionth above)."""
+        """Alpha that can be sold in small parts until the TAO reserve is at its floor (a billionth above)."""
         odds = 1.0 if self.balanced else self.w / (1 - self.w)
         times = np.maximum(self.y / (self.floor * (1 + 1e-9)), 1.0)
         return self.x * np.expm1(np.minimum(odds * np.log(times), 600))
@@ -149,12 +149,12 @@ REST = {
     "price_burn": "burn_weighted",
     "price_rootprop": "root_weighted",
 }
-"""What the subnets that are not simulated bring to a sum, by rule."""
+"""World fields with the frozen subnets' part of the sum, by rule."""
 BAR_BLOCKS = 360
 
 
 def demand(name, p, s, root_share):
-    """Claims `(W, N)` before normalisation, of subnets that are started."""
+    """Claims `(W, N)` of started subnets before normalisation."""
     if name == "uniform":
         return s.started + 0.0
     price = s.started * s.moving_price**p.share_exponent
@@ -165,7 +165,7 @@ def demand(name, p, s, root_share):
 
 
 def demand_share(p, s, g):
-    """Share of burn-weighted prices among all subnets, also those switched off; of prices where all is burned."""
+    """Share of burn-weighted prices among all subnets, disabled ones included; of prices where all is burned."""
     claim = demand("price_burn", p, s, None)
     rest = g.rest_burn_weighted * (not p.frozen_share)
     nothing = ~(claim.sum(1) + rest > 0)
@@ -175,18 +175,18 @@ def demand_share(p, s, g):
 
 
 def refreshed_bar(p, s, g, n):
-    """The gate's bar: read anew when a multiple of 360 blocks has passed since the last span of n blocks."""
+    """The gate's bar, updated where a multiple of 360 blocks has passed since the last span of n blocks."""
     share = demand_share(p, s, g)
     largest_first = -np.sort(-share, axis=1)
     cumulated = np.cumsum(largest_first, axis=1)
     passed = (cumulated >= p.gate_quantile * share.sum(1)[:, None]).argmax(1)
-    found = largest_first[np.arange(len(passed)), passed]
+    bar = largest_first[np.arange(len(passed)), passed]
     due = np.floor(g.block / BAR_BLOCKS) > np.floor((g.block - n) / BAR_BLOCKS)
-    return np.where(due | (g.gate_bar == 0), found, g.gate_bar)
+    return np.where(due | (g.gate_bar == 0), bar, g.gate_bar)
 
 
 def flow_weights(name, p, s):
-    """Weights from averages of flow: what lies above the cutoff, or above the worst outflow if that is higher."""
+    """Weights from flow averages: the part above the cutoff, or above the worst outflow if that is higher."""
     flow = s.user_flow_ema.copy()
     if name == "net_flow":
         cost = s.protocol_flow_ema
@@ -199,7 +199,7 @@ def flow_weights(name, p, s):
 
 
 def share_of_rest(name, p, g):
-    """Share `(W,)` of those not simulated, under rules that are no sum over all subnets."""
+    """Share `(W,)` of the frozen subnets, under rules whose shares are not weights over a sum."""
     part = np.ones_like(g.rest_share)
     if p.frozen_share and name.startswith("price"):
         part = g.price_excess / ((1 - g.rest_share) * g.price_excess + g.rest_share)
@@ -209,7 +209,7 @@ def share_of_rest(name, p, g):
 
 
 def emission_shares(p, s, g, root_share):
-    """Shares of the subnets `(W, N)` and of those not simulated `(W,)`."""
+    """Shares of the subnets `(W, N)` and of the frozen ones `(W,)`."""
     name, enabled = RULE[p.allocation], s.emission_enabled * s.started
     rest_share = share_of_rest(name, p, g)
     if name in REST:
@@ -225,7 +225,7 @@ def emission_shares(p, s, g, root_share):
         total = rest_enabled + claim.sum(1)
         return divide(claim, total[:, None]), divide(rest_enabled, total)
     simulated = (1 - rest_share)[:, None]
-    if name == "root_vote":  # a vote for who cannot be paid is lost
+    if name == "root_vote":  # a vote for a disabled subnet is lost
         return simulated * s.vote_share * enabled, rest_share
     if name == "price_burn_gate":
         share = demand_share(p, s, g)
@@ -238,16 +238,16 @@ def emission_shares(p, s, g, root_share):
 
 
 def grades(score, registered, p):
-    """A vote in proportion to a power of the score, nothing for what lies below a part of the mean."""
+    """A vote in proportion to a power of the score, 0 below a part of the mean score."""
     mean = divide(score.sum(1), registered.sum(1))[:, None]
     grade = np.where(score >= p.vote_cut * mean, score, 0) ** p.vote_power * (score > 0)
     return divide(grade, grade.sum(1)[:, None])
 
 
 def favoured(p, s, g, ballot, stake):
-    """Ballots `(W, V, N)` after the five largest voters have moved a part of theirs to favourites.
+    """Ballots `(W, V, N)` after the five largest voters have moved a part of their votes to favourites.
 
-    Favourites are those with the lowest tickets; who colludes holds the tickets of the common set.
+    Favourites are the subnets with the lowest tickets; colluding voters use the tickets of the shared set.
     """
     largest = np.argsort(-stake, axis=1, kind="stable")[:, :5]
     key, episode = g.world_key[:, None], g.episode[:, None]
@@ -270,7 +270,7 @@ def vote_shares(p, s, g, read, validators):
     """Share of every subnet `(W, N)` after one epoch of the root network."""
     registered = s.registered_block >= 0
     voters, part = p.informed_share_voters, np.ones(len(registered))
-    if p.frozen_share:  # what is read of many others has no news but the common one
+    if p.frozen_share:  # the many frozen subnets have common news only
         calm = (s.belief * registered).sum(1) * np.exp(g.common_news)
         seen = (s.belief * registered * np.exp(s.news)).sum(1)
         excess = np.where(calm > 0, divide(seen, calm), 1)
@@ -297,7 +297,7 @@ def vote_shares(p, s, g, read, validators):
 
 
 def arrivals(uniform, mean, most=32):
-    """Poisson numbers, by inversion, of which at most `most` are let in."""
+    """Poisson numbers by inversion, at most `most`."""
     return (uniform[:, None] >= pdtr(np.arange(most), mean)).sum(1)
 
 

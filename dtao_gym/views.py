@@ -39,12 +39,14 @@ intrinsic = cast(Callable[[Callable[..., Any]], Callable[..., Any]], extending.i
 class RowsType(types.Type):
     """All rows of an array, named by the fields of a NamedTuple."""
 
-    def __init__(self, names: type):
-        self.fields, self.label = names._fields, names.__name__
+    def __init__(self, names: type, memory: str = ""):
+        self.fields, self.label, self.memory = names._fields, names.__name__, memory
         super().__init__(name=f"Rows({self.label})")
 
     def row(self, name: str) -> RowType:
         """Type of the row of a name."""
+        if self.memory:  # rows of one number are one row, whatever they are called
+            return RowType(f"{self.memory}.{self.fields.index(name)}")
         return RowType(f"{self.label}.{name}")
 
 
@@ -164,20 +166,22 @@ def _row_to_array(context, builder, kind, array_type, value):
 # ---------------------------------------------------------------- from arrays to rows
 
 
-def row_reader(names: type) -> Callable[..., Any]:
+def row_reader(names: type, memory: str = "") -> Callable[..., Any]:
     """Make a compiled function that gives access to the rows of an array by name.
 
     Parameters
     ----------
     names : type
         A NamedTuple with a field for each row, in order.
+    memory : str
+        Name of the array where several NamedTuples name its rows: rows of one number may then overlap.
 
     Returns
     -------
     callable
         From a contiguous float64 array ``(rows, n)`` to an object whose attributes are rows.
     """
-    kind = RowsType(names)
+    kind = RowsType(names, memory)
 
     @intrinsic
     def rows(typingctx, array):

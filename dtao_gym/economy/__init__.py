@@ -1,1 +1,1 @@
-"""What people do: how value moves and what stakers think a token is worth. Pure functions of numbers."""
+"""Behaviour of builders and stakers as pure functions: production, news, valuation, closed forms."""

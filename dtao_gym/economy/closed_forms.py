@@ -1,7 +1,7 @@
-"""Textbook results beside the builder's choice: growth, contests, signal jamming, portfolios, best trades, small MDPs.
+"""Textbook results: welfare, growth, contests, signal jamming, portfolios, trades, small MDPs.
 
-Each function states what it assumes. They call the rules of `dtao_gym.protocol` where one exists, so that what
-is checked against a formula is what the engine runs.
+Each function states its assumptions. They call the rules of `dtao_gym.protocol` where one exists, so that the rules of the
+engine are what is checked against a formula.
 """
 
 import math
@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.economy.kernel import (
+from dtao_gym.economy.builder_theory import (
     SOCIAL_DISCOUNT,
     Technology,
     Uses,
-    discount_sum,
     research_share,
+    substitution,
+    weight_ratio,
 )
+from dtao_gym.economy.valuation import capitalisation
 from dtao_gym.protocol.pool import alpha_for_tao, spot_price, tao_for_alpha, trade_to_reach
 
 EQUAL_WEIGHTS = 0.5
@@ -24,7 +26,7 @@ EQUAL_WEIGHTS = 0.5
 
 
 def bisect(rises: Callable[[float], float], low: float, high: float) -> float:
-    """Zero of an increasing function between `low` and `high`, to the last bit but a few."""
+    """Zero of an increasing function between `low` and `high`, to a few units of the last place."""
     for _ in range(200):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if rises(middle) < 0.0 else (low, middle)
@@ -35,8 +37,8 @@ def bisect(rises: Callable[[float], float], low: float, high: float) -> float:
 
 
 def relative_welfare(share: float, best_share: float, curvature: float = 0.5) -> float:
-    """Value at a research share over that at the best one, of the same budget."""
-    ratio = (best_share / (1.0 - best_share)) ** (1.0 - curvature)
+    """Value at a research share over that at the best share of the same budget."""
+    ratio = weight_ratio(best_share, curvature)
 
     def value(r: float) -> float:
         return (1.0 - r) ** curvature + ratio * r**curvature
@@ -45,12 +47,12 @@ def relative_welfare(share: float, best_share: float, curvature: float = 0.5) ->
 
 
 def loss_of_shift(share: float, shift: float, curvature: float = 0.5) -> float:
-    """Relative loss from a best share that is off by `shift` in log-odds, to second order."""
+    """Relative loss of value where the share misses the best one by `shift` in log-odds, to second order."""
     return curvature * (1.0 - curvature) * share * (1.0 - share) * shift**2 / 2.0
 
 
 def identified_set(share: float, loss: float, curvature: float = 0.5) -> tuple[float, float]:
-    """Research shares that cost no more than a relative `loss` where `share` is the best one."""
+    """Interval of research shares that lose no more than a relative `loss` where `share` is the best one."""
 
     def spared(r: float) -> float:
         return relative_welfare(r, share, curvature) - (1.0 - loss)
@@ -59,31 +61,31 @@ def identified_set(share: float, loss: float, curvature: float = 0.5) -> tuple[f
 
 
 def best_budgets(subnets: Sequence[Uses], budget: float, curvature: float = 0.5) -> np.ndarray:
-    """A planner's division of a budget among subnets with these weights, `(subnets,)`."""
-    merit = np.array([_merit(weights, curvature) for weights in subnets])
+    """Best division of a budget among subnets with these spending weights, `(subnets,)`, TAO."""
+    merit = np.array([_merit(paid, curvature) for paid in subnets])
     return budget * merit / merit.sum()
 
 
 def value_of_budgets(
     subnets: Sequence[Uses], budgets: Sequence[float] | np.ndarray, curvature: float = 0.5
 ) -> float:
-    """Present value of budgets each of which is spent at its subnet's best mix."""
+    """Present value of budgets, each spent at its subnet's best mix."""
     values = (
-        _merit(weights, curvature) ** (1.0 - curvature) * budget**curvature
-        for weights, budget in zip(subnets, budgets)
+        _merit(paid, curvature) ** (1.0 - curvature) * budget**curvature
+        for paid, budget in zip(subnets, budgets)
     )
     return float(sum(values))
 
 
-def _merit(weights: Uses, curvature: float) -> float:
-    return sum(weight ** (1.0 / (1.0 - curvature)) for weight in weights)
+def _merit(paid: Uses, curvature: float) -> float:
+    return sum(weight ** substitution(curvature) for weight in paid)
 
 
 def aggregate_research_share(
     subnets: Sequence[Uses], budgets: np.ndarray, curvature: float = 0.5
 ) -> float:
-    """Research in the spending of all subnets together, without influence."""
-    shares = [research_share(weights, curvature) for weights in subnets]
+    """Part of research in the spending of all subnets together, influence left out."""
+    shares = [research_share(paid, curvature) for paid in subnets]
     return float(np.average(shares, weights=budgets))
 
 
@@ -94,13 +96,13 @@ def longest_delay(technology: Technology, discount: float = SOCIAL_DISCOUNT) -> 
     """Fixed delay (days) below which research beats product at constant returns; 0 where it never does."""
     t = technology
     research = t.research_productivity * (1.0 + t.spillover)
-    research *= discount_sum(discount, t.knowledge_decay)
-    advantage = research / (t.short_productivity * discount_sum(discount, t.short_decay))
+    research *= capitalisation(discount, t.knowledge_decay)
+    advantage = research / (t.short_productivity * capitalisation(discount, t.short_decay))
     return max(math.log(advantage) / -math.log(discount), 0.0)
 
 
 def internal_growth(technology: Technology, share: float, income_per_stock: float) -> float:
-    """Growth per day of a builder who spends `income_per_stock` of short stock plus knowledge, at constant returns."""
+    """Growth per day at constant returns of a builder that spends `income_per_stock` of its stocks."""
     t = technology
 
     def shortfall(growth: float) -> float:
@@ -113,7 +115,7 @@ def internal_growth(technology: Technology, share: float, income_per_stock: floa
 
 
 def growth_hurdle(technology: Technology, growth: float) -> float:
-    """Research productivity over the short one at which research finances growth as well as product does."""
+    """Ratio of research to short productivity at which both finance the same growth."""
     t = technology
     waiting = ((growth + t.stage_rate) / t.stage_rate) ** t.stages if t.stages else 1.0
     return (growth + t.knowledge_decay) / (growth + t.short_decay) * waiting
@@ -123,7 +125,7 @@ def growth_hurdle(technology: Technology, growth: float) -> float:
 
 
 def last_place_slope(players: int) -> float:
-    """Fall of the probability of being last with one's own score, per noise sd, among equals with normal noise."""
+    """Decrease of the chance of being last per noise sd of one's score, among equals, normal noise."""
     u, step = np.linspace(-12.0, 12.0, 24_001, retstep=True)
     density = np.exp(-0.5 * u * u) / math.sqrt(2.0 * math.pi)
     above = np.array([0.5 * math.erfc(x / math.sqrt(2.0)) for x in u])
@@ -131,9 +133,12 @@ def last_place_slope(players: int) -> float:
 
 
 def tullock_effort(players: int, prize: float, exponent: float = 1.0) -> float:
-    """Effort of each player in the symmetric contest for effort**exponent over its sum.
+    """Effort of each player in a symmetric Tullock contest: chance effort**exponent over the sum.
 
-    Raises ValueError where nobody would play it (exponent above players / (players - 1)).
+    Raises
+    ------
+    ValueError
+        For an exponent above players / (players - 1), where taking part does not pay.
     """
     limit = players / (players - 1)
     if not 0.0 < exponent <= limit:
@@ -142,20 +147,20 @@ def tullock_effort(players: int, prize: float, exponent: float = 1.0) -> float:
 
 
 def tullock_efforts_of_two(first_prize: float, second_prize: float) -> tuple[float, float]:
-    """Efforts of two players with prizes of their own, exponent 1."""
+    """Efforts of two players with different prizes, exponent 1."""
     common = first_prize * second_prize / (first_prize + second_prize) ** 2
     return first_prize * common, second_prize * common
 
 
 class SignalJamming(NamedTuple):
-    """Steady state of a builder who can lift a noisy signal of a state that the market filters (Stein 1989)."""
+    """Steady state of a builder that raises a noisy signal which the market filters (Stein 1989)."""
 
     variance: float
-    """Of the market's prediction error of the state."""
+    """Variance of the market's prediction error of the state."""
     kalman_gain: float
     effort: float
     waste: float
-    """Cost of the effort; nobody is fooled by it."""
+    """Cost of the effort, which misleads nobody."""
 
 
 def signal_jamming(
@@ -166,7 +171,19 @@ def signal_jamming(
     cost: float,
     discount: float = SOCIAL_DISCOUNT,
 ) -> SignalJamming:
-    """Pay is `pay` times the market's estimate, effort m costs cost m**2 / 2."""
+    """Equilibrium effort where pay is `pay` times the market's estimate and effort m costs cost m**2 / 2.
+
+    Parameters
+    ----------
+    persistence, state_variance : float
+        AR(1) coefficient of the state, and variance of its innovation.
+    noise_variance : float
+        Variance of the noise of the signal.
+    pay, cost : float
+        Pay per unit of estimate, and curvature of the cost.
+    discount : float
+        Discount factor of a period.
+    """
     b = noise_variance * (1.0 - persistence**2) - state_variance
     variance = 0.5 * (-b + math.sqrt(b * b + 4.0 * state_variance * noise_variance))
     gain = variance / (variance + noise_variance)
@@ -180,12 +197,12 @@ def signal_jamming(
 def merton_share(
     expected_return: float, root_return: float, volatility: float, risk_aversion: float = 1.0
 ) -> float:
-    """Part of wealth in the risky asset that is best for constant relative risk aversion; all per year."""
+    """Best part of wealth in a risky asset at constant relative risk aversion (Merton 1969), per year."""
     return (expected_return - root_return) / (risk_aversion * volatility**2)
 
 
 def kelly_share(up_probability: float, up: float, down: float, root_return: float = 0.0) -> float:
-    """Part of wealth on a bet that gains `up` or loses `down` beyond the root's return, at best expected log growth."""
+    """Part of wealth with the best expected log growth on a bet of `up` or -`down` over root's return."""
     odds = up_probability / down - (1.0 - up_probability) / up
     return (1.0 + root_return) * odds
 
@@ -193,7 +210,7 @@ def kelly_share(up_probability: float, up: float, down: float, root_return: floa
 def log_growth(
     share: float, up_probability: float, up: float, down: float, root_return: float = 0.0
 ) -> float:
-    """Expected log growth of that bet with a given part of wealth on it."""
+    """Expected log growth of the bet of `kelly_share` with a part of wealth on it."""
     gain = math.log(1.0 + root_return + share * up)
     loss = math.log(1.0 + root_return - share * down)
     return up_probability * gain + (1.0 - up_probability) * loss
@@ -203,7 +220,7 @@ def log_growth(
 
 
 class BestBuy(NamedTuple):
-    """What a buyer who knows the value does with one pool."""
+    """Best purchase from one pool of a buyer that knows the value."""
 
     tao_in: float
     alpha_out: float
@@ -212,7 +229,7 @@ class BestBuy(NamedTuple):
 
 
 def best_buy(tao: float, alpha: float, value: float, fee: float = 0.0) -> BestBuy:
-    """Most profitable purchase for one to whom an alpha is worth `value` TAO; `fee` is kept out of the pool."""
+    """Most profitable purchase where an alpha is worth `value` TAO; `fee` is a part of the input."""
     price = spot_price(tao, alpha, EQUAL_WEIGHTS)
     net, _ = trade_to_reach(tao, alpha, EQUAL_WEIGHTS, price, value * (1.0 - fee))
     out = alpha_for_tao(tao, alpha, EQUAL_WEIGHTS, net)
@@ -224,7 +241,15 @@ def best_buy(tao: float, alpha: float, value: float, fee: float = 0.0) -> BestBu
 def water_filling(
     tao: Sequence[float], alpha: Sequence[float], value: Sequence[float], budget: float
 ) -> tuple[float, np.ndarray]:
-    """(mu, TAO into each pool): the budget that brings every pool bought to value / mu; less is spent if mu is 1."""
+    """Division of a budget over pools that brings each pool bought to the price value / mu.
+
+    Returns
+    -------
+    mu : float
+        Value of the last TAO, at least 1; at 1 less than the budget is spent.
+    trades : np.ndarray
+        TAO into each pool, `(pools,)`.
+    """
     reserves = np.array(tao, dtype=float)
     root = np.sqrt(np.array(value) * reserves * np.array(alpha))
     bought = np.zeros(len(reserves), bool)
@@ -245,7 +270,7 @@ def water_filling(
 def sale_in_parts(
     tao: float, alpha: float, parts: Sequence[float] | np.ndarray, resilient: bool
 ) -> np.ndarray:
-    """TAO that each part of a sale brings; a resilient pool is back at its reserves before the next."""
+    """TAO proceeds of each part of a sale; a resilient pool returns to its reserves before the next part."""
     proceeds = []
     for part in parts:
         out = tao_for_alpha(tao, alpha, EQUAL_WEIGHTS, part)
@@ -256,7 +281,7 @@ def sale_in_parts(
 
 
 def best_parts(tao: float, alpha: float, amount: float, discount: float) -> np.ndarray:
-    """Division of a sale over dates, discounted, with a resilient pool: marginal proceeds are equal, then nothing."""
+    """Best division of a sale over dates with a resilient pool: equal discounted marginal proceeds."""
     count = 1
     while True:
         factors = discount ** (0.5 * np.arange(count + 1))
@@ -278,7 +303,7 @@ def best_parts(tao: float, alpha: float, amount: float, discount: float) -> np.n
 
 
 def price_of_daily_flows(alpha_reserve: float, alpha_sold: float, tao_bought: float) -> float:
-    """Price that a daily sale and a purchase after it come back to; the pool then holds `alpha_reserve`."""
+    """Stationary price after a daily sale and purchase, where the pool then holds `alpha_reserve`."""
     return tao_bought / alpha_sold + tao_bought / alpha_reserve
 
 
@@ -292,28 +317,30 @@ def moving_price_of_constant(blocks: float, base: float, halving_blocks: float) 
 
 
 def moving_average_factor(discount: float, weight: float) -> float:
-    """What a moving average (weight of today per day) leaves of the present value of a pulse."""
-    return weight * discount_sum(discount, weight)
+    """Factor of a moving average (`weight` of today per day) on the present value of a pulse."""
+    return weight * capitalisation(discount, weight)
 
 
 # --- a research project as a decision process
 
 
 class Project(NamedTuple):
-    """Best play: `value[K, z]` and whether to start a project at knowledge K when none is running, `starts[K]`."""
+    """Optimal policy of `research_project`."""
 
     value: np.ndarray
+    """Value by knowledge and whether a project runs, `(levels, 2)`."""
     starts: np.ndarray
+    """Whether to start a project at each level of knowledge when none runs, `(levels,)` bool."""
 
 
 def research_project(
     discount: float, levels: int = 4, success: float = 0.1, loss: float = 0.01
 ) -> Project:
-    """A builder with knowledge K below `levels` and a project that runs (z = 1) or does not.
+    """Optimal research of a builder with knowledge K below `levels`, by policy iteration.
 
-    He earns K a day and one more if he works short-term; where no project runs he may start one instead.
-    A running one ends with probability `success` whatever he does and lifts K by one, up to the top.
-    Before that, K loses one with probability `loss` a day. Solved by policy iteration.
+    The builder earns K a day, plus 1 for short-term work; where no project runs it may start one instead of working.
+    A running project ends with probability `success` a day and raises K by one, up to the top. Before that, K falls by
+    one with probability `loss` a day.
     """
     states = [(k, z) for k in range(levels) for z in (0, 1)]
     starts = np.zeros(levels, bool)
@@ -353,7 +380,7 @@ def _project_moves(k, z, starting, levels, success, loss):
 def project_threshold(
     knowledge: int = 0, levels: int = 4, success: float = 0.1, loss: float = 0.01
 ) -> float:
-    """Discount above which a project is started at this knowledge, below the top."""
+    """Discount factor above which a project is started at this knowledge, below the top."""
 
     def started(discount: float) -> float:
         return 1.0 if research_project(discount, levels, success, loss).starts[knowledge] else -1.0
@@ -362,5 +389,5 @@ def project_threshold(
 
 
 def single_project_threshold(success: float) -> float:
-    """The same for one project whose gain of one a day lasts for ever: success g**2 = (1 - g (1 - success)) (1 - g)."""
+    """Threshold for one permanent gain of 1 a day: success g**2 = (1 - g (1 - success)) (1 - g)."""
     return 2.0 / (2.0 - success + math.sqrt(success**2 + 4.0 * success))

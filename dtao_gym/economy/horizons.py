@@ -1,6 +1,6 @@
-"""The same weights where dates do not count by a constant discount: windows, dilution of an owner's pay, late starts.
+"""Spending weights without a constant discount: windows, dilution of an owner's pay, late starts.
 
-What a unit of input does to each stock, day by day, summed with one number per day ("day weights").
+The response of each stock to a unit of input, day by day, is summed with one number per day (the "day weights").
 """
 
 import math
@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from dtao_gym.economy.kernel import Stocks, Technology, Uses, next_stocks, no_stocks
+from dtao_gym.economy.builder_theory import Stocks, Technology, Uses, next_stocks, no_stocks
 
 
 def _in_a_row(stocks: Stocks) -> np.ndarray:
@@ -17,9 +17,12 @@ def _in_a_row(stocks: Stocks) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def impulse_responses(technology: Technology, days: int) -> np.ndarray:
-    """Stocks on each day if each use put out one unit on day 0: `(3 + stages, days)`, not writable.
+    """Stocks on each day if the output of each use is one unit on day 0 and nothing later.
 
-    Rows: short, knowledge, influence, then the stages in the order in which research passes them.
+    Returns
+    -------
+    np.ndarray
+        `(3 + stages, days)`, read-only: short, knowledge, influence, then the stages in the order of the pipeline.
     """
     unit = technology._replace(
         short_productivity=1.0, research_productivity=1.0, influence_productivity=1.0
@@ -30,7 +33,7 @@ def impulse_responses(technology: Technology, days: int) -> np.ndarray:
     for i, (short, knowledge, influence, *pipeline) in enumerate(np.eye(len(path))):
         stocks = Stocks(short, knowledge, tuple(pipeline), influence)
         step[:, i] = _in_a_row(next_stocks(unit, stocks, nothing))
-    while path.shape[1] < days:  # n days are known, and `step` goes n days on
+    while path.shape[1] < days:  # `path` has n days, and `step` advances by n days
         path = np.hstack([path, step @ path])
         step = step @ step
     responses = path[:, :days].copy()
@@ -38,8 +41,8 @@ def impulse_responses(technology: Technology, days: int) -> np.ndarray:
     return responses
 
 
-def weights_over(technology: Technology, values: Stocks, day_weights: np.ndarray) -> Uses:
-    """What `kernel.weights` gives, for pay that counts `day_weights[n]` n days after the input and nothing later."""
+def spending_weights_over(technology: Technology, values: Stocks, day_weights: np.ndarray) -> Uses:
+    """`spending_weights` of pay that counts `day_weights[n]` n days after the input, and 0 later."""
     short, knowledge, influence, *pipeline = impulse_responses(technology, len(day_weights))
     research = values.knowledge * (day_weights @ knowledge)
     for value, stage in zip(values.pipeline, pipeline):
@@ -52,22 +55,22 @@ def weights_over(technology: Technology, values: Stocks, day_weights: np.ndarray
 
 
 def discounted_days(discount: float, days: int | None = None) -> np.ndarray:
-    """Powers of the discount, `(days,)`; by default so many that what is left out is below 1e-12 of their sum."""
+    """Powers of the discount, `(days,)`; by default so many that the rest is below 1e-12 of their sum."""
     if days is None:
         days = math.ceil(math.log(1e-12) / math.log(discount))
     return discount ** np.arange(days)
 
 
 def diluted(day_weights: np.ndarray, rate_per_day: float) -> np.ndarray:
-    """Day weights of pay in a token of which a constant number is minted, `rate_per_day` of the supply of day 0."""
+    """Day weights of pay in a token whose supply grows by `rate_per_day` of that of day 0 a day."""
     return day_weights / (1.0 + rate_per_day * np.arange(len(day_weights)))
 
 
 def dilution_rate_after(rate_per_day: float, days: float) -> float:
-    """The same rate for one who invests `days` later, when the supply is larger."""
+    """Dilution rate of one who invests `days` later, when the supply is larger."""
     return rate_per_day / (1.0 + rate_per_day * days)
 
 
 def for_constant_policy(day_weights: np.ndarray) -> np.ndarray:
-    """Day weights for `weights_over` that make its result that of shares kept from day 0, without stocks at the start."""
+    """Day weights for shares kept from day 0 on, without initial stocks."""
     return np.cumsum(day_weights[::-1])[::-1]

@@ -1,8 +1,8 @@
-"""What stakers think a subnet and its token are worth.
+"""Stakers' valuation of a subnet and its token.
 
-Informed stakers capitalise the stocks, those of the pipeline too; uninformed ones read the public signal with
-an error of opinion, with momentum and, if wanted, a taste for yield. The two do not trade against each other:
-their opinions, weighted by purses, pool into one market target per subnet.
+Informed stakers capitalise the stocks, the pipeline included; uninformed ones read the public signal with an error of
+opinion, with momentum and, optionally, a taste for yield. The two do not trade against each other: their opinions,
+weighted by purses, are pooled into one target price per subnet.
 """
 
 from dtao_gym.compiling import inlined_rule
@@ -10,18 +10,18 @@ from dtao_gym.numerics import exp, log
 
 
 def capitalisation(discount: float, decay: float) -> float:
-    """Present value of a stock of 1 that decays, its first payment now: days."""
+    """Present value (days) of the payments of a decaying stock of 1, the first one now."""
     return 1.0 / (1.0 - discount * (1.0 - decay))
 
 
 def stage_discount(discount: float, stage_rate: float) -> float:
-    """Present value of 1 that leaves a pipeline's stage with the daily chance `stage_rate`, tomorrow at the earliest."""
+    """Present value of 1 that leaves a stage with the daily chance `stage_rate`, from tomorrow on."""
     return stage_rate * discount / (1.0 - discount * (1.0 - stage_rate))
 
 
 @inlined_rule
 def value_of_stocks(short_stock, knowledge, pipeline, worth_of_short, worth_of_knowledge):
-    """Capital value of a subnet's own stocks, TAO; `pipeline` is research under way, discounted to its arrival."""
+    """Capital value of a subnet's stocks, TAO; `pipeline` is research discounted to its arrival."""
     return worth_of_short * short_stock + worth_of_knowledge * (knowledge + pipeline)
 
 
@@ -39,7 +39,7 @@ def trend(price, past_price):
 
 
 LARGEST_TILT = 50.0
-"""Largest absolute log of a tilt: a pool of a few TAO may yield more than its stake in a day."""
+"""Largest absolute log of a tilt, since a pool of a few TAO may yield more than its stake in a day."""
 
 
 @inlined_rule
@@ -51,19 +51,19 @@ def uninformed_tilt(opinion, price_trend, momentum, excess_yield, yield_sensitiv
 
 @inlined_rule
 def next_belief(belief, gain, signal):
-    """What readers think the signal is after one more reading, of weight `gain`; with a gain of 1 what they read."""
+    """Readers' estimate of the signal after one more reading of weight `gain`."""
     return signal if gain == 1.0 else belief + gain * (signal - belief)
 
 
 LARGEST_PRIOR = 1e12
-"""Most that anybody is credited with, TAO a day: where all are informed nothing that is believed would move the price."""
+"""Largest prior, TAO a day: where all stakers are informed, no belief of the uninformed would move the price."""
 
 
 @inlined_rule
 def fair_prior(capital_value, informed_share, informed_value, worth_of_signal, belief):
-    """What to add to the belief so that the pooled value is `capital_value`; from 0 to `LARGEST_PRIOR`.
+    """Addition to the belief at which the pooled value is `capital_value`; 0 to `LARGEST_PRIOR`.
 
-    `worth_of_signal` is what the uninformed pay for a unit of what they believe.
+    `worth_of_signal` is the capital value that the uninformed set on a unit of their belief.
     """
     needed = (capital_value - informed_share * informed_value) / max(1.0 - informed_share, 1e-9)
     return min(max(needed / worth_of_signal - belief, 0.0), LARGEST_PRIOR)
@@ -71,9 +71,9 @@ def fair_prior(capital_value, informed_share, informed_value, worth_of_signal, b
 
 @inlined_rule
 def market_target(price_of_capital, informed_share, informed_value, uninformed_value, dilution):
-    """Price that stakers together think right (TAO per alpha), for two opinions of the capital value in TAO.
+    """Pooled target price (TAO per alpha) for two opinions of the capital value in TAO.
 
-    `price_of_capital` is users' payments per value times the hope of genesis, over 21 million tokens;
+    `price_of_capital` is users' payments per unit of value times the price multiple of genesis, over 21 million tokens;
     `dilution` is the alpha issuance over that of genesis.
     """
     pooled = informed_share * informed_value + (1.0 - informed_share) * uninformed_value
@@ -81,37 +81,35 @@ def market_target(price_of_capital, informed_share, informed_value, uninformed_v
 
 
 SMALLEST_SHARE = 1e-3
-"""Scarcity counts no further below this part of a subnet's alpha."""
+"""Part of a subnet's alpha below which scarcity rises no further."""
 
 
 @inlined_rule
 def scarce_target(target, price, staker_alpha, outstanding, reserve, normal_share, elasticity):
-    """Target price where stakers hold another part of the alpha than the normal one, after their own trade.
+    """Target price where stakers hold another than the normal part of the alpha, after their trade.
 
-    Opinions differ: the fewer hold a token, the more its marginal holder thinks it is worth (Miller 1977). Wanted is
-    target (normal share / share)**elasticity at the share that stakers have once they have traded to it; `reserve`,
-    the pool's alpha times its weight of TAO, says how much alpha a change of the price takes (to first order). What is
-    taken from a pool adds to their holding and to what is outstanding.
+    Opinions differ: the fewer hold a token, the higher its marginal holder values it (Miller 1977). The solution is
+    target (normal share / share)**elasticity at the share that stakers have once they have traded to it, to first order;
+    `reserve`, the pool's alpha times its TAO weight, is the alpha that a unit change of the log price takes. Alpha taken
+    from the pool adds to stakers' holding and to the outstanding alpha.
     """
     everything = max(outstanding, 1.0)
     held = max(staker_alpha, SMALLEST_SHARE * everything)
     start = price if price > 0.0 else 1.0
     gap = log((target if target > 0.0 else 1.0) / start)
     gap += elasticity * log(normal_share * everything / held)
-    # alpha bought leaves the pool: stakers' holding and all outstanding alpha both grow by it
     both = held * everything
     moved = reserve * max(everything - held, 0.0) if price > 0.0 else 0.0
-    found = start * exp(gap * (both / (both + elasticity * moved)))
-    return found if target > 0.0 else 0.0
+    reached = start * exp(gap * (both / (both + elasticity * moved)))
+    return reached if target > 0.0 else 0.0
 
 
 @inlined_rule
 def next_demand(level, rate, held, wanted_by_wealth, wanted_by_supply):
-    """Factor on all valuations after a day: it moves to where stakers hold as much alpha as they want.
+    """Factor on all valuations, moved by a day towards the level at which stakers hold what they want.
 
-    All amounts are TAO at spot: what they hold; what they would by a fixed part of wealth; and what they would by a
-    fixed part of all alpha. They want the geometric mean of the two, so that more money raises prices, and nobody
-    sells out of all subnets at once.
+    Amounts are TAO at spot: stakers' alpha, a fixed part of their wealth, and a fixed part of all alpha. They want the
+    geometric mean of the last two, so that more money raises prices, and stakers never sell out of all subnets at once.
     """
     if not (held > 0.0 and wanted_by_wealth > 0.0 and wanted_by_supply > 0.0):
         return level

@@ -1,4 +1,4 @@
-"""A batch of worlds: configurations, state, and the compiled day over them."""
+"""A batch of worlds: configurations, state, and the compiled day."""
 
 import functools
 from collections.abc import Sequence
@@ -33,14 +33,24 @@ def checked_seed(seed: Any) -> int:
 
 
 class Batch(TableOwner):
-    """`n_worlds` worlds that advance together; world k is bit-identical to a batch of its own.
+    """`n_worlds` worlds that advance together; world k is bit-identical to a batch of one.
 
-    Args:
-        config: one configuration for all worlds, or one for each. Worlds may differ in everything but the
-            sizes of arrays: number of subnets and learners, lags of price and signal.
-        n_worlds: number of worlds; with several configurations their number.
-        seeds: world seeds, by default `config.world_seed + k` for world k.
-        threads: threads that share large batches; results do not depend on it.
+    Parameters
+    ----------
+    config : Config or sequence of Config
+        One configuration for all worlds, or one for each. Worlds may differ in everything but the sizes of arrays: number
+        of subnets and stakers, lags of price and signal.
+    n_worlds : int
+        Number of worlds; ignored where there are several configurations.
+    seeds : sequence of int, optional
+        World seeds, by default `config.world_seed + k` for world k.
+    threads : int
+        Threads that share large batches; results do not depend on it.
+
+    Raises
+    ------
+    ConfigError
+        For no worlds, worlds with different sizes of arrays, a wrong number of seeds, or a bad seed.
     """
 
     def __init__(
@@ -89,15 +99,20 @@ class Batch(TableOwner):
     def step(self, orders: np.ndarray | None = None, days: int = 1) -> None:
         """Advance all worlds by `days` days.
 
-        Args:
-            orders: `(n_worlds, n_stakers, n_subnets)` float64, executed on the first day: TAO to stake
-                where positive, alpha to unstake where negative. None: no orders. Sales are cut to what is
-                held, buys to the root stake at hand.
-            days: days to advance.
+        Parameters
+        ----------
+        orders : np.ndarray, optional
+            `(n_worlds, n_stakers, n_subnets)` float64, executed on the first day: TAO to stake where positive, alpha to
+            unstake where negative. None: no orders. Sales are cut to the holding, buys to the root stake at hand.
+        days : int
+            Days to advance, at least 1.
 
-        Raises:
-            ValueError: for orders of another shape or not finite, and fewer than one day; nothing has
-                been changed then.
+        Raises
+        ------
+        ValueError
+            For orders of another shape or not finite, and fewer than one day; the state is then unchanged.
+        RuleError
+            For bad shares from a user's allocation rule; the state is then unchanged.
         """
         if days < 1:
             raise ValueError(f"days: got {days}, allowed is 1 or more")
@@ -111,16 +126,16 @@ class Batch(TableOwner):
             if not np.isfinite(orders).all():
                 where = tuple(int(i) for i in np.argwhere(~np.isfinite(orders))[0])
                 raise ValueError(
-                    f"orders: got {orders[where]} at world {where[0]}, learner {where[1]}, "
+                    f"orders: got {orders[where]} at world {where[0]}, staker {where[1]}, "
                     f"subnet {where[2]}, allowed are finite numbers"
                 )
         self.advance(orders, days)
 
     def advance(self, orders: np.ndarray, days: int, trace: np.ndarray = NO_TRACE) -> None:
-        """`step` without the checks, for callers that made the orders themselves.
+        """`step` without the checks of orders.
 
-        `trace`: `(spans, rows, n_subnets)`, filled with the rows of `Subnets` after each span of the last
-        day; for a batch of one world.
+        `trace` `(spans, rows, n_subnets)` is filled with the rows of `Subnets` after each span of the last day; for a
+        batch of one world.
         """
         if not self.has_user_rules:
             self._run(orders, days, trace)
@@ -146,7 +161,7 @@ class Batch(TableOwner):
                 run_over_worlds(self.n_worlds, self.threads, task)
 
     def _kernels(self) -> tuple:
-        """The kernels that these worlds need, of the two."""
+        """The kernels that these worlds need: for equal pool weights, for any, or both."""
         n_equal = np.count_nonzero(self.state.worlds["equal_weights"])
         if n_equal == 0:
             return (advance_weighted,)
@@ -157,7 +172,7 @@ class Batch(TableOwner):
         kernel(table.address, days, first, last)
 
     def _compile(self) -> None:
-        """Make sure that the kernels of these worlds are compiled, by calling them for no world."""
+        """Compile the kernels of these worlds now, by a call for no world."""
         for kernel in self._kernels():
             self._call(kernel, self._no_orders, 0, NO_TRACE, 0, 0)
 

@@ -1,4 +1,4 @@
-"""Parameters of a world: typed, validated, readable from YAML, with one clear line per error."""
+"""Parameters of a world: typed, validated, readable from YAML, with one line per error."""
 
 import difflib
 from pathlib import Path
@@ -19,17 +19,20 @@ from dtao_gym.world.config_people import People
 Model = TypeVar("Model", bound=BaseModel)
 
 DRAWN = ("drawn", "symmetric")
-"""Markets at genesis that are no snapshots: drawn by the statistics of mainnet, or all subnets alike."""
+"""Markets at genesis other than snapshots: drawn by the statistics of mainnet, or all subnets alike."""
 
 
 class ConfigError(ValueError):
-    """A parameter is unknown, of the wrong type or out of range; the message names it, what was got and what is allowed."""
+    """An unknown, mistyped or out-of-range parameter; the message names it, its value and what is allowed."""
 
 
 def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model:
-    """A configuration of a class from another one, a mapping, a YAML file or defaults (None), with fields overridden.
+    """A configuration of a class from another one, a mapping, a YAML file or None, with fields overridden.
 
-    Raises `ConfigError` naming the field, what was got and what is allowed.
+    Raises
+    ------
+    ConfigError
+        Names the field, its value and what is allowed.
     """
     kind: Any = type(config) if isinstance(config, cls) else cls  # a subclass keeps its fields
     if isinstance(config, BaseModel) and (isinstance(config, cls) or issubclass(cls, type(config))):
@@ -68,18 +71,18 @@ class Config(People, Law, frozen=True):
         None,
         ge=1,
         le=128,
-        description="Subnets that are simulated; the others are a frozen aggregate. None: all; 8 in drawn worlds.",
+        description="Number of simulated subnets; the others are a frozen aggregate. None: all; 8 in drawn worlds.",
     )
     empty_slots: int = Field(
-        0, ge=0, le=128, description="Slots beside them in which nobody has registered yet."
+        0, ge=0, le=128, description="Additional slots in which nobody has registered yet."
     )
     genesis_values: Literal["from_price", "drawn"] = Field(
         "from_price",
-        description="Stocks at genesis: those that prices stand for, or drawn, whatever prices say.",
+        description="Stocks at genesis: those that prices imply, or drawn independently of prices.",
     )
     selection: Literal["largest", "sample"] = Field(
         "largest",
-        description="Which subnets: the deepest pools, or a sample drawn anew each episode.",
+        description="Simulated subnets: those with the deepest pools, or a new sample each episode.",
     )
     world_seed: int = Field(0, ge=0, lt=2**63, description="Key of all randomness.")
     split: Literal["train", "evaluation"] = Field(
@@ -89,65 +92,74 @@ class Config(People, Law, frozen=True):
         4,
         ge=1,
         le=BLOCKS_PER_DAY,
-        description="Spans a day is cut into; a divisor of 7200, which is the chain's clock.",
+        description="Spans of a day; a divisor of 7200, the blocks of a day.",
     )
     horizon: Literal["fixed", "geometric"] = Field(
         "fixed",
-        description="Episodes are truncated at horizon_days, or end on a day drawn by the social discount.",
+        description="Episodes are truncated at horizon_days, or end on a random day by the social discount.",
     )
     horizon_days: int = Field(365, ge=1, le=8000, description="Days until an episode is truncated.")
     horizon_cap_days: int = Field(
-        8000, ge=1, le=12_000, description="Latest drawn end of an episode."
+        8000, ge=1, le=12_000, description="Latest random end of an episode."
     )
-    n_stakers: int = Field(1, ge=0, le=64, description="Learners per world.")
+    n_stakers: int = Field(1, ge=0, le=64, description="Stakers with orders per world.")
     wealth_tao: float = Field(
-        1000.0, ge=1.0, le=100_000.0, description="TAO of each learner at the start, all in root."
+        1000.0, ge=1.0, le=100_000.0, description="TAO of each staker at the start, all in root."
     )
     ruin_fraction: float = Field(
         0.01,
         gt=0.0,
         lt=1.0,
-        description="A learner below this part of its first wealth is ruined and its episode terminates.",
+        description="A staker below this part of its initial wealth is ruined and its episode terminates.",
     )
     execution: Literal["first_span", "twap"] = Field(
         "first_span",
-        description="Learners' orders: all in the day's first span, or spread over the spans.",
+        description="Execution of stakers' orders: in the day's first span, or spread over the spans.",
     )
     # drawn markets, and stocks at genesis
     emission_per_subnet_tao: float = Field(
         28.0, ge=1.0, le=1000.0, description="TAO a day and subnet in drawn worlds."
     )
     root_stake_tao: float | None = Field(
-        None, gt=0.0, le=2e7, description="Root stake; None: the snapshot's, 5.31 million if drawn."
+        None,
+        gt=0.0,
+        le=2e7,
+        description="Root stake, TAO; None: the snapshot's, 5.31 million in drawn worlds.",
     )
     genesis_price_median: float = Field(
-        0.0058, gt=0.0, le=1.0, description="Drawn prices, TAO per alpha: median."
+        0.0058, gt=0.0, le=1.0, description="Median of drawn prices, TAO per alpha."
     )
-    genesis_price_sd: float = Field(0.74, ge=0.0, le=3.0, description="Their sd of log.")
+    genesis_price_sd: float = Field(
+        0.74, ge=0.0, le=3.0, description="Standard deviation of log drawn prices."
+    )
     genesis_pool_median: float = Field(
-        7658.0, gt=0.0, le=1e6, description="Drawn pools, TAO: median."
+        7658.0, gt=0.0, le=1e6, description="Median of drawn pools, TAO."
     )
-    genesis_pool_sd: float = Field(1.09, ge=0.0, le=3.0, description="Their sd of log.")
+    genesis_pool_sd: float = Field(
+        1.09, ge=0.0, le=3.0, description="Standard deviation of log drawn pools."
+    )
     genesis_pool_correlation: float = Field(
-        0.60, ge=-1.0, le=1.0, description="Correlation of ln pool and ln price."
+        0.60, ge=-1.0, le=1.0, description="Correlation of log pool and log price."
     )
     genesis_alpha_out_median: float = Field(
-        2.48e6, gt=0.0, le=1e7, description="Drawn alpha outstanding: median."
+        2.48e6, gt=0.0, le=1e7, description="Median of drawn alpha outstanding."
     )
-    genesis_alpha_out_sd: float = Field(0.78, ge=0.0, le=3.0, description="Its sd of log.")
+    genesis_alpha_out_sd: float = Field(
+        0.78, ge=0.0, le=3.0, description="Standard deviation of its log."
+    )
     genesis_age_days: tuple[float, float] = Field(
-        (150.0, 900.0), description="Drawn ages: lowest and highest."
+        (150.0, 900.0), description="Lowest and highest drawn age of a subnet."
     )
     pool_depth: float = Field(
-        1.0, gt=0.0, le=1000.0, description="Both reserves of every pool at genesis times this."
+        1.0, gt=0.0, le=1000.0, description="Factor on both reserves of every pool at genesis."
     )
     genesis_stocks: Literal["history", "steady_state"] = Field(
         "history",
-        description="Stocks of a builder as old as the subnet, or of one that never changed its ways.",
+        description="Stocks of a reference builder as old as the subnet, or in its steady state.",
     )
-    genesis_research_share: float = rate(0.3, "Research share of that builder.")
+    genesis_research_share: float = rate(0.3, "Research share of the reference builder.")
     genesis_budget_tao: float = Field(
-        6.0, ge=1.0, le=30.0, description="Budget of that builder, TAO a day."
+        6.0, ge=1.0, le=30.0, description="Budget of the reference builder, TAO a day."
     )
 
     @model_validator(mode="after")
@@ -206,13 +218,16 @@ class Config(People, Law, frozen=True):
     def make(cls, config: "Config | dict | str | Path | None" = None, /, **overrides: Any) -> Self:
         """A configuration from defaults, a mapping, a YAML file or another one, with fields overridden.
 
-        Raises `ConfigError` naming the field, what was got and what is allowed.
+        Raises
+        ------
+        ConfigError
+            Names the field, its value and what is allowed.
         """
         return made_from(cls, config, overrides)
 
     @property
     def is_drawn(self) -> bool:
-        """Whether the market at genesis is drawn, and not a snapshot."""
+        """Whether the market at genesis is drawn or symmetric, not a snapshot."""
         return self.genesis in DRAWN
 
     def era_part(self, name: str) -> Any:
@@ -223,7 +238,7 @@ class Config(People, Law, frozen=True):
 
 
 def read_yaml(path: Path) -> Any:
-    """Content of a YAML file, or a ConfigError that says why it cannot be read."""
+    """Content of a YAML file; ConfigError with the reason where it cannot be read."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:

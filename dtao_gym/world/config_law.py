@@ -1,4 +1,4 @@
-"""Parameters of the law: the era's rules and what overrides them, registrations, votes."""
+"""Parameters of the chain's rules: the era and its overrides, registrations, votes."""
 
 from typing import Any, Literal
 
@@ -19,12 +19,12 @@ from dtao_gym.protocol.stake import VALIDATOR_TAKE
 
 
 def rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
-    """A field from 0 to 1, or within narrower bounds."""
+    """A field with bounds 0 and 1, or narrower ones."""
     return Field(default, description=description, ge=ge, le=le)
 
 
 class Law(BaseModel, frozen=True):
-    """What the chain does. Rates are per day unless the name says otherwise; amounts are TAO."""
+    """Rules of the chain. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     # the institution: None takes the era's
     era: str = Field(
@@ -32,18 +32,19 @@ class Law(BaseModel, frozen=True):
     )
     allocation: str | None = Field(
         None,
-        description="Emission shares: "
+        description="Rule of the emission shares: "
         + ", ".join(ALLOCATIONS)
         + "; or a rule of your own, by name or import path (package.module:function).",
     )
     injection: str | None = Field(
-        None, description="Cap on the alpha added to pools: " + ", ".join(INJECTIONS) + "."
+        None,
+        description="Rule of the cap on the alpha added to pools: " + ", ".join(INJECTIONS) + ".",
     )
     chain_bought: str | None = Field(
-        None, description="Alpha that the chain buys: " + ", ".join(CHAIN_BOUGHT) + "."
+        None, description="Use of the alpha that the chain buys: " + ", ".join(CHAIN_BOUGHT) + "."
     )
     root_dividend: str | None = Field(
-        None, description="Root's alpha: " + ", ".join(ROOT_DIVIDENDS) + "."
+        None, description="Use of root's alpha dividends: " + ", ".join(ROOT_DIVIDENDS) + "."
     )
     root_gate: Literal["chain", "open"] | None = Field(
         None,
@@ -53,28 +54,29 @@ class Law(BaseModel, frozen=True):
         None, ge=0.0, le=MAX_FEE, description="Fee on the input of a swap."
     )
     flat_fee_tao: float | None = Field(
-        None, ge=0.0, le=0.01, description="Fee of an operation, kept in the pool."
+        None, ge=0.0, le=0.01, description="Flat fee of a stake operation, TAO, kept in the pool."
     )
     min_order_tao: float | None = Field(
         None,
         ge=0.0,
         le=1.0,
-        description="Smallest order of a learner, unless it sells a whole position.",
+        description="Smallest order of a staker, TAO, unless it sells a whole position.",
     )
     min_reserve: float | None = Field(
         None, gt=0.0, le=1.0, description="Smallest reserve of TAO or alpha that a swap may leave."
     )
     moving_price_variant: Literal["fast", "slow"] = Field(
-        "fast", description="Speed of the moving price: half-life 3,000 blocks, or the code's 3e-6."
+        "fast",
+        description="Speed of the moving price: half-life of 3,000 blocks, or the code's weight 3e-6 of a block.",
     )
     moving_price_base: float | None = Field(
         None,
         ge=1e-7,
         le=1e-3,
-        description="Weight of one block at full age; overrides the variant.",
+        description="Weight of one block in the moving price at full age; overrides the variant.",
     )
     moving_price_clipped: bool = Field(
-        True, description="Prices above 1 TAO count as 1 in the moving price, as on the chain."
+        True, description="Clip prices at 1 TAO in the moving price, as on the chain."
     )
     moving_price_halving_blocks: float = Field(
         201_600.0,
@@ -86,18 +88,21 @@ class Law(BaseModel, frozen=True):
         1.0, ge=0.5, le=2.0, description="Exponent of the moving price in the price rules."
     )
     gate_bar: float | None = Field(
-        None, gt=0.0, le=0.1, description="Bar of the gate, a share; None: from the quantile."
+        None,
+        gt=0.0,
+        le=0.1,
+        description="Demand share at which the gate lets half through; None: from the quantile.",
     )
     gate_quantile: float = Field(
-        0.75, ge=0.5, le=0.9, description="Part of all demand that lies at or above the bar."
+        0.75, ge=0.5, le=0.9, description="Part of all demand at or above the gate's bar."
     )
     flow_ema_base: float = Field(
         FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
     )
     frozen_subnets: Literal["prices", "share"] = Field(
         "prices",
-        description="Subnets that are not simulated: their prices stay as at genesis, or they answer alike under every"
-        " rule, so that all institutions divide one pot (`world/rest.py`).",
+        description="Subnets that are not simulated: their prices stay as at genesis, or they respond alike under every"
+        " rule, so that all institutions divide the same emission (`world/rest.py`).",
     )
     flow_cutoff: float = Field(
         0.0, description="Average flow below which a subnet gets nothing, TAO per block."
@@ -112,60 +117,79 @@ class Law(BaseModel, frozen=True):
     )
     halving: bool | None = Field(
         None,
-        description="Emission halves with issuance; off: it keeps the rate of genesis. None: on, but off in drawn worlds.",
+        description="Halve emission as issuance grows; off: the rate of genesis. None: on, but off in drawn worlds.",
     )
     payment: Literal["alpha", "direct", "fee"] = Field(
         "alpha",
-        description="Owners get their cut in alpha, in TAO taken out of the injection, or fees of users instead.",
+        description="Pay of owners: their cut in alpha, their cut in TAO out of the injection, or fees of users instead.",
     )
     milestone_grant_tao: float = Field(
         0.0,
         ge=0.0,
         le=1e5,
-        description="Paid for each unit of knowledge that arrives, off the top of emission.",
+        description="Grant for each unit of knowledge that arrives, TAO, deducted from emission.",
     )
     disclosure: Literal["none", "knowledge"] = Field(
-        "none", description="What of a subnet's knowledge allocation rules can read."
+        "none", description="Knowledge of a subnet that allocation rules can read."
     )
 
     # registrations: None takes the era's
     pruning: bool | None = Field(
-        None, description="A newcomer to a full market takes the place of the weakest subnet."
+        None, description="Dissolve the weakest subnet for a newcomer to a full market."
     )
     prune_key: str | None = Field(
-        None, description="The weakest is the lowest in: " + ", ".join(PRUNE_KEYS) + "."
+        None,
+        description="Measure by which the weakest subnet is the lowest: "
+        + ", ".join(PRUNE_KEYS)
+        + ".",
     )
     prune_lottery_sd: float = Field(
-        0.0, ge=0.0, le=2.0, description="Noise upon that key, sd of log."
+        0.0,
+        ge=0.0,
+        le=2.0,
+        description="Lognormal noise on that measure, standard deviation of the log.",
     )
     immunity_days: float = Field(
-        IMMUNITY_DAYS, ge=0.0, le=720.0, description="Age below which no subnet is removed."
+        IMMUNITY_DAYS,
+        ge=0.0,
+        le=720.0,
+        description="Age in days below which no subnet is dissolved.",
     )
     arrivals_per_slot_year: float = Field(
-        0.42, ge=0.0, le=12.0, description="Founders who consider to register, a year and slot."
+        0.42,
+        ge=0.0,
+        le=12.0,
+        description="Founders per year and slot that consider a registration.",
     )
     entry_value_tao: float = Field(
-        600.0, gt=0.0, le=1e6, description="What a slot is worth to a founder, median."
+        600.0, gt=0.0, le=1e6, description="Median value of a slot to a founder, TAO."
     )
-    entry_value_sd: float = Field(0.8, ge=0.0, le=3.0, description="Its sd of log.")
+    entry_value_sd: float = Field(
+        0.8, ge=0.0, le=3.0, description="Standard deviation of the log of that value."
+    )
     entry_lock_tao: float | None = Field(
         None,
         ge=0.0,
         le=1e5,
-        description="Last lock paid before genesis, by the youngest subnet. None: 250, in drawn worlds 500.",
+        description="Last registration lock before genesis, TAO. None: 250, in drawn worlds 500.",
     )
     seeding: str | None = Field(
-        None, description="How a new pool is filled: " + ", ".join(SEEDINGS) + "."
+        None, description="Seeding of a new pool: " + ", ".join(SEEDINGS) + "."
     )
-    min_lock_tao: float | None = Field(None, ge=0.1, le=1e4, description="Smallest lock cost.")
+    min_lock_tao: float | None = Field(
+        None, ge=0.1, le=1e4, description="Smallest registration lock, TAO."
+    )
     lock_interval_days: float | None = Field(
-        None, gt=0.0, le=365.0, description="Days in which the lock cost halves, at 1 TAO a block."
+        None,
+        gt=0.0,
+        le=365.0,
+        description="Days in which the registration lock halves, at an emission of 1 TAO a block.",
     )
     start_delay_days: int | None = Field(
         None, ge=0, le=60, description="Days without emission and staking after a registration."
     )
     entrants_enabled: bool | None = Field(
-        None, description="Newcomers get TAO emission at once, not after `governance_days`."
+        None, description="Give newcomers TAO emission at once, not after `governance_days`."
     )
     governance_days: float = Field(
         30.0,
@@ -174,7 +198,10 @@ class Law(BaseModel, frozen=True):
         description="Age at which governance enables a newcomer's emission.",
     )
     dilution_reference_alpha: float = Field(
-        2e6, ge=1e5, le=2e7, description="Alpha issuance at which a newcomer's target is undiluted."
+        2e6,
+        ge=1e5,
+        le=2e7,
+        description="Alpha issuance at which a newcomer's target price is undiluted.",
     )
 
     # votes
@@ -182,20 +209,20 @@ class Law(BaseModel, frozen=True):
         None,
         ge=0,
         le=MAX_ROOT_VALIDATORS,
-        description="Voters of the root network; None: 64 under root_vote, else 0.",
+        description="Number of root validators that vote; None: 64 under root_vote, else 0.",
     )
     validator_top5: tuple[float, float, float, float, float] = Field(
         VALIDATOR_TOP5,
         description="Stake shares of the five largest validators; the others follow Zipf's law.",
     )
-    informed_share_voters: float = rate(0.3, "Informed part of every vote.")
+    informed_share_voters: float = rate(0.3, "Informed part of every root vote.")
     voter_spillover_weight: float = rate(
-        1.0, "Part of its use to other subnets for which informed voters credit knowledge."
+        1.0, "Part of the spillover of knowledge that informed voters score."
     )
     vote_power: float = Field(1.0, ge=0.5, le=3.0, description="Exponent of the score in a vote.")
-    vote_cut: float = rate(0.0, "A vote gives nothing below this part of the mean score.")
+    vote_cut: float = rate(0.0, "Part of the mean score below which a subnet gets no vote.")
     root_column_share: float = rate(
-        0.0, "Part of every vote for root itself, which is not paid to anybody.", le=0.99
+        0.0, "Part of every vote that goes to root itself and is paid to nobody.", le=0.99
     )
     consensus_midpoint: float = rate(CONSENSUS_MIDPOINT, "Trust at which consensus is one half.")
     consensus_slope: float = Field(
@@ -205,8 +232,8 @@ class Law(BaseModel, frozen=True):
         0.0, "Part of their vote that the five largest validators give to favourites."
     )
     favourites: float = Field(
-        0.25, gt=0.0, le=1.0, description="Favourites, as part of the subnets."
+        0.25, gt=0.0, le=1.0, description="Number of favourites, as part of the subnets."
     )
     collusion: float = rate(
-        0.5, "Chance that one of the five has the favourites that they share, not its own."
+        0.5, "Chance that one of these validators has the shared favourites instead of its own."
     )

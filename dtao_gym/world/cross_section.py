@@ -1,7 +1,7 @@
-"""What the prices of all subnets look like on a day, and how much they move: the same measures for chain and simulation.
+"""Cross-section and volatility of subnet prices: the same measures for chain and simulation.
 
-Prices are TAO per alpha. A price that is NaN (no such subnet, or not started) or above `PRICE_LIMIT` does not
-count: until a subnet was started in 2025, its pool of a few TAO stood at prices from 1 TAO to thousands.
+Prices are TAO per alpha. A price that is NaN (no such subnet, or not started) or above `PRICE_LIMIT` is left out: before a
+subnet was started in 2025, its pool of a few TAO had a price from 1 TAO to thousands.
 """
 
 import csv
@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 PRICE_LIMIT = 0.9
-"""TAO per alpha above which a price is that of a pool without a market."""
+"""Price, TAO per alpha, above which a pool is taken to have no market."""
 YOUNG_DAYS = 7
-"""Days of prices at the beginning of a window, or of a subnet, that say nothing of volatility yet."""
+"""Days of prices at the beginning of a window, or of a subnet, that are left out of volatilities."""
 MIN_CHANGES = 14
-"""Daily changes that a volatility needs at least."""
+"""Smallest number of daily changes for a volatility."""
 
 VOLATILITY_WINDOWS = (
     (date(2025, 2, 16), date(2025, 3, 31)),
@@ -34,7 +34,7 @@ class CrossSection(NamedTuple):
     """Prices of one day over all subnets."""
 
     subnets: float
-    """How many count."""
+    """Number of subnets that count."""
     price_sum: float
     """TAO per alpha."""
     median_price: float
@@ -42,9 +42,9 @@ class CrossSection(NamedTuple):
     sd_log_price: float
     """Standard deviation of the natural logarithm."""
     top1_share: float
-    """Part of the sum of prices that the highest one is, 0 to 1."""
+    """Share of the highest price in the sum of prices, 0 to 1."""
     top5_share: float
-    """The same of the five highest."""
+    """Share of the five highest prices."""
     hhi: float
     """Herfindahl-Hirschman index of the shares in the sum of prices, 1/n to 1."""
 
@@ -67,11 +67,11 @@ class Volatility(NamedTuple):
     median_sd: float
     """Median over the subnets of the standard deviation of the daily change of the log price."""
     median_sd_of_week: float
-    """The same of the change in seven days: three times the daily one where prices are a random walk."""
+    """The same for changes over seven days; of daily means of a random walk it would be three times the daily one."""
 
 
 def cross_section(prices: np.ndarray) -> CrossSection:
-    """The measures of the prices `(n_subnets,)` of a day; NaN where no price counts."""
+    """Measures of the prices `(n_subnets,)` of a day; NaN where no price counts."""
     prices = np.asarray(prices, float)
     counted = prices[(prices > 0.0) & (prices <= PRICE_LIMIT)]  # a NaN is neither
     if counted.size == 0:
@@ -89,12 +89,17 @@ def cross_section(prices: np.ndarray) -> CrossSection:
 
 
 def volatilities(prices: np.ndarray, days: int = 1) -> np.ndarray:
-    """Sd of the change of the log of mean prices `(days, n_subnets)`, one for each subnet with enough changes.
+    """Standard deviation of the change of the log of mean prices, one for each subnet with enough changes.
 
-    The change is that of a day or, from each day on, of several `days`.
+    A subnet's first `YOUNG_DAYS` prices within the window are left out: the price of a pool of a few TAO falls by a factor
+    of ten in a day whatever its subnet is worth.
 
-    A subnet's first `YOUNG_DAYS` prices within the window are left out: the price of a pool of a few TAO
-    falls by a factor of ten in a day whatever anybody thinks of the subnet.
+    Parameters
+    ----------
+    prices : np.ndarray
+        `(days, n_subnets)`, TAO per alpha.
+    days : int
+        Length of a change; changes overlap where it is more than 1.
     """
     prices = np.asarray(prices, float)
     log_price = np.full(prices.shape, np.nan)
@@ -108,13 +113,13 @@ def volatilities(prices: np.ndarray, days: int = 1) -> np.ndarray:
 
 def median_volatility(prices: np.ndarray, days: int = 1) -> float:
     """Median of `volatilities`; NaN where no subnet has enough days."""
-    found = volatilities(prices, days)
-    return float(np.median(found)) if found.size else np.nan
+    sds = volatilities(prices, days)
+    return float(np.median(sds)) if sds.size else np.nan
 
 
 @cache
 def observed() -> tuple[Observed, ...]:
-    """The chain by date: every day from 2025-02-14 to 2025-08-31, and the days of the snapshots of 2026."""
+    """Cross-sections of the chain: daily from 2025-02-14 to 2025-08-31, and the snapshots of 2026."""
     return tuple(
         Observed(
             date.fromisoformat(row["date"]),
@@ -127,7 +132,7 @@ def observed() -> tuple[Observed, ...]:
 
 @cache
 def observed_volatility() -> tuple[Volatility, ...]:
-    """The chain's volatility over `VOLATILITY_WINDOWS`."""
+    """Volatility of the chain over `VOLATILITY_WINDOWS`."""
     return tuple(
         Volatility(
             date.fromisoformat(row["first"]),

@@ -1,7 +1,7 @@
-"""What stakers and voters believe, and the price that stakers trade towards.
+"""Beliefs of stakers and voters, and the price that stakers trade towards.
 
-Everybody who does not know the stocks reads the public signal, averages it over time, and adds news and an error of
-opinion. A newcomer is credited with what its seed price stands for until the signal has shown more.
+Stakers and voters that do not know the stocks read the public signal, average it over time, and add news and an error of
+opinion. A newcomer is credited with the value that its seed price implies until the signal has shown more.
 """
 
 import numpy as np
@@ -28,6 +28,7 @@ from dtao_gym.economy.valuation import (
 )
 from dtao_gym.numerics import exp, row_sum
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
+from dtao_gym.world.scratch import news_draws
 from dtao_gym.world.shocks import (
     NEWS,
     normal,
@@ -37,10 +38,10 @@ from dtao_gym.world.shocks import (
     triangular,
     uniform,
 )
-from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.state import subnet_rows
 
 UNKNOWN = -1.0
-"""Prior of a newcomer whose seed price nobody has seen yet."""
+"""Prior of a newcomer whose seed price has not been observed yet."""
 _COMMON, _FIRST_OWNER = 1, 2  # counters of keys: 0 is a subnet's own day
 
 
@@ -65,7 +66,7 @@ def population_wealth(fields, world):
 
 @rule
 def follow_money(fields, world, parameters):
-    """Move the level of valuations by stakers' money and by the alpha that there is to hold."""
+    """Move the level of valuations with stakers' money and with the supply of alpha."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     held, everything = 0.0, 0.0
@@ -83,7 +84,7 @@ def follow_money(fields, world, parameters):
 
 @inlined_rule
 def _dilution(s, p, i):
-    """Issuance of alpha over that of genesis, both no less than `settled_alpha`; 1 where it does not count."""
+    """Issuance of alpha over that of genesis, both no less than `settled_alpha`; 1 where dilution is off."""
     issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
     diluted = max(issuance, p.settled_alpha) / max(s.dilution_alpha[i], p.settled_alpha)
     return diluted if p.dilution and issuance > 0.0 else 1.0
@@ -91,7 +92,7 @@ def _dilution(s, p, i):
 
 @inlined_rule
 def _with_scarcity(s, p, i, valuation):
-    """Target price of a valuation, by the part of the alpha that stakers hold."""
+    """Target price for a valuation, by the part of the alpha that stakers hold."""
     if p.scarcity_elasticity == 0.0:
         return valuation
     return scarce_target(
@@ -107,21 +108,21 @@ def _with_scarcity(s, p, i, valuation):
 
 @stage
 def _trends(s, past_price, t):
-    for i in range(t.gain.size):
-        t.gain[i] = trend(s.spot_price[i], past_price[i])
+    for i in range(t.trend.size):
+        t.trend[i] = trend(s.spot_price[i], past_price[i])
 
 
 @inlined_rule
 def _tilt(s, t, p, i, mean_yield):
-    """Factor of opinion, news, trend and yield on what the uninformed believe."""
+    """Factor of opinion, news, trend and yield on the belief of the uninformed."""
     excess_yield = s.stake_yield[i] * DAYS_PER_YEAR - mean_yield
     heard = s.opinion[i] + s.news[i] - p.opinion_bias
-    return uninformed_tilt(heard, t.gain[i], p.momentum, excess_yield, p.yield_sensitivity)
+    return uninformed_tilt(heard, t.trend[i], p.momentum, excess_yield, p.yield_sensitivity)
 
 
 @rule
 def _see_newcomers(s, t, p, informed, mean_yield):
-    """Credit newcomers with what their seed price stands for, on the first day on which it is seen."""
+    """Credit newcomers with the value that their seed price implies, on the day it is first observed."""
     for i in range(s.prior.size):
         if s.prior[i] < 0.0 and s.started[i] > 0.0:
             first = fair_prior(
@@ -136,9 +137,9 @@ def _see_newcomers(s, t, p, informed, mean_yield):
 
 @rule
 def set_targets(s, past_price, t, p, informed, level):
-    """Target price of each subnet, TAO per alpha.
+    """Target price of each subnet, TAO per alpha; `t` is a `TargetScratch`.
 
-    `informed` is the weight of those who know the stocks, `level` a factor on all valuations.
+    `informed` is the weight of the stakers that know the stocks, `level` a factor on all valuations.
     """
     mean_yield = 0.0
     if p.yield_sensitivity > 0.0:
@@ -146,8 +147,8 @@ def set_targets(s, past_price, t, p, informed, level):
     if p.momentum > 0.0:
         _trends(s, past_price, t)
     else:
-        for i in range(t.gain.size):
-            t.gain[i] = 0.0
+        for i in range(t.trend.size):
+            t.trend[i] = 0.0
     unseen = 0.0
     for i in range(s.prior.size):
         unseen = min(unseen, s.prior[i])
@@ -173,9 +174,9 @@ def _target_stage(s, t, p, informed, level, mean_yield):
 
 @rule
 def excess_of_news(s, p, informed, common_news):
-    """Targets of all subnets together, over what they would be without news of single ones.
+    """Sum of the target prices over the sum that they would have without news of single subnets.
 
-    The frozen subnets are many: their news averages out, but for the common part.
+    The frozen subnets are many: their news averages out, except for the common part.
     """
     total, calm_total = 0.0, 0.0
     for i in range(s.tao_reserve.size):
@@ -193,7 +194,7 @@ def excess_of_news(s, p, informed, common_news):
 
 @rule
 def start_news(fields, world, parameters, slot):
-    """The character of a slot's owner, drawn by key; no news yet, at a liveliness drawn from its long run."""
+    """Draw size and initial volatility of the news of a slot's owner by key; its level starts at 0."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     counter = _FIRST_OWNER + np.int64(s.owner_number[slot])
@@ -206,11 +207,11 @@ def start_news(fields, world, parameters, slot):
 
 @rule
 def bring_news(fields, scratch, world, parameters):
-    """News of the day; nothing where `news_sd` is 0."""
+    """Move the level of news by one day; nothing where `news_sd` is 0."""
     p = parameters_of(parameters)
     if p.news_sd == 0.0:
         return
-    s, t = subnet_rows(fields), scratch_rows(scratch)
+    s, draws = subnet_rows(fields), news_draws(scratch)
     key, episode, day = world.world_key, world.episode, world.day
     common_sd = p.market_sd * world.news_factor
     shared = philox(key, episode, _COMMON, day, 0, NEWS)
@@ -221,26 +222,30 @@ def bring_news(fields, scratch, world, parameters):
     )
     for i in range(s.news.size):
         a, b, c, d = philox(key, episode, 0, day, np.uint64(s.stream_id[i]), NEWS)
-        t.gain[i], t.take[i], t.sold[i] = triangular(a), open_uniform(b), uniform(c)
-        t.spent[i] = uniform(d)
-    to_normals(t.take)
-    _news_stage(s, t, p, common, common_sd, world.news_factor)
+        draws.volatility_shock[i], draws.step[i] = triangular(a), open_uniform(b)
+        draws.jump[i], draws.jump_size[i] = uniform(c), uniform(d)
+    to_normals(draws.step)
+    _news_stage(s, draws, p, common, common_sd, world.news_factor)
 
 
 @stage
-def _news_stage(s, t, p, common, common_sd, factor):
+def _news_stage(s, draws, p, common, common_sd, factor):
     steady = 0.5 * p.news_volatility_sd * p.news_volatility_sd
     for i in range(s.news.size):
-        lively = next_log_volatility(
-            s.news_volatility[i], p.news_volatility_kept, p.news_volatility_sd, t.gain[i]
+        volatility = next_log_volatility(
+            s.news_volatility[i],
+            p.news_volatility_kept,
+            p.news_volatility_sd,
+            draws.volatility_shock[i],
         )
         scale = scale_of_news(s.news_character[i], s.tao_reserve[i], p.news_size_exponent)
-        sd = min(p.news_sd * factor * scale * exp(lively - steady), LARGEST_SD)
+        sd = min(p.news_sd * factor * scale * exp(volatility - steady), LARGEST_SD)
         chance = min(p.jump_chance * scale, LARGEST_CHANCE)
-        jumped = jump(t.sold[i], t.spent[i], chance, p.jump_up_share, p.jump_up, p.jump_down)
-        s.news_volatility[i] = lively
+        which, size = draws.jump[i], draws.jump_size[i]
+        jumped = jump(which, size, chance, p.jump_up_share, p.jump_up, p.jump_down)
+        s.news_volatility[i] = volatility
         level = faded(s.news[i], s.news_variance[i], p.news_kept)
-        s.news[i] = next_news(level, common, sd, t.take[i], jumped, chance, p.jump_mean)
+        s.news[i] = next_news(level, common, sd, draws.step[i], jumped, chance, p.jump_mean)
         s.news_variance[i] = next_variance(
             s.news_variance[i], p.news_kept, common_sd, sd, chance, p.jump_square
         )

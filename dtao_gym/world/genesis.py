@@ -1,4 +1,4 @@
-"""Starting states: a snapshot of the chain, the people who hold its tokens, and the learners' first TAO."""
+"""Starting states: a snapshot of the chain, the holders of its tokens, and the stakers' first TAO."""
 
 import functools
 
@@ -6,14 +6,19 @@ import numpy as np
 
 from dtao_gym.compiling import kernel
 from dtao_gym.economy.technology import discount_per_day
-from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
-from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.demand import start_news
+from dtao_gym.world.genesis_rates import (
+    emission_rates,
+    has_no_pools,
+    place_rates,
+    stationary_outside,
+)
 from dtao_gym.world.ledger import tao_total
-from dtao_gym.world.parameters import entry_lock, root_gate
+from dtao_gym.world.parameters import entry_lock
 from dtao_gym.world.prehistory import (
     builders,
     check_size,
@@ -24,9 +29,8 @@ from dtao_gym.world.prehistory import (
 )
 from dtao_gym.world.production import note_values
 from dtao_gym.world.registrations import EMPTY, NEVER
-from dtao_gym.world.shocks import END, GENESIS, NEWS, generator
+from dtao_gym.world.shocks import END, EVALUATION_BIT, GENESIS, NEWS, generator
 from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
-from dtao_gym.world.spans import all_root, share_out
 from dtao_gym.world.state import Layout, State
 from dtao_gym.world.table import Table, arrays_of
 
@@ -36,56 +40,32 @@ REST_OF_ALPHA = {
     "validator_alpha": 1 / 8,
     "idle_alpha": 1 / 8,
 }
-"""How the alpha that stakers do not hold is divided: 15, 15, 5 and 5 % of the outstanding at the default."""
+"""Division of the alpha that stakers do not hold: 15, 15, 5 and 5 % of the outstanding alpha at the default."""
 NEVER_ENDS = 2**62
 """Last day of a world whose episodes have a fixed length."""
 
 
 @kernel
-def _rates_kernel(issuance, root_weighted_tao, emission, root_share):
-    """Emission per block and root proportion for each alpha issuance."""
-    for i in range(issuance.size):
-        emission[i] = emission_per_block(SUPPLY_CAP - issuance[i])
-        root_share[i] = root_proportion(1.0, root_weighted_tao, issuance[i])
-
-
-@kernel
-def _shares_kernel(table):
-    """Emission shares at genesis: what the first span will find, and the sum of moving prices."""
-    a = arrays_of(table)
-    root = all_root(a.worlds[0], a.stakers[0])
-    share_out(a.fields[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)
-
-
-@kernel
 def _values_kernel(table):
-    """The worth of the stocks of each subnet at genesis."""
+    """Value of the stocks of each subnet at genesis."""
     a = arrays_of(table)
     note_values(a.fields[0], a.at, a.parameters[0])
 
 
 @kernel
 def _news_kernel(table):
-    """The character of owners' news at genesis."""
+    """Size of owners' news at genesis."""
     a = arrays_of(table)
     for slot in range(a.fields.shape[2]):
         start_news(a.fields[0], a.worlds[0], a.parameters[0], slot)
 
 
-def _rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """(emission per block, root proportion) for each issuance; compiled once, on disk, for all processes."""
-    issuance = np.atleast_1d(np.asarray(issuance, float))
-    emission, root_share = np.empty_like(issuance), np.empty_like(issuance)
-    _rates_kernel(issuance, root_weighted_tao, emission, root_share)
-    return emission, root_share
-
-
 def layout_of(config: Config) -> Layout:
-    """Sizes of the arrays that a configuration needs."""
+    """Sizes of the arrays that a configuration needs; ConfigError for too many subnets or slots."""
     wanted = check_size(config)
     if wanted + config.empty_slots > MAX_SUBNETS:
         raise ConfigError(
-            f"empty_slots: got {config.empty_slots} beside {wanted} subnets, allowed are {MAX_SUBNETS} slots in all"
+            f"empty_slots: got {config.empty_slots} with {wanted} subnets, allowed are {MAX_SUBNETS} slots in all"
         )
     return Layout(
         n_subnets=wanted + config.empty_slots,
@@ -105,7 +85,7 @@ def _n_validators(config: Config) -> int:
 
 def world_key(config: Config, seed: int) -> int:
     """Key of a world's random numbers; evaluation worlds have the top bit set, training worlds never."""
-    return seed | (1 << 63 if config.split == "evaluation" else 0)
+    return seed | (EVALUATION_BIT if config.split == "evaluation" else 0)
 
 
 def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
@@ -119,7 +99,7 @@ def chosen_subnets(config: Config, key: int, episode: int) -> np.ndarray:
 
 
 def genesis(config: Config, seed: int, episode: int) -> State:
-    """One world at block zero of an episode."""
+    """One world at the start of an episode; its draws depend on (seed, episode) alone."""
     key = world_key(config, seed)
     # only a sample of subnets, and a drawn market, depend on the key
     drawn = config.selection == "sample" or config.genesis == "drawn"
@@ -131,10 +111,10 @@ def genesis(config: Config, seed: int, episode: int) -> State:
     world["last_day"] = _last_day(config, key, episode)
     world["news_factor"] = _news_factor(config, key, episode)
     _place_builders(state, chosen, config)
-    _place_rates(state, config)
+    place_rates(state, config)
     world["demand_level"], world["alpha_part_of_wealth"] = 1.0, _alpha_part_of_wealth(state)
     if config.outside_initial_tao is None:
-        world["outside"] = _stationary_outside(state, config)
+        world["outside"] = stationary_outside(state, config)
     world["tao_genesis"] = tao_total(state)[0]
     return state
 
@@ -163,9 +143,10 @@ def _news_factor(config: Config, key: int, episode: int) -> float:
 
 
 def end_of_life(config: Config, quantile: float) -> int:
-    """Day on which an episode ends whose every day is the last with the chance 1 - gamma, at a quantile from 0 to 1.
+    """Last day of an episode with a geometric length, at a quantile from 0 to 1.
 
-    gamma is the social discount of a day; the end is no later than `horizon_cap_days`.
+    Each day is the last with the chance 1 - gamma, where gamma is the social discount factor of a day; the end is no later
+    than `horizon_cap_days`.
     """
     days = np.log1p(-quantile) / np.log(discount_per_day(config.social_discount_per_year))
     return int(min(max(np.ceil(days), 1.0), config.horizon_cap_days))
@@ -182,7 +163,7 @@ def _unkeyed(config: Config, key: int, episode: int) -> tuple[State, np.ndarray]
     _place_rest(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
     _place_voters(state, config)
-    if _has_no_pools(config):
+    if has_no_pools(config):
         _turn_alpha_into_root_stake(state)
     return state, chosen
 
@@ -201,7 +182,7 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "moving_price": np.minimum(
             snapshot.moving_price[chosen], 1.0 if config.moving_price_clipped else np.inf
         ),
-        "alpha_emission": _rates(issuance)[0],
+        "alpha_emission": emission_rates(issuance)[0],
         "alpha_outstanding": outstanding,
         "alpha_genesis": config.pool_depth * snapshot.alpha_reserve[chosen] + outstanding,
         "start_block": snapshot.registered_block[chosen],
@@ -242,7 +223,7 @@ def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
 
 
 def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
-    """Stocks and types of builders, and what everybody sees of them."""
+    """Write stocks and abilities of builders, and the public signal of them."""
     world, record = state.worlds[0], np.atleast_1d(parameters_of_world(config))
     n = chosen.size
     streams = state.row("stream_id")[0, :n]
@@ -267,7 +248,7 @@ def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
 
 
 def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
-    """The subnets that are not simulated: sums, their pools' TAO, and what they pay root."""
+    """Write the frozen subnets: sums, their pools' TAO, and their payments to root."""
     rest = np.setdiff1d(np.arange(snapshot.n_subnets), chosen)
     full = np.minimum(snapshot.moving_price, 1.0)
     moving = full[rest] ** config.share_exponent
@@ -275,7 +256,9 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     enabled = snapshot.emission_enabled[rest]
     total = full[snapshot.emission_enabled].sum()
     issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
-    emission, root_share = _rates(issuance, config.tao_weight * root_stake(config, snapshot))
+    emission, root_share = emission_rates(
+        issuance, config.tao_weight * root_stake(config, snapshot)
+    )
     root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
     world = state.worlds[0]
     world["rest_count"] = rest.size
@@ -287,7 +270,7 @@ def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Co
     world["rest_enabled_burn_weighted"] = demand[enabled].sum()
     world["rest_root_weighted"] = (demand * root_share).sum()
     world["rest_enabled_root_weighted"] = (demand * root_share)[enabled].sum()
-    # what is no weight over a sum: the rest keeps its share of the prices of genesis
+    # under rules whose shares are not weights over a sum, the rest keeps its share of the prices of genesis
     world["rest_share"] = full[rest][enabled].sum() / total if total > 0.0 else 0.0
     world["price_excess"] = world["vote_part"] = 1.0
     world["rest_root_income"] = (root_alpha * snapshot.spot_price[rest]).sum()
@@ -303,7 +286,7 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world["last_lock"] = entry_lock(config)
     world["last_lock_block"] = snapshot.registered_block.max()
     world["chain_issuance"] = snapshot.chain_issuance_tao
-    world["block_emission"] = _rates(snapshot.chain_issuance_tao)[0][0]
+    world["block_emission"] = emission_rates(snapshot.chain_issuance_tao)[0][0]
     if config.is_drawn:
         world["block_emission"] = (
             config.emission_per_subnet_tao * snapshot.n_subnets / BLOCKS_PER_DAY
@@ -322,7 +305,7 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
 
 
 def root_stake(config: Config, snapshot: Snapshot) -> float:
-    """TAO staked on root by everybody but learners."""
+    """TAO staked on root by the scripted classes."""
     return snapshot.root_stake_tao if config.root_stake_tao is None else config.root_stake_tao
 
 
@@ -333,12 +316,8 @@ def _place_voters(state: State, config: Config) -> None:
         state.validators["root_share"] = config.root_column_share
 
 
-def _has_no_pools(config: Config) -> bool:
-    return INJECTIONS[config.era_part("injection")] == DIRECT
-
-
 def _turn_alpha_into_root_stake(state: State) -> None:
-    """Undo what the chain did in February 2025: there are no pools, and all stake is TAO on root."""
+    """Undo the chain's change of February 2025: no pools, and all stake is TAO on root."""
     world = state.worlds[0]
     pools = state.row("tao_reserve")[0].sum()
     world["root_informed"] += world["informed_weight"] * pools
@@ -354,58 +333,3 @@ def _turn_alpha_into_root_stake(state: State) -> None:
         world[f"rest_{name}"] = world[f"rest_enabled_{name}"] = 0.0
     world["rest_root_income"] = world["rest_price_sum"] = 0.0
     world["price_sum"] = 0.0
-
-
-def _place_rates(state: State, config: Config) -> None:
-    """Shares and yields as the first span will find them, so that the first observation is not blank."""
-    world = state.worlds[0]
-    records = np.atleast_1d(parameters_of_world(config))
-    table = Table(state, records).working()
-    _shares_kernel(table.address)
-    world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
-
-    emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]
-    validators = 0.5 * (1.0 - config.owner_cut) * emission
-    root = world["root_informed"] + world["root_uninformed"] + state.stakers["root"].sum()
-    issuance = state.row("alpha_genesis")[0]
-    root_share = _rates(issuance, config.tao_weight * root)[1]
-    kept = 1.0 - config.validator_take
-    staking = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
-    staked = sum(state.row(name)[0] for name in staking)
-    dividends = validators * (1.0 - root_share) * kept
-    state.row("stake_yield")[0] = np.divide(
-        dividends, staked, out=np.zeros_like(staked), where=staked > 0
-    )
-    always = root_gate(config) == "open"
-    if root > 0.0 and (always or world["moving_price_sum"] > 1.0):
-        income = (validators * root_share * state.row("spot_price")[0]).sum()
-        income += BLOCKS_PER_DAY * world["rest_root_income"]
-        world["root_yield"] = income * kept / root
-
-
-def _stationary_outside(state: State, config: Config) -> float:
-    """Balance at which what `outside` takes in on the first day is what it returns."""
-    price, share = state.row("spot_price")[0], state.row("emission_share")[0]
-    paid_in_tao = config.payment == "direct" or _has_no_pools(config)
-    minted = float((BLOCKS_PER_DAY * state.row("alpha_emission")[0] * price).sum())
-    emitted = BLOCKS_PER_DAY * float(state.worlds["block_emission"][0] * share.sum())
-    own_value = float(state.row("short_stock")[0].sum() + state.row("knowledge")[0].sum())
-    users = config.revenue_share * float(state.row("true_value")[0].sum())
-
-    miners = 0.5 * (1.0 - config.owner_cut) * minted
-    cashed_out = config.miner_sale_fraction * miners
-    cashed_out += config.validator_sale_fraction * config.validator_take * miners
-    owners, fees = config.owner_cut * minted * config.owner_sale_fraction, 0.0
-    if paid_in_tao:
-        owners = config.owner_cut * emitted
-    elif config.payment == "fee":
-        owners = fees = config.fee_per_value * own_value
-    if _has_no_pools(config):
-        cashed_out = 0.5 * (1.0 - config.owner_cut) * emitted
-        owners += users
-    consumed = owners * (1.0 - config.reinvest_share) if config.finance else owners
-    spent = config.spend_rate * float(state.row("treasury")[0].sum()) * config.finance
-    income = cashed_out + consumed + spent - users - fees
-    # where no balance is stationary, what is paid on the first day
-    balance = income / config.outside_return if config.outside_return > 0.0 else 0.0
-    return max(balance, users + fees)

@@ -1,12 +1,12 @@
-"""The chain's history: worlds that are played through a schedule of eras by date.
+"""The chain's history: worlds played through a schedule of eras by date.
 
     from dtao_gym.world.history import play, record
 
     for day, batch in play("configs/launch_2025.yaml", n_worlds=8, until=date(2025, 8, 31)):
         print(day, batch.state.worlds["price_sum"].mean())
 
-`play` without a schedule starts on 13 February 2025, when every pool held 1 TAO and 1 alpha, and takes the rules of
-`institutions.HISTORY` as they come. `PRESET` says what is special about such a start. `record` keeps the prices.
+`play` without a schedule starts on 13 February 2025, when every pool held 1 TAO and 1 alpha, and follows
+`institutions.HISTORY`. `PRESET` has the parameters of such a start. `record` keeps the prices.
 """
 
 import itertools
@@ -22,6 +22,7 @@ from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS
 from dtao_gym.protocol.institutions import HISTORY, Period
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError, read_yaml
+from dtao_gym.world.config_people import LONG
 from dtao_gym.world.cross_section import (
     PRICE_LIMIT,
     CrossSection,
@@ -39,22 +40,22 @@ PRESET: dict[str, Any] = {
     "dilution": False,
     "settled_alpha": 0.0,
     "scarcity_elasticity": 0.0,
-    "portfolio_days": 1e9,
+    "portfolio_days": LONG,
     "spans_per_day": 24,
     "n_stakers": 0,
     "outside_initial_tao": 67_000.0,
 }
-"""What a history from the launch on is played with, unless a configuration says otherwise.
+"""Default parameters of a history from the launch on.
 
 * `empty_slots`: 64 subnets on the first day, 128 slots.
-* `genesis_values`: a price of 1 TAO in a pool that nobody has touched says nothing of value, so values are drawn.
-* `dilution`, scarcity and money per alpha are off: nobody holds any alpha on the first day. `configs/launch_2025.yaml` turns
-  dilution on, with a reference that is fitted: from April to August 2025 prices did fall while alpha was issued, and
-  nothing else in the model makes them.
+* `genesis_values`: the price of 1 TAO in an untouched pool is no measure of value, so values are drawn.
+* `dilution`, scarcity and money per alpha are off: nobody holds alpha on the first day. `configs/launch_2025.yaml` turns
+  dilution on, with a fitted reference: from April to August 2025 prices fell while alpha was issued, and nothing else in
+  the model makes them fall.
 * `spans_per_day`: 240 in the first six weeks (`HISTORY`), while pools are shallow, then 24.
-* `outside_initial_tao`: 30 days of what miners, validators and owners had cashed out before: of 7,200 TAO a day miners
-  57 % of 41 %, validators 30 % of 18 % of 41 %, owners 30 % of 18 %. The prices of the first day, which it is
-  otherwise reckoned from, are no prices yet.
+* `outside_initial_tao`: the sales of miners, validators and owners in the 30 days before: of 7,200 TAO a day miners 57 % of
+  41 %, validators 30 % of 18 % of 41 %, owners 30 % of 18 %. Otherwise the balance is computed from the prices of the
+  first day, which here are no market prices.
 """
 
 GENESIS_ONLY = [
@@ -93,12 +94,17 @@ GENESIS_ONLY = [
 class Schedule:
     """Eras by date: `periods` in ascending order, each in force until the next begins.
 
-    Attributes:
-        periods: what is in force from a date on, and which parameters differ from the base configuration then.
-        until: the day on which the last period ends; None: open.
+    Attributes
+    ----------
+    periods : tuple of Period
+        The era in force from a date on, and the parameters that then differ from the base configuration.
+    until : date or None
+        Day on which the last period ends; None: open.
 
-    Raises:
-        ConfigError: no periods, dates that do not ascend, an unknown era or parameter, a bad value.
+    Raises
+    ------
+    ConfigError
+        For no periods, dates that do not ascend, an unknown era or parameter, a bad value.
     """
 
     periods: tuple[Period, ...] = HISTORY
@@ -131,11 +137,13 @@ class Schedule:
     def make(cls, source: "Schedule | str | Path | Sequence[Any] | None" = None) -> "Schedule":
         """A schedule from `HISTORY` (None), a YAML file, a list of mappings, or `Period`s.
 
-        A mapping holds `since` (a date, as in 2025-02-13), `era`, any parameters of `Config` that differ from
-        the base in this period, and, if wanted, `until`: where the next period begins, or the schedule ends.
+        A mapping holds `since` (a date such as 2025-02-13), `era`, any parameters of `Config` that differ from the base in
+        this period, and optionally `until`, the start of the next period or the end of the schedule.
 
-        Raises:
-            ConfigError: for what `Schedule` refuses, and for gaps and overlaps.
+        Raises
+        ------
+        ConfigError
+            For the errors of `Schedule`, and for gaps and overlaps.
         """
         if source is None:
             return cls()
@@ -160,11 +168,11 @@ class Schedule:
 
     @property
     def since(self) -> date:
-        """The first day."""
+        """First day of the schedule."""
         return self.periods[0].since
 
     def starting(self, day: date) -> "Schedule":
-        """The same schedule from a later day on; ConfigError if it does not cover that day."""
+        """The schedule from a later day on; ConfigError if it does not cover that day."""
         if day < self.since or (self.until is not None and day >= self.until):
             end = "" if self.until is None else f" until {self.until}"
             raise ConfigError(f"schedule: got {day} to start on, allowed is from {self.since}{end}")
@@ -179,19 +187,21 @@ class Schedule:
         return self.periods[self._index(day)]
 
     def configs(self, base: Config) -> list[Config]:
-        """A whole configuration for each period: what a period does not name is as in `base`.
+        """A complete configuration for each period, with the parameters of `base` that it does not name.
 
-        Raises:
-            ConfigError: pools cannot come or go while a world is played.
+        Raises
+        ------
+        ConfigError
+            For a change between eras with pools and without.
         """
-        found = [Config.make(base, era=p.era, **p.changes) for p in self.periods]
-        direct = [INJECTIONS[config.era_part("injection")] == DIRECT for config in found]
+        configs = [Config.make(base, era=p.era, **p.changes) for p in self.periods]
+        direct = [INJECTIONS[config.era_part("injection")] == DIRECT for config in configs]
         if any(direct) and not all(direct):
             raise ConfigError(
                 "schedule: eras without pools (injection 'direct') and with pools cannot follow each other; "
                 f"{LAUNCH} is the state in which pools began"
             )
-        return found
+        return configs
 
 
 def _problem(k: int, what: str) -> ConfigError:
@@ -199,7 +209,7 @@ def _problem(k: int, what: str) -> ConfigError:
 
 
 def _parse(k: int, entry: Any) -> tuple[Period, date | None]:
-    """A period and where it says that it ends."""
+    """A period, and its end where it names one."""
     if isinstance(entry, Period):
         return entry, None
     if not isinstance(entry, dict):
@@ -223,7 +233,7 @@ def _date(k: int, name: str, value: Any) -> date:
 
 
 def preset(config: "Config | dict | str | Path | None" = None, /, **overrides: Any) -> Config:
-    """A configuration upon `PRESET`, or as it is if it names another genesis."""
+    """A configuration with the defaults of `PRESET`, or unchanged if it names another genesis."""
     given = Config.make(config, **overrides)
     if given.genesis != LAUNCH and "genesis" in given.model_fields_set:
         return given
@@ -239,22 +249,29 @@ def play(
     seeds: Sequence[int] | None = None,
     threads: int = 1,
 ) -> Iterator[tuple[date, Batch]]:
-    """Play worlds day by day through a schedule, with no learner's orders.
+    """Play worlds day by day through a schedule, without stakers' orders.
 
-    Args:
-        config: the base: what no period names. From the launch on it is put upon `PRESET`.
-        schedule: eras by date, anything `Schedule.make` takes; None: the chain's own, from the date of the
-            genesis snapshot on.
-        until: the last date; None: the end of the schedule.
-        n_worlds, seeds, threads: as for `Batch`.
+    Parameters
+    ----------
+    config : Config, dict, path or None
+        Base configuration: parameters that no period names. From the launch on its defaults are those of `PRESET`.
+    schedule : Schedule, path, sequence or None
+        Eras by date, any argument of `Schedule.make`; None: the chain's own, from the date of the genesis snapshot on.
+    until : date, optional
+        Last date; None: the end of the schedule.
+    n_worlds, seeds, threads
+        As for `Batch`.
 
-    Yields:
-        (date, batch): the start, and then the state at the end of each day. The batch is always the same
-        object; reading is free, and what is written into its state is what the next day starts from. A period's
-        parameters are set before its first day is played.
+    Yields
+    ------
+    tuple of date and Batch
+        The start, and then the end of each day. The batch is always the same object: copy arrays to keep them; changes of
+        its state carry over to the next day. A period's parameters are set before its first day.
 
-    Raises:
-        ConfigError: at the call, for a bad configuration, schedule or date.
+    Raises
+    ------
+    ConfigError
+        At the call, for a bad configuration, schedule or date.
     """
     base = preset(config)
     chosen = Schedule.make(schedule)
@@ -270,9 +287,7 @@ def play(
     configs = chosen.configs(base)
     batch = Batch(configs[0], n_worlds, seeds=seeds, threads=threads)
     for later in configs[1:]:
-        batch.set_parameters(
-            **later.model_dump()
-        )  # refuses what cannot be set, before anything runs
+        batch.set_parameters(**later.model_dump())  # raises before anything runs
     batch.set_parameters(**configs[0].model_dump())
     return _days(batch, chosen, configs, until)
 
@@ -294,12 +309,16 @@ def _days(
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """Prices of worlds that were played, at the end of each day.
+    """Prices at the end of each day of worlds that were played.
 
-    Attributes:
-        dates: the days, the first is that of the start.
-        price: spot prices, TAO per alpha, `(days, n_worlds, n_slots)`; NaN where no subnet is started.
-        root_share: TAO in root over TAO in root and pools, `(days, n_worlds)`.
+    Attributes
+    ----------
+    dates : tuple of date
+        The days, the first is that of the start.
+    price : np.ndarray
+        Spot prices, TAO per alpha, `(days, n_worlds, n_slots)`; NaN where no subnet is started.
+    root_share : np.ndarray
+        TAO in root over TAO in root and pools, `(days, n_worlds)`.
     """
 
     dates: tuple[date, ...]
@@ -308,9 +327,9 @@ class Record:
 
     @property
     def mean_price(self) -> np.ndarray:
-        """Mean price of the 24 hours before each row, from their two ends: the chain's data are daily means.
+        """Mean price of the 24 hours before each row, from both ends, as the chain's data are daily means.
 
-        Prices that do not count (`PRICE_LIMIT`) do not enter it. `(days, n_worlds, n_slots)`; NaN on the first.
+        `(days, n_worlds, n_slots)`; NaN on the first day. Prices above `PRICE_LIMIT` are left out.
         """
         price = np.where(self.price <= PRICE_LIMIT, self.price, np.nan)
         mean = np.full(price.shape, np.nan)
@@ -319,12 +338,12 @@ class Record:
         return mean
 
     def cross_sections(self, day: date) -> CrossSection:
-        """The measures of a day's mean prices, each `(n_worlds,)`."""
+        """Cross-sections of a day's mean prices, each field `(n_worlds,)`."""
         rows = [cross_section(row) for row in self.mean_price[self.dates.index(day)]]
         return CrossSection(*np.array(rows).T)
 
     def volatility(self, first: date, last: date, days: int = 1) -> np.ndarray:
-        """Median over subnets of the sd of the change in `days` of the log of mean prices, `(n_worlds,)`."""
+        """Median over subnets of `volatilities` of the mean prices between two dates, `(n_worlds,)`."""
         window = slice(self.dates.index(first), self.dates.index(last) + 1)
         prices = self.mean_price[window].swapaxes(0, 1)
         return np.array([median_volatility(world, days) for world in prices])
@@ -337,7 +356,7 @@ def record(
     progress: Callable[[date], None] | None = None,
     **keywords: Any,
 ) -> Record:
-    """`play`, keeping the prices; `progress` is called with each date."""
+    """Prices of a `play` with the same arguments; `progress` is called with each date."""
     dates, prices, root_shares = [], [], []
     for day, batch in play(config, schedule, **keywords):
         state, worlds = batch.state, batch.state.worlds

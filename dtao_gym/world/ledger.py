@@ -1,4 +1,4 @@
-"""The ledger of a batch of worlds: what must balance, and payments that are no part of a day."""
+"""The ledger of a batch of worlds: balances that must hold, and payments outside of the day."""
 
 from typing import NamedTuple
 
@@ -42,7 +42,7 @@ TAO_ACCOUNTS = (
 
 
 def tao_total(state: State) -> np.ndarray:
-    """All TAO of each world: pools, treasuries, learners and every account."""
+    """TAO of each world, `(n_worlds,)`: pools, treasuries, stakers and every account."""
     total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
     total += state.stakers["root"].sum(1)
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
@@ -54,13 +54,21 @@ def audit(
     capped: np.ndarray | bool = False,
     signed: bool = False,
 ) -> Audit:
-    """Check that nothing was created or lost: TAO per world, alpha per subnet in two ways.
+    """Check conservation: TAO per world, alpha per subnet in two ways.
 
-    TAO: the sum at genesis and all that was minted equals the sum of the accounts. Alpha: what is
-    outstanding equals the sum of the holdings, and pool plus outstanding equals issuance at genesis plus
-    minted less recycled. No account may be negative or not finite. In `capped` worlds (those where emission
-    halves) no issuance, of TAO or of any alpha, may pass 21 million. With `signed` (worlds with short sales)
-    accounts may be negative.
+    TAO: the sum at genesis plus the TAO minted equals the sum of the accounts. Alpha: the outstanding alpha equals the sum
+    of the holdings, and pool plus outstanding equals issuance at genesis plus minted less recycled. No account may be
+    negative or not finite.
+
+    Parameters
+    ----------
+    state : State
+    tolerance : float
+        Largest relative error.
+    capped : np.ndarray or bool
+        `(n_worlds,)`: worlds where emission halves and no issuance, of TAO or of any alpha, may exceed 21 million.
+    signed : bool
+        Whether accounts may be negative (worlds with short sales).
     """
     expected = state.worlds["tao_genesis"] + state.worlds["minted"]
     tao_scale = np.maximum(expected, 1.0)
@@ -96,10 +104,15 @@ def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:
 
 
 def refill(state: State, rows: np.ndarray) -> None:
-    """Give some learners what they began with; `outside` pays, as far as it can, and their wealth counts anew.
+    """Refill stakers to their initial wealth, paid by `outside` as far as it can.
 
-    Args:
-        rows: `(n_worlds * n_stakers,)` bool, worlds by worlds.
+    The wealth after the refill is their new initial wealth.
+
+    Parameters
+    ----------
+    state : State
+    rows : np.ndarray
+        `(n_worlds * n_stakers,)` bool, stakers of one world after the other.
     """
     for row in np.flatnonzero(rows):
         world, staker = divmod(int(row), state.stakers.shape[1])

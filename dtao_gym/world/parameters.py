@@ -1,11 +1,17 @@
-"""What the kernels read of a configuration: numbers alone, with derived constants worked out."""
+"""Parameters record of the kernels: the numbers of a configuration, and constants derived from them."""
 
 from typing import NamedTuple
 
 import numpy as np
 
 from dtao_gym.economy.news import mean_of_jumps, square_of_jumps
-from dtao_gym.economy.technology import decay_per_day, discount_per_day
+from dtao_gym.economy.technology import (
+    DAYS_PER_YEAR,
+    decay_per_day,
+    discount_per_day,
+    kept_per_day,
+    stage_rate,
+)
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.institutions import PRUNE_KEYS
@@ -18,16 +24,15 @@ from dtao_gym.world.config_people import LONG
 
 MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
 """Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
-DAYS_PER_YEAR = 365.0
 PAYMENTS = {"alpha": 0, "direct": 1, "fee": 2}
-"""How owners are paid: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
+"""Pay of owners: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
 ALPHA_PAY, DIRECT_PAY, FEE_PAY = PAYMENTS.values()
 _LOCK_OF_SNAPSHOTS_TAO, _LOCK_OF_DRAWN_TAO = 250.0, 500.0
-_REFERENCE_REVENUE_SHARE = 0.2
+_DEFAULT_REVENUE_SHARE = Config.model_fields["revenue_share"].default
 
 
 class Parameters(NamedTuple):
-    """What the kernels read of a configuration, one record per world; may change between days."""
+    """Parameters as the kernels read them, one record per world; they may change between days."""
 
     allocation: int
     rule_address: int
@@ -171,10 +176,9 @@ parameters_of = constants
 
 
 def parameters(config: Config) -> np.ndarray:
-    """The record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here and nowhere else.
+    """Record of a configuration, `PARAMETERS_DTYPE`; derived constants are computed here alone.
 
-    `price_of_capital` is left 0 where the hope in prices is to be fitted at genesis: `prehistory.parameters_of_world`
-    fills it in.
+    `price_of_capital` is 0 where the price multiple is fitted at genesis: `prehistory.parameters_of_world` fills it in.
     """
     derived = _law(config) | _technology(config) | _stakers(config) | _per_span(config)
     record = np.zeros((), PARAMETERS_DTYPE)
@@ -184,9 +188,9 @@ def parameters(config: Config) -> np.ndarray:
 
 
 def price_of_capital(config: Config, multiple: float) -> float:
-    """TAO per alpha for each TAO of capital value, when prices are `multiple` times the users' payments."""
+    """TAO per alpha for each TAO of capital value, where prices are `multiple` times the users' payments."""
     # without revenue the price of a unit of value keeps the scale of the default revenue
-    return (config.revenue_share or _REFERENCE_REVENUE_SHARE) * multiple / SUPPLY_CAP
+    return (config.revenue_share or _DEFAULT_REVENUE_SHARE) * multiple / SUPPLY_CAP
 
 
 def _law(config: Config) -> dict[str, float]:
@@ -217,7 +221,7 @@ def _law(config: Config) -> dict[str, float]:
 
 
 def _per_span(config: Config) -> dict[str, float]:
-    """Daily rates as rates of a span that compound to them; what a span leaves of the flow averages."""
+    """Rates of a span that compound to the daily ones, and the part of flow averages that a span keeps."""
     blocks = BLOCKS_PER_DAY / config.spans_per_day
     rates = {
         "insider_sale_per_span": _per_day(config.insider_holding_days),
@@ -227,8 +231,15 @@ def _per_span(config: Config) -> dict[str, float]:
         "trade_speed_per_span": config.trade_speed,
     }
     with np.errstate(divide="ignore"):  # a rate of 1
-        found = {n: -np.expm1(np.log1p(-rate) / config.spans_per_day) for n, rate in rates.items()}
-    return found | {"flow_ema_kept": np.exp(blocks * np.log1p(-config.era_part("flow_ema_base")))}
+        per_span = {name: rate_per_span(rate, config.spans_per_day) for name, rate in rates.items()}
+    return per_span | {
+        "flow_ema_kept": np.exp(blocks * np.log1p(-config.era_part("flow_ema_base")))
+    }
+
+
+def rate_per_span(daily_rate: float, spans_per_day: int) -> float:
+    """Rate of a span that compounds to a daily rate."""
+    return -np.expm1(np.log1p(-daily_rate) / spans_per_day)
 
 
 def halves(config: Config) -> bool:
@@ -237,14 +248,14 @@ def halves(config: Config) -> bool:
 
 
 def root_gate(config: Config) -> str:
-    """`chain` or `open`: a drawn slice of a few subnets would shut the chain's gate."""
+    """`chain` or `open`: by default open in drawn worlds, whose few subnets would shut the chain's gate."""
     if config.root_gate is None and config.is_drawn:
         return "open"
     return config.era_part("root_gate")
 
 
 def entry_lock(config: Config) -> float:
-    """Last lock paid before genesis, TAO."""
+    """Last registration lock before genesis, TAO."""
     if config.entry_lock_tao is not None:
         return config.entry_lock_tao
     return _LOCK_OF_DRAWN_TAO if config.is_drawn else _LOCK_OF_SNAPSHOTS_TAO
@@ -260,7 +271,7 @@ def _technology(config: Config) -> dict[str, float]:
         "short_decay": decay_per_day(config.short_half_life_days),
         "knowledge_decay": decay_per_day(config.knowledge_half_life_days),
         "influence_decay": decay_per_day(config.influence_half_life_days),
-        "stage_rate": _stage_rate(config),
+        "stage_rate": stage_rate(config.delay_days, config.delay_stages),
         "influence_share": config.influence_share if config.influence else 0.0,
         "cost_weight": (1.0 if config.finance else 0.0) if cost is None else cost,
         "welfare_log_discount": np.log(social / ends),
@@ -268,23 +279,19 @@ def _technology(config: Config) -> dict[str, float]:
     }
 
 
-def _stage_rate(config: Config) -> float:
-    return config.delay_stages / config.delay_days if config.delay_days > 0.0 else 1.0
-
-
 def _per_day(days: float) -> float:
-    """Daily rate of something that takes a mean of some days; 0 for `LONG`."""
+    """Daily rate of an event that takes `days` days on average; 0 for `LONG`."""
     return 1.0 / days if days < LONG else 0.0
 
 
 def _kept(half_life_days: float) -> float:
-    """What a day leaves of something with this half-life; nothing where that is 0."""
-    return 2.0 ** (-1.0 / half_life_days) if half_life_days > 0.0 else 0.0
+    return kept_per_day(half_life_days) if half_life_days > 0.0 else 0.0  # 0: the channel is off
 
 
 def _stakers(config: Config) -> dict[str, float]:
     opinion = _kept(config.opinion_noise_half_life_days)
     discount = discount_per_day(config.valuer_discount_per_year)
+    leaving = stage_rate(config.delay_days, config.delay_stages)
     multiple = config.genesis_multiple
     return {
         "twap": config.execution == "twap",
@@ -293,7 +300,7 @@ def _stakers(config: Config) -> dict[str, float]:
         "worth_of_knowledge": capitalisation(
             discount, decay_per_day(config.knowledge_half_life_days)
         ),
-        "stage_discount": stage_discount(discount, _stage_rate(config)),
+        "stage_discount": stage_discount(discount, leaving),
         "price_of_capital": price_of_capital(config, multiple) if multiple else 0.0,
         "opinion_persistence": opinion,
         "opinion_innovation_sd": config.opinion_noise_sd * (1.0 - opinion**2) ** 0.5,

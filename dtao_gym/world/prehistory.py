@@ -1,8 +1,8 @@
-"""What was before genesis: the market that a world starts from, and the stocks that its builders have.
+"""Before genesis: the market that a world starts from, and the stocks of its builders.
 
-A real market tells prices, not stocks. A builder as old as the subnet is supposed, who spent the same every
-day; its stocks, times a factor for each subnet, are those at which stakers would pay today's price. One
-number for all subnets, the multiple, says how much hope prices hold beside today's payments of users.
+A real market has prices, but no data on stocks. Each subnet is given the stocks of a reference builder as old as the subnet
+that spent the same every day, times a factor for each subnet at which stakers would pay today's price. One number for all
+subnets, the multiple, is the price over the capitalised payments of users.
 """
 
 import functools
@@ -20,11 +20,11 @@ from dtao_gym.world.shocks import GENESIS, TYPES, generator, normal, philox
 from dtao_gym.world.snapshot import Snapshot
 
 N_DRAWN = 8
-"""Subnets of a drawn market, where the configuration does not say."""
+"""Default number of subnets of a drawn market."""
 ROOT_STAKE_IF_DRAWN_TAO = 5.31e6
 ISSUANCE_IF_DRAWN_TAO = 11.014e6
 YOUNGEST_DAYS = 30
-"""A younger subnet is given the stocks of this age: the first weeks of a builder say nothing of what it is worth."""
+"""Age whose stocks younger subnets are given: the stocks of a builder's first weeks are no measure of its value."""
 STEADY_STATE_DAYS = 40_000
 
 
@@ -46,7 +46,7 @@ def _profile_kernel(records, research_share, budget, stages, table):
 
 @kernel
 def _worths_kernel(records, table, worth):
-    """Capital value of stocks: of each row, as the informed and as the uninformed see it."""
+    """Capital value of stocks: of each row, to the informed and to the uninformed."""
     p = parameters_of(records[0])
     for i in range(table.shape[0]):
         pipeline = 0.0
@@ -89,14 +89,14 @@ def market(config: Config, key: int = 0, episode: int = 0) -> Snapshot:
 
 
 def market_size(config: Config) -> int:
-    """Subnets of the market."""
+    """Number of subnets of the market."""
     if config.is_drawn:
         return config.n_subnets or N_DRAWN
     return _loaded(config.genesis).n_subnets
 
 
 def _symmetric(config: Config) -> Snapshot:
-    """All subnets at the medians of mainnet."""
+    """A market with all subnets at the medians of mainnet."""
     low, high = config.genesis_age_days
     ones = np.ones(market_size(config))
     return _as_snapshot(
@@ -109,7 +109,7 @@ def _symmetric(config: Config) -> Snapshot:
 
 
 def _drawn(config: Config, key: int, episode: int) -> Snapshot:
-    """Lognormal prices, pools and alpha with the spread and correlation of mainnet, uniform ages."""
+    """A market with lognormal prices, pools and alpha as on mainnet, and uniform ages."""
     random = generator(key, episode, GENESIS)
     price, pool, alpha = random.standard_normal((3, market_size(config)))
     correlation = config.genesis_pool_correlation
@@ -151,21 +151,21 @@ def _as_snapshot(config: Config, price, pool, alpha, age_days) -> Snapshot:
 
 
 class Prehistory(NamedTuple):
-    """What prices say of builders; arrays have one entry per subnet of the market."""
+    """Stocks that prices imply; arrays have one entry per subnet of the market."""
 
     multiple: float
     """Price over capitalised payments of users."""
     profile: np.ndarray
-    """Stocks of the supposed builder, (subnets, 2 + stages): short-term, knowledge, pipeline."""
+    """Stocks of the reference builder, `(subnets, 2 + stages)`: short-term, knowledge, pipeline."""
     log_factor: np.ndarray
-    """Log of what the subnet has over what the supposed builder has; zero where values are drawn."""
+    """Log of the subnet's stocks over those of the reference builder; zero where values are drawn."""
     log_factor_sd: float
     """Its spread over the market, or that of the draws."""
 
 
 @functools.lru_cache(maxsize=64)
 def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
-    """Stocks of the supposed builder on each subnet, and how today's prices differ from what they are worth."""
+    """Stocks of the reference builder on each subnet, and the factors that lead to today's prices."""
     start = market(config, key, episode)
     profile = _profiles(config, start)
     log_worth = _log_worth(config, profile)
@@ -180,8 +180,8 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
         level = float((log_price - log_worth).mean())
         spread = float((log_price - log_worth).std())
     if config.genesis_multiple is None:
-        hope = np.exp(level + 0.5 * config.type_sd**2)
-        multiple = float(hope / price_of_capital(config, 1.0))
+        mean_ratio = np.exp(level + 0.5 * config.type_sd**2)
+        multiple = float(mean_ratio / price_of_capital(config, 1.0))
     else:
         multiple = config.genesis_multiple
     worth_in_price = np.log(price_of_capital(config, multiple)) + log_worth
@@ -191,13 +191,13 @@ def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
 
 
 def pool_price(start: Snapshot) -> np.ndarray:
-    """Prices as the pools give them; the column of a snapshot is rounded."""
+    """Prices by the pools' reserves; the price column of a snapshot is rounded."""
     weight = start.tao_weight
     return (1.0 - weight) * start.tao_reserve / (weight * start.alpha_reserve)
 
 
 def _log_worth(config: Config, profile: np.ndarray) -> np.ndarray:
-    """Log of the capital value of rows of stocks, to the market."""
+    """Log of the capital value of rows of stocks to the market."""
     worth = np.empty((len(profile), 2))
     _worths_kernel(np.atleast_1d(parameters(config)), profile, worth)
     informed = config.informed_share_stakers
@@ -205,7 +205,7 @@ def _log_worth(config: Config, profile: np.ndarray) -> np.ndarray:
 
 
 def _log_worth_by_age(config: Config) -> np.ndarray:
-    """The same over the ages that a drawn market may have."""
+    """`_log_worth` over the ages of a drawn market."""
     if config.genesis_stocks == "steady_state":
         return _log_worth(config, _table(config, STEADY_STATE_DAYS)[-1:])
     low, high = config.genesis_age_days
@@ -240,10 +240,27 @@ def n_stages(config: Config) -> int:
 def builders(
     config: Config, chosen: np.ndarray, streams: np.ndarray, key: int, episode: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(stocks `(subnets, 2 + stages)`, ability `(subnets,)`) of the chosen subnets' builders at genesis.
+    """Stocks and abilities of the chosen subnets' builders at genesis.
 
-    A dear subnet is a better one on average, and types keep their spread: ln a is the part of the log factor
-    that the spread of types explains, and noise.
+    An expensive subnet has an abler builder on average, and abilities keep their spread `type_sd`: the log ability is the
+    part of the log factor that this spread explains, plus noise.
+
+    Parameters
+    ----------
+    config : Config
+    chosen : np.ndarray
+        Rows of the market.
+    streams : np.ndarray
+        Their keys of random numbers.
+    key, episode : int
+        Key of the world, and the episode.
+
+    Returns
+    -------
+    stocks : np.ndarray
+        `(subnets, 2 + stages)`: short-term, knowledge, pipeline.
+    ability : np.ndarray
+        `(subnets,)`.
     """
     before = prehistory(config, *(key, episode) if config.genesis == "drawn" else (0, 0))
     numbers = np.empty((streams.size, 2))
@@ -264,7 +281,7 @@ def builders(
 
 @functools.lru_cache(maxsize=256)
 def parameters_of_world(config: Config) -> np.ndarray:
-    """The record that a world of this configuration runs with, its multiple fitted to prices where none is given."""
+    """Parameters record of a world, with the multiple fitted to prices where none is configured."""
     record = parameters(config)
     if config.genesis_multiple is None:
         record["price_of_capital"] = price_of_capital(config, prehistory(config).multiple)
@@ -272,7 +289,7 @@ def parameters_of_world(config: Config) -> np.ndarray:
 
 
 def check_size(config: Config) -> int:
-    """Number of simulated subnets, or a ConfigError."""
+    """Number of simulated subnets; ConfigError for more than the market has."""
     available = market_size(config)
     wanted = config.n_subnets or available
     if wanted > available:

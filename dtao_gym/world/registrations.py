@@ -1,6 +1,6 @@
-"""Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded; slots may be empty.
+"""Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded.
 
-The rules are those of `protocol/lifecycle.py`. Lock and first treasury are paid by `outside`.
+The rules are those of `protocol/lifecycle.py`. The account `outside` pays the lock and the first treasury.
 """
 
 import numpy as np
@@ -27,15 +27,16 @@ from dtao_gym.protocol.pool import spot_price
 from dtao_gym.world.demand import UNKNOWN, start_news
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.production import note_values
+from dtao_gym.world.scratch import candidate_rows
 from dtao_gym.world.shocks import ENTRY, PRUNE, normal, philox, uniform
-from dtao_gym.world.state import scratch_rows, subnet_rows
+from dtao_gym.world.state import subnet_rows
 
 NEVER = float(2**53)
 """Start block of an empty slot."""
 EMPTY = -1.0
 """Registration block of an empty slot."""
 MOST_ARRIVALS = 32
-"""Founders that may arrive in a day."""
+"""Largest number of founders in a day."""
 PRUNE_BY_SHARE = PRUNE_KEYS["share"]
 
 
@@ -52,13 +53,13 @@ def arrivals_of_day(word, mean):
 
 @rule
 def start_subnets(fields, world, parameters):
-    """Owners whose delay is over make the start call, and governance enables the emission of newcomers."""
+    """Start subnets whose start delay has passed; governance enables the emission of newcomers."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     for i in range(s.started.size):
         if s.started[i] == 0.0 and s.start_block[i] <= world.block:
             s.started[i] = 1.0
-            if p.injection != DIRECT:  # with halving every span reckons it anew
+            if p.injection != DIRECT:  # with halving, every span computes it
                 issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
                 s.alpha_emission[i] = emission_per_block(SUPPLY_CAP - issuance)
         newcomer = s.registered_block[i] >= world.genesis_block
@@ -68,7 +69,7 @@ def start_subnets(fields, world, parameters):
 
 @rule
 def registration_cost(world, parameters):
-    """What a registration costs now, TAO."""
+    """Present cost of a registration, TAO."""
     p = parameters_of(parameters)
     interval = effective_interval(p.lock_interval_blocks, world.block_emission)
     return lock_cost(world.last_lock, p.min_lock_tao, world.last_lock_block, world.block, interval)
@@ -76,7 +77,7 @@ def registration_cost(world, parameters):
 
 @rule
 def register(fields, scratch, at, world, stakers, parameters):
-    """Founders arrive and register where a slot is worth more to them than it costs."""
+    """Let founders arrive and register where a slot is worth more to them than it costs."""
     p = parameters_of(parameters)
     n = subnet_rows(fields).tao_reserve.size
     key, episode, day = world.world_key, world.episode, world.day
@@ -95,7 +96,7 @@ def register(fields, scratch, at, world, stakers, parameters):
         if subnet_rows(fields).registered_block[slot] >= 0.0:
             dissolve(fields, at, world, stakers, parameters, slot)
         clear(fields, slot)  # opinions of empty slots move as well
-        found(fields, at, world, parameters, slot, cost, normal(kind), salvaged)
+        create_subnet(fields, at, world, parameters, slot, cost, normal(kind), salvaged)
         note_values(fields, at, parameters)
 
 
@@ -103,28 +104,29 @@ def register(fields, scratch, at, world, stakers, parameters):
 def _slot_for_newcomer(fields, scratch, world, parameters):
     """An empty slot, or that of the subnet to be dissolved; -1 if there is neither."""
     p = parameters_of(parameters)
-    s, t = subnet_rows(fields), scratch_rows(scratch)
+    s, candidates = subnet_rows(fields), candidate_rows(scratch)
     for i in range(s.registered_block.size):
         if s.registered_block[i] < 0.0:
             return i
     if p.pruning == 0:
         return -1
     for i in range(s.registered_block.size):
-        t.gain[i] = s.emission_share[i] if p.prune_key == PRUNE_BY_SHARE else s.moving_price[i]
+        by_share = p.prune_key == PRUNE_BY_SHARE
+        candidates.pruning_key[i] = s.emission_share[i] if by_share else s.moving_price[i]
         if p.prune_lottery_sd > 0.0:
             stream = np.uint64(s.stream_id[i])
             word = philox(world.world_key, world.episode, 0, world.day, stream, PRUNE)[0]
-            t.gain[i] *= exp(p.prune_lottery_sd * normal(word))
+            candidates.pruning_key[i] *= exp(p.prune_lottery_sd * normal(word))
         immune = is_immune(s.registered_block[i], world.block, p.immunity_blocks)
-        t.take[i] = 1.0 if immune else 0.0
-    return subnet_to_prune(t.gain, s.registered_block, t.take)
+        candidates.immune[i] = 1.0 if immune else 0.0
+    return subnet_to_prune(candidates.pruning_key, s.registered_block, candidates.immune)
 
 
 @rule
 def dissolve(fields, at, world, stakers, parameters, slot):
-    """Pay out a subnet: its TAO goes to holders of its alpha, what is the protocol's is recycled.
+    """Pay out a subnet: TAO to holders of its alpha; the part of protocol and pool is recycled.
 
-    Stakers are paid into purses, learners into root, everybody else into `outside`. Claims and burned alpha
+    Scripted stakers are paid into purses, stakers into root, all other holders into `outside`. Claims and burned alpha
     get nothing.
     """
     p = parameters_of(parameters)
@@ -169,7 +171,7 @@ def dissolve(fields, at, world, stakers, parameters, slot):
 
 @rule
 def clear(fields, slot):
-    """Empty a slot; it keeps its key of random numbers, and what is counted since genesis."""
+    """Empty a slot; it keeps its key of random numbers and its counts since genesis."""
     s = subnet_rows(fields)
     stream, owner, consumed = s.stream_id[slot], s.owner_number[slot], s.consumed[slot]
     payoff, predecessors = s.first_owner_payoff[slot], s.consumed_by_predecessors[slot]
@@ -185,8 +187,8 @@ def clear(fields, slot):
 
 
 @rule
-def found(fields, at, world, parameters, slot, cost, kind, salvaged):
-    """A new subnet in a cleared slot; `kind` is a standard normal number, `salvaged` the knowledge found there."""
+def create_subnet(fields, at, world, parameters, slot, cost, kind, salvaged):
+    """Create a subnet in a cleared slot, from a standard normal `kind` and `salvaged` knowledge."""
     p = parameters_of(parameters)
     s = subnet_rows(fields)
     world.outside -= cost + p.initial_treasury_tao

@@ -1,10 +1,10 @@
 # pyright: reportCallIssue=false
 """All randomness of a world, drawn by key.
 
-A draw is a function of (world_key, episode, day, stream, purpose, counter) and of nothing else: not of the
-batch, the order of calls, an action or an institution. So two laws can be compared under the same shocks, and
-world k of a batch is the world that would run alone. The generator is Philox4x64-10 (Salmon et al., 2011);
-its words equal those of `numpy.random.Philox(key=[world_key, episode], counter=[counter, day, stream, purpose])`.
+A draw is a function of (world_key, episode, day, stream, purpose, counter) alone: not of the batch, the order of calls, an
+action or an institution. So two institutions can be compared under the same shocks, and world k of a batch equals a batch
+of one. The generator is Philox4x64-10 (Salmon et al., 2011); its words equal those of
+`numpy.random.Philox(key=[world_key, episode], counter=[counter, day, stream, purpose])`.
 """
 
 import math
@@ -20,7 +20,7 @@ action; founders; the lottery of pruning; types and values at genesis; favourite
 news."""
 
 EVALUATION_BIT = 1 << 63
-"""Set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""
+"""Bit that is set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""
 
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _WEYL_0, _WEYL_1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -47,25 +47,25 @@ _ROOT_OF_SIX = math.sqrt(6.0)
 
 @inlined_rule
 def uniform(word):
-    """Uniform in [0, 1) with 53 bits, as numpy's `Generator.random`."""
+    """Uniform in [0, 1) with 53 bits, like numpy's `Generator.random`."""
     return float(word >> np.uint64(11)) * 2.0**-53
 
 
 @inlined_rule
 def triangular(word):
-    """Sum of two uniforms, the halves of a word, with mean 0 and standard deviation 1: within +-2.45, and cheap."""
+    """Sum of two uniforms, the halves of a word, with mean 0 and standard deviation 1, within +-2.45."""
     halves = float(word >> np.uint64(32)) + float(word & np.uint64(0xFFFFFFFF)) + 1.0
     return (halves * 2.0**-32 - 1.0) * _ROOT_OF_SIX
 
 
 @inlined_rule
 def open_uniform(word):
-    """Uniform in (0, 1) with 52 bits: it can be neither 0 nor 1."""
+    """Uniform in (0, 1) with 52 bits; never 0 or 1."""
     return (float(word >> np.uint64(12)) + 0.5) * 2.0**-52
 
 
 FAR_TAIL = 1.388794386496402e-11
-"""exp(-25): below it, and as near to 1, the quantile has a third approximation."""
+"""exp(-25): distance from 0 or 1 below which the quantile has a third approximation."""
 
 
 @inlined_rule
@@ -91,14 +91,14 @@ def _far_quantile(p):
 
 @inlined_rule
 def normal(word):
-    """Standard normal by the inverse distribution function, one word each."""
+    """Standard normal by the inverse distribution function, from one word."""
     p = open_uniform(word)
     return _far_quantile(p) if _is_far(p) else _near_quantile(p)
 
 
 @inlined_rule
 def to_normals(row):
-    """Turn a row of uniforms from (0, 1) into standard normal numbers, in place; equal to `normal`, several at once."""
+    """Turn a row of uniforms in (0, 1) into standard normals, in place: the bits of `normal`, vectorised."""
     far = 0
     for i in range(row.size):
         far += 1 if _is_far(row[i]) else 0
@@ -198,6 +198,6 @@ def _swapped(a, b, c, d, pick):
 
 
 def generator(world_key: int, episode: int, purpose: int) -> np.random.Generator:
-    """A numpy generator on the same keys, for draws made once an episode (genesis, scripted actions)."""
+    """A numpy generator with the same keys, for draws made once an episode (genesis, scripted actions)."""
     key, counter = np.array([[world_key, episode, 0, 0], [0, 0, 0, purpose]], np.uint64)
     return np.random.Generator(np.random.Philox(key=key[:2], counter=counter))

@@ -1,8 +1,8 @@
 """The arrays of a batch of worlds.
 
-One float64 array `[world, row, subnet]` holds everything that exists once per subnet: the named rows of
-`Subnets`, then sections of variable length whose sizes are fixed when the batch is made. What exists once
-per world is a record in `worlds`, once per learner a record in `learners`.
+One float64 array `fields` `[world, row, subnet]` holds everything that exists once per subnet: the named rows of `Subnets`,
+then sections of variable length whose sizes are fixed when the batch is made. `worlds` has one record per world,
+`stakers` one per staker, `validators` one per root validator.
 """
 
 from dataclasses import dataclass
@@ -40,16 +40,16 @@ class Subnets(NamedTuple):
     informed_alpha: Row
     uninformed_alpha: Row
     idle_alpha: Row
-    """Held by accounts that never trade and stake with nobody."""
+    """Alpha of accounts that neither trade nor stake."""
     protocol_alpha: Row
-    """Bought by the chain; belongs to nobody."""
+    """Alpha bought by the chain, without an owner."""
     burned_alpha: Row
     scripted_claimable: Row
-    """Root dividends, in alpha, that the root holders other than learners have yet to claim."""
+    """Root dividends, in alpha, that the scripted root holders have yet to claim."""
     alpha_minted: Row
-    """Since genesis."""
+    """Sum since genesis."""
     alpha_recycled: Row
-    """Since genesis; recycled alpha leaves the issuance."""
+    """Sum since genesis; recycled alpha leaves the issuance."""
     alpha_genesis: Row
     """Issuance (pool and outstanding) at genesis."""
     dilution_alpha: Row
@@ -60,9 +60,9 @@ class Subnets(NamedTuple):
     started: Row
     """1 once the owner has made the start call: emission and staking; else 0."""
     lock_tao: Row
-    """What the owner paid to register."""
+    """TAO that the owner paid to register."""
     legacy: Row
-    """1 if registered when subnets could not be pruned: the owner is refunded what its cut has not repaid."""
+    """1 if registered when subnets could not be pruned: the owner is refunded the part of the lock not earned back."""
     reserve_counts: Row
     """1 if registered since the pool's own alpha takes part in the payout of a dissolution."""
     miner_burned: Row
@@ -86,97 +86,63 @@ class Subnets(NamedTuple):
     moving_decay: Row
     """Weight of the old moving price after one span, at the middle of the day."""
     ability: Row
-    """Of the builder, who is the owner: factor on what its spending makes, mean one."""
+    """Factor, with mean one, on the output of the builder's spending; the builder is the owner."""
     short_stock: Row
     """Value of short-term work, TAO a day."""
     knowledge: Row
     """Value of research that has arrived, TAO a day."""
     influence_stock: Row
-    """What influence adds to the signal, TAO a day."""
+    """Addition of influence to the signal, TAO a day."""
     spend_rate: Row
-    """Part of the treasury that the owner spends in a day; a decision, as the next three."""
+    """Part of the treasury that the owner spends in a day; like the next three a decision."""
     research_share: Row
     """Research over research and short-term work."""
     influence_share: Row
-    """Influence over the budget."""
+    """Spending on influence over the budget."""
     owner_sale_fraction: Row
     """Part of the day's alpha that the owner sells."""
     treasury: Row
     """The owner's TAO."""
     budget: Row
-    """What the owner spends today, TAO."""
+    """Spending of the owner today, TAO."""
     income: Row
-    """What the owner was paid today, TAO."""
+    """Pay of the owner today, TAO."""
     grant_due: Row
     """Grants for knowledge that arrived today, TAO, paid tomorrow."""
     consumed: Row
-    """What the slot's owners have consumed since genesis, TAO."""
+    """Consumption of the slot's owners since genesis, TAO."""
     consumed_by_predecessors: Row
-    """The part of it that was consumed before the present owner came."""
+    """Part of it before the present owner."""
     owner_number: Row
-    """Owners that the slot has had before the present one."""
+    """Number of owners of the slot before the present one."""
     first_owner_payoff: Row
     """Consumption of the slot's first owner, TAO, discounted where the horizon is fixed."""
     informed_value: Row
-    """What the informed think all of the subnet's stocks are worth, TAO."""
+    """Capital value of the subnet's stocks to the informed, TAO."""
     true_value: Row
-    """What users get from the subnet, TAO a day."""
+    """Value of the subnet to its users, TAO a day."""
     opinion: Row
-    """Error of opinion of uninformed stakers, in logs."""
+    """Error of opinion of the uninformed, in logs."""
     news: Row
-    """Level of news, in logs: what readers know and the signal does not show."""
+    """Level of news, in logs: information of readers that the signal does not show."""
     news_variance: Row
-    """Variance that the level of news has by now, given how lively it was."""
+    """Variance of the level of news, given its volatility so far."""
     news_volatility: Row
-    """Log of how lively news is now."""
+    """Log of the present volatility of news."""
     news_character: Row
     """Factor on the size of the owner's news."""
     belief: Row
-    """What readers of the signal think it is, TAO a day."""
+    """Readers' estimate of the signal, TAO a day."""
     prior: Row
-    """What readers credit a newcomer with beside their belief, TAO a day; negative before its price is seen."""
+    """Addition to the belief in a newcomer, TAO a day; negative before its price has been observed."""
     valuation: Row
-    """What stakers think a token is worth before scarcity counts, TAO per alpha."""
+    """Stakers' value of a token before scarcity, TAO per alpha."""
     target_price: Row
-    """Price that stakers trade towards today, TAO per alpha."""
+    """Price that scripted stakers trade towards today, TAO per alpha."""
     stake_yield: Row
     """Alpha dividends per staked alpha and day, at the last span."""
     stream_id: Row
     """Key of the subnet's random numbers; moves with the subnet when slots are relabelled."""
-
-
-class Scratch(NamedTuple):
-    """Rows that live for a stage or two within a span."""
-
-    open_tao: Row
-    """Reserve before the span's coinbase."""
-    open_alpha: Row
-    held_tao: Row
-    """Part of the coinbase's change that root's sale does not meet yet."""
-    held_alpha: Row
-    injected: Row
-    root_alpha: Row
-    root_sold: Row
-    """What of root's alpha is sold now."""
-    alpha_bought: Row
-    """By the chain."""
-    unused_tao: Row
-    root_share: Row
-    """Root proportion before the span."""
-    age_days: Row
-    paid: Row
-    """1 where TAO emission is enabled and the subnet is started."""
-    gain: Row
-    """Alpha dividends per staked alpha."""
-    take: Row
-    alpha_of_stakers: Row
-    claimed: Row
-    """Part of what root is owed that is claimed."""
-    sold: Row
-    proceeds: Row
-    spent: Row
-    bought: Row
-    fee: Row
 
 
 WORLD_DTYPE = np.dtype(
@@ -186,9 +152,9 @@ WORLD_DTYPE = np.dtype(
         ("day", np.int64),
         ("block", np.float64),
         ("genesis_block", np.float64),
-        ("last_day", np.int64),  # the world stands still from then on
+        ("last_day", np.int64),  # the world does not change from then on
         ("equal_weights", np.bool_),  # whether every pool has had weight 1/2 since genesis
-        ("rule_error", np.int64),  # what was wrong with the shares of a user's rule, 0: nothing
+        ("rule_error", np.int64),  # fault in the shares of a user's rule; 0: none
         # registrations
         ("last_lock", np.float64),
         ("last_lock_block", np.float64),
@@ -209,9 +175,9 @@ WORLD_DTYPE = np.dtype(
         ("burned", np.float64),
         ("recycled", np.float64),
         ("minted", np.float64),
-        # the subnets that are not simulated, frozen at genesis
+        # the frozen subnets (not simulated), as at genesis
         ("rest_count", np.float64),
-        ("rest_price_sum", np.float64),  # of moving prices as they are, for root's gate
+        ("rest_price_sum", np.float64),  # of moving prices without exponent, for root's gate
         ("rest_moving_price", np.float64),
         ("rest_burn_weighted", np.float64),
         ("rest_root_weighted", np.float64),
@@ -219,17 +185,17 @@ WORLD_DTYPE = np.dtype(
         ("rest_enabled_moving_price", np.float64),
         ("rest_enabled_burn_weighted", np.float64),
         ("rest_enabled_root_weighted", np.float64),
-        ("rest_share", np.float64),  # under rules that are no weights over a sum
+        ("rest_share", np.float64),  # under rules whose shares are not weights over a sum
         ("rest_root_income", np.float64),  # TAO per block while the gate is open
-        ("price_excess", np.float64),  # prices over those without news of their own, moving average
-        ("vote_part", np.float64),  # of what votes gave at genesis, to the simulated subnets
-        # what is known at the end of a day
+        ("price_excess", np.float64),  # moving average of prices over those without own news
+        ("vote_part", np.float64),  # part of their votes at genesis that the simulated subnets get
+        # state of beliefs and statistics at the end of a day
         ("informed_weight", np.float64),
         ("alpha_part_of_wealth", np.float64),  # of scripted stakers at genesis
         ("demand_level", np.float64),  # factor on all target prices, by stakers' money
         ("common_news", np.float64),  # level of the news common to all subnets, logs
         ("common_variance", np.float64),
-        ("news_factor", np.float64),  # on the size of news, drawn for the episode
+        ("news_factor", np.float64),  # factor on the size of news, drawn for the episode
         ("granted", np.float64),  # TAO of the day
         ("gate_bar", np.float64),  # demand share at which the gate lets half through
         ("moving_price_sum", np.float64),
@@ -259,7 +225,7 @@ VALIDATOR_DTYPE = np.dtype(
 STAKER_DTYPE = np.dtype(
     [
         ("root", np.float64),  # root stake, TAO
-        ("wealth", np.float64),  # what the whole position would fetch, TAO
+        ("wealth", np.float64),  # proceeds of selling the whole position, TAO
         ("log_wealth", np.float64),
         ("first_wealth", np.float64),  # at the start of the episode
         ("ruined", np.bool_),  # whether wealth is below `ruin_fraction` of the first
@@ -270,7 +236,7 @@ STAKER_DTYPE = np.dtype(
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes of a batch: subnets, learners, and the sections of variable length."""
+    """Sizes of a batch: subnets, stakers, and the sections of variable length."""
 
     n_subnets: int
     n_stakers: int = 1
@@ -289,11 +255,11 @@ class Layout:
             "signal_history": self.signal_days,
             "pipeline": self.pipeline_stages,
         }
-        first, found = len(Subnets._fields), {}
+        first, rows = len(Subnets._fields), {}
         for name, size in sizes.items():
-            found[name] = slice(first, first + size)
+            rows[name] = slice(first, first + size)
             first += size
-        return found
+        return rows
 
     @property
     def n_rows(self) -> int:
@@ -304,10 +270,8 @@ OFFSETS_DTYPE = np.dtype(
     [
         ("n_stakers", np.int64),
         ("n_validators", np.int64),
-        (
-            "staker_alpha",
-            np.int64,
-        ),  # first row of the section, as wherever no number of rows is meant
+        # names of sections are first rows, the others lengths
+        ("staker_alpha", np.int64),
         ("staker_claimable", np.int64),
         ("price_history", np.int64),
         ("price_days", np.int64),
@@ -330,7 +294,7 @@ def offsets(layout: Layout) -> np.ndarray:
 
 
 ROW_OF = {name: k for k, name in enumerate(Subnets._fields)}
-subnet_rows, scratch_rows = row_reader(Subnets), row_reader(Scratch)
+subnet_rows = row_reader(Subnets)
 alpha_row, owed_row = section_reader("alpha"), section_reader("owed")
 price_row, signal_row = section_reader("price"), section_reader("signal")
 pipeline_row = section_reader("pipeline")
@@ -355,7 +319,7 @@ class State:
     def row(self, name: str) -> np.ndarray:
         """View `(n_worlds, n_subnets)` of a row of `Subnets`.
 
-        The engine reads `spot_price` and the world's `equal_weights`: refresh them if you write reserves or
+        The engine reads `spot_price` and the world's `equal_weights`: update them after a write of reserves or pool
         weights.
         """
         return self.fields[:, ROW_OF[name]]
@@ -377,7 +341,7 @@ class State:
         return twin
 
     def restore(self, saved: "State") -> None:
-        """Take over the content of a copy made earlier."""
+        """Overwrite the content with that of a copy made earlier; ValueError for another layout."""
         if saved.layout != self.layout or saved.n_worlds != self.n_worlds:
             raise ValueError(
                 f"state: got {saved.n_worlds} worlds with {saved.layout}, "
@@ -387,20 +351,20 @@ class State:
             getattr(self, name)[...] = getattr(saved, name)
 
     def save(self, path) -> None:
-        """Write the arrays in numpy's `.npz` format; the layout is implied by their shapes and must be known to load."""
+        """Write the arrays as `.npz`; a state of the same layout can load them."""
         with open(path, "wb") as file:  # a bare name would be given a suffix
             np.savez(file, **{name: getattr(self, name) for name in self.ARRAYS})
 
     def load(self, path) -> None:
-        """Read arrays written by `save` into this state; shapes must agree. Runs no code from the file."""
+        """Read arrays written by `save`; ValueError for other shapes. Runs no code from the file."""
         with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in self.ARRAYS}
-        for name, array in found.items():
+            saved = {name: file[name] for name in self.ARRAYS}
+        for name, array in saved.items():
             mine = getattr(self, name)
             if array.shape != mine.shape or array.dtype != mine.dtype:
                 raise ValueError(
                     f"{path}: {name} has {array.dtype} of shape {array.shape}, allowed is {mine.dtype} "
                     f"of shape {mine.shape} in this layout"
                 )
-        for name, array in found.items():
+        for name, array in saved.items():
             getattr(self, name)[...] = array

@@ -1,7 +1,7 @@
 """The arrays of a batch as kernels get them: one record with the addresses and sizes of all of them.
 
-A call with a dozen arrays takes longer than a day of a small world; an address does not. A table keeps its arrays
-alive; where one of them is replaced, a new table has to be made.
+A kernel call with a dozen arrays takes longer than a day of a small world; one with an address does not. A table keeps its
+arrays alive; after one of them has been replaced, a new table has to be made.
 """
 
 import copy
@@ -12,18 +12,17 @@ import numpy as np
 from dtao_gym.compiling import inlined_rule
 from dtao_gym.views import address_of_array, array_at, constants_at
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
+from dtao_gym.world.scratch import N_SCRATCH
 from dtao_gym.world.state import (
     OFFSETS_DTYPE,
     STAKER_DTYPE,
     VALIDATOR_DTYPE,
     WORLD_DTYPE,
-    Scratch,
     State,
     offsets,
 )
 from dtao_gym.world.voting import N_COUNTS
 
-N_SCRATCH = len(Scratch._fields)
 _SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots")
 _WORKING = ("orders", "scratch", "ballots", "trace", "trace_spans", "trace_rows")
 TABLE_DTYPE = np.dtype(
@@ -34,7 +33,7 @@ TABLE_DTYPE = np.dtype(
 
 
 class Arrays(NamedTuple):
-    """The arrays behind a table, and the table itself, which has the layout's offsets."""
+    """The arrays behind a table, and as `at` the table itself, which has the offsets of the layout."""
 
     fields: np.ndarray
     worlds: np.ndarray
@@ -48,9 +47,26 @@ class Arrays(NamedTuple):
     at: Any
 
 
+class WorldArrays(NamedTuple):
+    """The arrays of one world; `world`, `at` and `parameters` are records.
+
+    A compiled function can take such a tuple but not return it, since Numba returns no tuples of records.
+    """
+
+    fields: np.ndarray
+    world: Any
+    stakers: np.ndarray
+    validators: np.ndarray
+    parameters: Any
+    orders: np.ndarray
+    scratch: np.ndarray
+    ballots: np.ndarray
+    at: Any
+
+
 _table_at = constants_at(TABLE_DTYPE)
 _matrix, _cube = array_at(np.float64, 2), array_at(np.float64, 3)
-_worlds, _learners = array_at(WORLD_DTYPE, 1), array_at(STAKER_DTYPE, 2)
+_worlds, _stakers = array_at(WORLD_DTYPE, 1), array_at(STAKER_DTYPE, 2)
 _validators, _parameters = array_at(VALIDATOR_DTYPE, 2), array_at(PARAMETERS_DTYPE, 1)
 
 
@@ -61,7 +77,7 @@ def arrays_of(address):
     return Arrays(
         _cube(t.fields, (t.n_worlds, t.n_rows, t.n_subnets)),
         _worlds(t.worlds, (t.n_worlds,)),
-        _learners(t.stakers, (t.n_worlds, t.n_stakers)),
+        _stakers(t.stakers, (t.n_worlds, t.n_stakers)),
         _validators(t.validators, (t.n_worlds, t.n_validators)),
         _parameters(t.parameters, (t.n_worlds,)),
         _cube(t.orders, (t.n_worlds, max(t.n_stakers, 1), t.n_subnets)),
@@ -75,8 +91,10 @@ def arrays_of(address):
 class Table:
     """The record of a state's arrays and `(n_worlds,)` parameters.
 
-    Attributes:
-        address: of the record, what kernels are called with; valid while this object lives.
+    Attributes
+    ----------
+    address : int
+        Address of the record, the argument of kernels; valid while this object lives.
     """
 
     def __init__(self, state: State, parameters: np.ndarray):
@@ -94,7 +112,7 @@ class Table:
         self.address = address_of_array(self._record)
 
     def current(self, state: State, parameters: np.ndarray) -> bool:
-        """Whether these are the state and the parameters, with the arrays that they had."""
+        """Whether the table still points to the arrays of this state and to these parameters."""
         fields, worlds, stakers, validators, known = self._arrays
         return (
             state is self._state
@@ -106,11 +124,13 @@ class Table:
         )
 
     def working(self, **arrays: np.ndarray) -> "Table":
-        """A copy for one thread, with scratch rows and ballots of its own.
+        """A copy for one thread, with its own scratch rows and ballots.
 
-        Args:
-            arrays: what kernels read or write besides: `orders` `(n_worlds, max(n_stakers, 1), n_subnets)`, `trace`
-                `(spans, rows, n_subnets)`; contiguous float64.
+        Parameters
+        ----------
+        **arrays : np.ndarray
+            Other arrays of kernels, contiguous float64: `orders` `(n_worlds, max(n_stakers, 1), n_subnets)`, `trace`
+            `(spans, rows, n_subnets)`.
         """
         made = copy.copy(self)
         made._record = record = self._record.copy()
@@ -128,7 +148,7 @@ class Table:
 
 
 class TableOwner:
-    """A state with `(n_worlds,)` parameters, and the table of both for kernels."""
+    """Owner of a state, of `(n_worlds,)` parameters, and of the table of both for kernels."""
 
     state: State
     parameters: np.ndarray
@@ -136,13 +156,13 @@ class TableOwner:
 
     @property
     def table(self) -> Table:
-        """The present arrays for kernels; a new table where one of them has been replaced."""
+        """Table of the present arrays; made again after one of them has been replaced."""
         if self._table is None or not self._table.current(self.state, self.parameters):
             self._table = Table(self.state, self.parameters)
         return self._table
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has arrays, and so addresses, of its own."""
+        """Content to copy or pickle, without the table: the copy's arrays have other addresses."""
         return self.__dict__ | {"_table": None}
 
 

@@ -1,4 +1,4 @@
-"""The chain's clock: what happens to one subnet block by block."""
+"""The chain's clock: one subnet block by block."""
 
 import csv
 from pathlib import Path
@@ -28,11 +28,11 @@ class Trace(NamedTuple):
     moving_price: np.ndarray
     """TAO per alpha."""
     emission_share: np.ndarray
-    """Of the block's TAO, 0 to 1."""
+    """Share of the block's TAO, 0 to 1."""
     tao_emission: np.ndarray
-    """TAO that the block gave the subnet."""
+    """TAO of the block for the subnet."""
     alpha_emission: np.ndarray
-    """Alpha that the block gave its participants."""
+    """Alpha of the block for its participants."""
     alpha_outstanding: np.ndarray
     user_flow_ema: np.ndarray
     """Average net TAO that stakers bring, TAO per block."""
@@ -44,7 +44,7 @@ class Trace(NamedTuple):
     """Alpha of the scripted stakers."""
 
     def to_csv(self, path: str | Path) -> None:
-        """One row per block, all digits."""
+        """Write one row per block, with all digits."""
         with Path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self._fields)
@@ -57,19 +57,26 @@ _COPIED = [name for name in Trace._fields if name in Subnets._fields]
 def trace(
     config: "Config | dict | str | Path | None", netuid: int, blocks: int = 100, **overrides: Any
 ) -> Trace:
-    """Play a world block by block, `spans_per_day` = 7200, and note one subnet.
+    """Play a world block by block (`spans_per_day` = 7200) and record one subnet.
 
-    No learner trades. What the model does once a day (stakers' targets, votes, users' payments, registrations)
-    stays daily; everything that the chain does in a block is done in each.
+    There are no stakers with orders. Daily events of the model (stakers' targets, votes, users' payments, registrations)
+    stay daily; everything that the chain does in a block is done in each.
 
-    Args:
-        config: as for `Config.make`.
-        netuid: a subnet of the genesis snapshot that is simulated.
-        blocks: how many, from genesis on, 1 to 216,000 (30 days).
-        overrides: parameters that replace those of `config`.
+    Parameters
+    ----------
+    config : Config, dict, path or None
+        As for `Config.make`.
+    netuid : int
+        A simulated subnet of the genesis snapshot.
+    blocks : int
+        Number of blocks from genesis on, 1 to 216,000 (30 days).
+    **overrides
+        Parameters that replace those of `config`.
 
-    Raises:
-        ConfigError: for a bad configuration, a netuid that is not simulated, or a bad number of blocks.
+    Raises
+    ------
+    ConfigError
+        For a bad configuration, a netuid that is not simulated, or a bad number of blocks.
     """
     config = Config.make(config, **overrides)
     config = Config.make(config, spans_per_day=BLOCKS_PER_DAY, n_stakers=0)
@@ -90,7 +97,7 @@ def trace(
 
 
 def _column(config: Config, netuid: int) -> int:
-    """Where a subnet stands in the arrays of a world."""
+    """Index of a subnet in the arrays of a world."""
     snapshot = market(config)
     chosen = chosen_subnets(config, world_key(config, config.world_seed), 0)
     simulated = snapshot.netuid[chosen]
@@ -108,12 +115,12 @@ def _column(config: Config, netuid: int) -> int:
 
 
 def _table(rows: np.ndarray, first_block: float, block_emission: float) -> Trace:
-    """What was noted in a day; `rows` is `(blocks, rows)` of the subnet."""
-    found = {name: rows[:, ROW_OF[name]] for name in _COPIED}
+    """Trace of a day; `rows` is `(blocks, rows)` of the subnet."""
+    columns = {name: rows[:, ROW_OF[name]] for name in _COPIED}
     stakers = rows[:, ROW_OF["informed_alpha"]] + rows[:, ROW_OF["uninformed_alpha"]]
     return Trace(
         block=np.int64(first_block) + np.arange(len(rows)),
-        tao_emission=found["emission_share"] * block_emission,
+        tao_emission=columns["emission_share"] * block_emission,
         staker_alpha=stakers,
-        **found,
+        **columns,
     )

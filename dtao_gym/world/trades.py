@@ -1,7 +1,7 @@
-"""The trades of a span: insiders, root's claims, scripted stakers, learners.
+"""Trades of a span: insiders, root's claims, scripted stakers, stakers with orders.
 
 Written like `spans.py`: short loops over subnets that call the rules of `protocol/`, sums in loops of their own,
-`weights` is None where every pool has weight 1/2.
+`weighted` is None where every pool has weight 1/2.
 """
 
 from dtao_gym.compiling import inlined_rule, rule, stage
@@ -9,18 +9,25 @@ from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
 from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
 from dtao_gym.world.parameters import ALPHA_PAY, parameters_of
-from dtao_gym.world.state import alpha_row, owed_row, scratch_rows, subnet_rows
+from dtao_gym.world.scratch import claims_of, population_trade, span_scratch
+from dtao_gym.world.state import alpha_row, owed_row, subnet_rows
 
 
 @stage
-def sell_rows(s, t, weights, fee_rate, min_reserve):
-    """Sell `t.sold` alpha to each pool; afterwards it holds what was taken, `t.proceeds` what was paid.
+def pool_weight(s, i, weighted):
+    """TAO weight of a pool; the constant 1/2 where `weighted` is None, that is where all pools have it."""
+    return 0.5 if weighted is None else s.pool_tao_weight[i]
 
-    A row stands for many orders of many people: the flat fee of the launch pool, which is charged per
-    order, is left to learners.
+
+@stage
+def sell_rows(s, t, weighted, fee_rate, min_reserve):
+    """Sell `t.sold` alpha to each pool; afterwards it is the alpha taken, and `t.proceeds` the TAO paid.
+
+    A row is many orders of many people: the flat fee of the launch pool, charged per order, is paid by `staker_trades`
+    alone.
     """
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else s.pool_tao_weight[i]
+        weight = pool_weight(s, i, weighted)
         out, taken, fee, tao, alpha = sell(
             s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0, min_reserve
         )
@@ -32,10 +39,10 @@ def sell_rows(s, t, weights, fee_rate, min_reserve):
 
 
 @stage
-def buy_rows(s, t, weights, fee_rate, min_reserve):
-    """Spend `t.spent` TAO in each pool; afterwards it holds what was taken, `t.bought` the alpha."""
+def buy_rows(s, t, weighted, fee_rate, min_reserve):
+    """Spend `t.spent` TAO in each pool; afterwards it is the TAO taken, and `t.bought` the alpha received."""
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else s.pool_tao_weight[i]
+        weight = pool_weight(s, i, weighted)
         out, taken, fee, tao, alpha = buy(
             s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0, min_reserve
         )
@@ -48,25 +55,25 @@ def buy_rows(s, t, weights, fee_rate, min_reserve):
 
 @inlined_rule
 def scripted_root(world):
-    """Root stake of everybody but learners, TAO."""
+    """Root stake of the scripted classes, TAO."""
     return world.root_informed + world.root_uninformed + world.root_validators
 
 
 @inlined_rule
 def grow_scripted_root(world, rate):
-    """Let all root stake but learners' grow by a part of itself."""
+    """Let the root stake of the scripted classes grow by the part `rate`."""
     world.root_informed += world.root_informed * rate
     world.root_uninformed += world.root_uninformed * rate
     world.root_validators += world.root_validators * rate
 
 
 @inlined_rule
-def insiders_sell(fields, scratch, world, blocks, parameters, weights):
-    """Owners, miners and validators sell fixed parts of what the span minted to them, in one order.
+def insiders_sell(fields, scratch, world, blocks, parameters, weighted):
+    """Sell the parts that owners, miners and validators sell of their alpha of the span, in one order.
 
-    With them go what miners and validators have kept long enough.
+    Miners and validators also sell a part of the alpha that they have kept.
     """
-    s, t = subnet_rows(fields), scratch_rows(scratch)
+    s, t = subnet_rows(fields), span_scratch(scratch)
     p = parameters_of(parameters)
     owner_part, miner_part, _, _ = split_alpha_out(blocks, p.owner_cut, 0.0)
     owner_part *= 1.0 if p.payment == ALPHA_PAY else 0.0
@@ -76,7 +83,7 @@ def insiders_sell(fields, scratch, world, blocks, parameters, weights):
         kept = s.miner_alpha[i] + s.validator_alpha[i] - at_once
         t.sold[i] = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] + at_once
         t.sold[i] += p.insider_sale_per_span * kept
-    sell_rows(s, t, weights, p.pool_fee, p.min_reserve)
+    sell_rows(s, t, weighted, p.pool_fee, p.min_reserve)
     _insiders_ledger(s, t, p, owner_part, miner_part)
     world.outside += row_sum(t.proceeds)
     world.authors += row_sum(t.fee)
@@ -84,7 +91,7 @@ def insiders_sell(fields, scratch, world, blocks, parameters, weights):
 
 @stage
 def _insiders_ledger(s, t, p, owner_part, miner_part):
-    """Book a sale; the owner's part of the proceeds is its income, the rest is left to `outside`."""
+    """Book the insiders' sale; the owner's part of the proceeds is income, the rest stays in `t.proceeds`."""
     for i in range(t.sold.size):
         done = 1.0 if t.sold[i] > 0.0 else 0.0
         owner = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] * done
@@ -100,12 +107,12 @@ def _insiders_ledger(s, t, p, owner_part, miner_part):
 
 
 @inlined_rule
-def claim_root(fields, scratch, at, world, stakers, parameters, weights):
-    """Root holders claim a part of what they are owed and sell it, or keep it where they say so."""
+def claim_root(fields, scratch, at, world, stakers, parameters, weighted):
+    """Claim a part of the root dividends due; `root_swap_share` of it is sold, the rest is kept as alpha."""
     p = parameters_of(parameters)
     if p.root_dividend != CLAIMABLE:
         return
-    s, t = subnet_rows(fields), scratch_rows(scratch)
+    s, t, c = subnet_rows(fields), span_scratch(scratch), claims_of(scratch)
     claimed = p.claimed_per_span
     swap = claimed * p.root_swap_share
     for i in range(t.sold.size):
@@ -114,24 +121,24 @@ def claim_root(fields, scratch, at, world, stakers, parameters, weights):
         owed = owed_row(fields, at.staker_claimable + staker)
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weights, None, p.min_reserve)
+    sell_rows(s, t, weighted, None, p.min_reserve)
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
         s.protocol_flow[i] -= t.proceeds[i]
-        # what a pool refuses stays claimable
-        t.claimed[i] = claimed if t.sold[i] > 0.0 or swap == 0.0 else 0.0
-        t.proceeds[i] = t.proceeds[i] * p.root_swap_share / max(t.sold[i], 1e-300)
+        # alpha that a pool refuses stays claimable
+        c.claimed_part[i] = claimed if t.sold[i] > 0.0 or swap == 0.0 else 0.0
+        c.tao_per_alpha[i] = t.proceeds[i] * p.root_swap_share / max(t.sold[i], 1e-300)
 
     populations = world.root_informed + world.root_uninformed
     informed = world.root_informed / populations if populations > 0.0 else 0.0
     keep = 1.0 - p.root_swap_share
     for i in range(t.sold.size):
-        amount = s.scripted_claimable[i] * t.claimed[i]
+        amount = s.scripted_claimable[i] * c.claimed_part[i]
         s.scripted_claimable[i] -= amount
         s.informed_alpha[i] += amount * keep * informed
         s.uninformed_alpha[i] += amount * keep * (1.0 - informed)
-        t.sold[i] = amount * t.proceeds[i]
-    gained, scripted = row_sum(t.sold), scripted_root(world)
+        c.received[i] = amount * c.tao_per_alpha[i]
+    gained, scripted = row_sum(c.received), scripted_root(world)
     if scripted > 0.0:
         grow_scripted_root(world, gained / scripted)
     else:
@@ -140,17 +147,17 @@ def claim_root(fields, scratch, at, world, stakers, parameters, weights):
         owed = owed_row(fields, at.staker_claimable + staker)
         alpha = alpha_row(fields, at.staker_alpha + staker)
         for i in range(t.sold.size):
-            amount = owed[i] * t.claimed[i]
+            amount = owed[i] * c.claimed_part[i]
             owed[i] -= amount
             alpha[i] += amount * keep
-            t.sold[i] = amount * t.proceeds[i]
-        stakers[staker].root += row_sum(t.sold)
+            c.received[i] = amount * c.tao_per_alpha[i]
+        stakers[staker].root += row_sum(c.received)
 
 
 @stage
-def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
+def _wish_stage(s, t, speed, pool_limit, short_sales, weighted):
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else s.pool_tao_weight[i]
+        weight = pool_weight(s, i, weighted)
         price = spot_price(s.tao_reserve[i], s.alpha_reserve[i], weight)
         tao_in, alpha_in = trade_to_reach(
             s.tao_reserve[i], s.alpha_reserve[i], weight, price, s.target_price[i]
@@ -163,13 +170,13 @@ def _wish_stage(s, t, speed, pool_limit, short_sales, weights):
 
 
 @stage
-def _trade_rows(s, t, weights, fee_rate, min_reserve):
-    """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to what was taken.
+def _trade_rows(s, t, weighted, fee_rate, min_reserve):
+    """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to the amounts taken.
 
-    Afterwards `t.bought` and `t.proceeds` hold what came out, `t.fee` the fees in TAO.
+    Afterwards `t.bought` and `t.proceeds` are the amounts received, `t.fee` the fees in TAO.
     """
     for i in range(s.tao_reserve.size):
-        weight = 0.5 if weights is None else s.pool_tao_weight[i]
+        weight = pool_weight(s, i, weighted)
         buying = t.spent[i] > 0.0
         out, taken, fee, tao, alpha = trade(
             s.tao_reserve[i],
@@ -190,23 +197,25 @@ def _trade_rows(s, t, weights, fee_rate, min_reserve):
 
 
 @stage
-def _populations_ledger(s, t, informed_purse):
-    """Buys go to the populations by purse, sales by holding; `t.bought` becomes the TAO that the informed gain."""
+def _populations_ledger(s, t, gain, informed_purse):
+    """Divide the populations' trades: buys by purse, sales by holding; `gain` is a `PopulationTrade`."""
     for i in range(t.sold.size):
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
         part = s.informed_alpha[i] / held if held > 0.0 else informed_purse
         s.informed_alpha[i] += t.bought[i] * informed_purse - t.sold[i] * part
         s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed_purse) - t.sold[i] * (1.0 - part)
         s.alpha_outstanding[i] += t.bought[i] - t.sold[i]
-        t.bought[i] = t.proceeds[i] * part - t.spent[i] * informed_purse
+        gain.informed_gain[i] = t.proceeds[i] * part - t.spent[i] * informed_purse
 
 
 @inlined_rule
-def scripted_stakers_trade(fields, scratch, world, parameters, weights):
-    """The two populations trade a part of the way to the market target, within purses and holdings."""
-    s, t = subnet_rows(fields), scratch_rows(scratch)
+def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
+    """Trade the two populations of scripted stakers towards the target, within purses and holdings."""
+    s, t = subnet_rows(fields), span_scratch(scratch)
     p = parameters_of(parameters)
-    _wish_stage(s, t, p.trade_speed_per_span, p.trade_of_pool_per_span, p.short_sales == 1, weights)
+    _wish_stage(
+        s, t, p.trade_speed_per_span, p.trade_of_pool_per_span, p.short_sales == 1, weighted
+    )
     wanted = row_sum(t.spent)
     purses = world.purse_informed + world.purse_uninformed
     informed = world.purse_informed / purses if purses > 0.0 else 0.0
@@ -216,9 +225,10 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weights):
         scale = min(p.purse_use_per_span * purses / wanted, 1.0) if wanted > 0.0 else 0.0
         for i in range(t.spent.size):
             t.spent[i] *= scale
-    _trade_rows(s, t, weights, p.pool_fee, p.min_reserve)
-    _populations_ledger(s, t, informed)
-    gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(t.bought)
+    _trade_rows(s, t, weighted, p.pool_fee, p.min_reserve)
+    gain = population_trade(scratch)
+    _populations_ledger(s, t, gain, informed)
+    gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(gain.informed_gain)
     world.authors += row_sum(t.fee)
     world.purse_informed += gained_informed
     world.purse_uninformed += gained - gained_informed
@@ -226,10 +236,10 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weights):
 
 @rule
 def staker_trades(fields, alpha, world, me, orders, part, parameters):
-    """Execute a part of one learner's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
+    """Execute a part of one staker's orders `(subnet,)`: sales in alpha (negative), then buys in TAO.
 
-    Buys are cut to the root stake at hand. What is paid from sales of the same moment is a move of stake, on
-    which the chain takes one fee, on the sale. Subnets that are not started take no orders.
+    Buys are cut to the root stake at hand. Buys paid from the proceeds of the same moment's sales are moves of stake, on
+    which the chain takes one fee, that of the sale. Subnets that are not started take no orders.
     """
     p = parameters_of(parameters)
     s = subnet_rows(fields)

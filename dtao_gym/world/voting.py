@@ -1,4 +1,4 @@
-"""Scripted validators of the root network: what they vote for, and the epoch that counts the votes."""
+"""Scripted validators of the root network: their votes, and the epoch that counts them."""
 
 import numpy as np
 
@@ -8,11 +8,12 @@ from dtao_gym.numerics import exp, power
 from dtao_gym.protocol.root_vote import root_epoch
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.rest import part_beside_rest
+from dtao_gym.world.scratch import ballot_scores
 from dtao_gym.world.shocks import FAVOURITES, philox, uniform
 from dtao_gym.world.state import subnet_rows
 
 N_COUNTS = 4
-"""Rows of a ballot sheet before the votes: rank, trust, consensus, share."""
+"""Rows of the ballots before the votes: rank, trust, consensus, share."""
 N_LARGEST = 5
 """Validators that may have favourites."""
 
@@ -21,7 +22,7 @@ N_LARGEST = 5
 def _add_vote(vote, scores, n_subnets, vote_power, vote_cut, part):
     """Add `part` of a vote in proportion to score**power, nothing below `vote_cut` of the mean score.
 
-    Empty slots have score 0 and are none of the `n_subnets`.
+    Empty slots have score 0 and do not count among the `n_subnets`.
     """
     n = scores.size
     whole = 0.0
@@ -37,7 +38,7 @@ def _add_vote(vote, scores, n_subnets, vote_power, vote_cut, part):
 
 @rule
 def _larger(validators, k):
-    """Validators with more stake than one of them; among equals the first counts as larger."""
+    """Number of validators with more stake than validator k; among equals the first counts as larger."""
     count = 0
     for j in range(validators.size):
         more = validators[j].stake > validators[k].stake
@@ -47,7 +48,7 @@ def _larger(validators, k):
 
 
 @rule
-def _favour(row, scratch, s, world, validator, n_subnets, parameters):
+def _favour(row, scores, s, world, validator, n_subnets, parameters):
     """Move a part of a vote to favourites, drawn once an episode: the shared set, or the validator's own."""
     p = parameters_of(parameters)
     key, episode = world.world_key, world.episode
@@ -56,7 +57,7 @@ def _favour(row, scratch, s, world, validator, n_subnets, parameters):
     for i in range(s.vote_share.size):
         stream = np.uint64(s.stream_id[i])
         number = uniform(philox(key, episode, drawn_by, 1, stream, FAVOURITES)[0])
-        scratch[0, i] = number if s.registered_block[i] >= 0.0 else 2.0
+        scores.ticket[i] = number if s.registered_block[i] >= 0.0 else 2.0
     wanted = max(np.floor(p.favourites * n_subnets + 0.5), 1.0)
     given = 0.0
     for i in range(s.vote_share.size):
@@ -65,14 +66,14 @@ def _favour(row, scratch, s, world, validator, n_subnets, parameters):
     for i in range(s.vote_share.size):
         before = 0.0
         for j in range(s.vote_share.size):
-            before += 1.0 if scratch[0, j] < scratch[0, i] else 0.0
-        if before < wanted and scratch[0, i] < 2.0:
+            before += 1.0 if scores.ticket[j] < scores.ticket[i] else 0.0
+        if before < wanted and scores.ticket[i] < 2.0:
             row[1 + i] += p.favourite_share * given / min(wanted, n_subnets)
 
 
 @rule
 def _excess_of_news(s, world):
-    """What readers think the subnets are worth together, over what they would without news of single ones."""
+    """Sum of the values that readers see over the sum that they would see without news of single subnets."""
     read, calm = 0.0, 0.0
     for i in range(s.belief.size):
         taken = 1.0 if s.registered_block[i] >= 0.0 else 0.0
@@ -83,14 +84,15 @@ def _excess_of_news(s, world):
 
 @rule
 def vote(fields, scratch, ballot, world, validators, parameters):
-    """One root epoch: every validator grades the subnets by what it sees, and the shares of the vote are stored.
+    """One root epoch: every validator grades the subnets, and the shares of the vote are stored.
 
-    The informed part of a vote reads what a subnet contributes, spillovers included, the rest what it believes of the
-    public signal, with the day's news and error of opinion: the same readers as among stakers. The five largest validators may give
-    a part of their vote to favourites instead. `ballot`: (4 + validators, 1 + subnets), working space.
+    The informed part of a vote scores the value that a subnet contributes, spillovers included; the rest scores the
+    belief of the public signal, with the day's news and error of opinion, as uninformed stakers do. The five largest
+    validators may give a part of their vote to favourites instead. `ballot`: `(4 + validators, 1 + subnets)`, working
+    space.
     """
     p = parameters_of(parameters)
-    s = subnet_rows(fields)
+    s, scores = subnet_rows(fields), ballot_scores(scratch)
     n = s.vote_share.size
     shared = ballot[0]
     shared[:] = 0.0
@@ -99,23 +101,23 @@ def vote(fields, scratch, ballot, world, validators, parameters):
         taken = s.registered_block[i] >= 0.0
         count += 1.0 if taken else 0.0
         spillover = p.voter_spillover_weight * p.spillover
-        scratch[0, i] = contributed_value(s.short_stock[i], s.knowledge[i], spillover)
+        scores.contributed[i] = contributed_value(s.short_stock[i], s.knowledge[i], spillover)
         read = s.belief[i] * exp(s.opinion[i] + s.news[i] - p.opinion_bias)
-        scratch[1, i] = read if taken else 0.0
+        scores.believed[i] = read if taken else 0.0
     informed, part = p.informed_share_voters, 1.0
     if p.frozen_share:
         part = part_beside_rest(_excess_of_news(s, world), world.rest_share)
     world.vote_part = informed + (1.0 - informed) * part
     informed /= world.vote_part
-    _add_vote(shared, scratch[0], count, p.vote_power, p.vote_cut, informed)
-    _add_vote(shared, scratch[1], count, p.vote_power, p.vote_cut, 1.0 - informed)
+    _add_vote(shared, scores.contributed, count, p.vote_power, p.vote_cut, informed)
+    _add_vote(shared, scores.believed, count, p.vote_power, p.vote_cut, 1.0 - informed)
     for k in range(validators.size):
         row = ballot[N_COUNTS + k]
         row[0] = validators[k].root_share
         for i in range(n):
             row[1 + i] = shared[1 + i] * (1.0 - validators[k].root_share)
         if p.favourite_share > 0.0 and _larger(validators, k) < N_LARGEST:
-            _favour(row, scratch, s, world, k, count, parameters)
+            _favour(row, scores, s, world, k, count, parameters)
     root_epoch(
         validators.stake,
         ballot[N_COUNTS:],

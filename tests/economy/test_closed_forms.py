@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize, minimize_scalar
 
-from dtao_gym.economy import closed_forms, kernel
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, Technology, Uses
+from dtao_gym.economy import builder_theory, closed_forms
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT, Technology, Uses
 from dtao_gym.protocol import pool
 
 
 def best(value, low, high):
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda x: -value(x), bounds=(low, high), method="bounded", options={"xatol": 1e-9}
     )
-    return found.x
+    return optimum.x
 
 
 # --- welfare
@@ -61,7 +61,9 @@ def test_at_the_longest_delay_research_and_product_are_worth_the_same():
     technology = Technology(research_productivity=0.03, spillover=0.2)
     delay = closed_forms.longest_delay(technology)
     assert delay > 0.0
-    paid = kernel.weights(technology._replace(delay_days=0.0), kernel.planner_values(technology))
+    paid = builder_theory.spending_weights(
+        technology._replace(delay_days=0.0), builder_theory.planner_values(technology)
+    )
     assert paid.research * SOCIAL_DISCOUNT**delay == pytest.approx(paid.product)
     assert closed_forms.longest_delay(technology, 0.9) == 0.0
 
@@ -72,11 +74,13 @@ def test_growth_is_that_of_the_recursion(share, delay):
         short_productivity=0.9, research_productivity=1.4, curvature=1.0, delay_days=delay
     )
     growth = closed_forms.internal_growth(technology, share, 0.04)
-    stocks = kernel.Stocks(1.0, 1.0, (1.0,) * technology.stages)
+    stocks = builder_theory.Stocks(1.0, 1.0, (1.0,) * technology.stages)
     ratio = 0.0
     for _ in range(3000):
         income = 0.04 * (stocks.short + stocks.knowledge)
-        after = kernel.next_stocks(technology, stocks, Uses((1.0 - share) * income, share * income))
+        after = builder_theory.next_stocks(
+            technology, stocks, Uses((1.0 - share) * income, share * income)
+        )
         ratio = (after.short + after.knowledge) / (stocks.short + stocks.knowledge)
         stocks = after
     assert ratio - 1.0 == pytest.approx(growth, rel=1e-6)
@@ -135,15 +139,15 @@ def test_signal_jamming_by_the_filter_itself():
     variance = 1.0
     for _ in range(2000):
         variance = persistence**2 * variance * r / (variance + r) + q
-    found = closed_forms.signal_jamming(persistence, q, r, 2.0, cost, discount)
-    assert found.variance == pytest.approx(variance)
+    jamming = closed_forms.signal_jamming(persistence, q, r, 2.0, cost, discount)
+    assert jamming.variance == pytest.approx(variance)
     gain = variance / (variance + r)
     # effort of today lifts the estimate by the gain, of which a part is left every day
     left, pay = gain, 0.0
     for day in range(5000):
         pay += 2.0 * discount**day * left
         left *= persistence * (1.0 - gain)
-    assert found.effort == pytest.approx(pay / cost)
+    assert jamming.effort == pytest.approx(pay / cost)
 
 
 # --- portfolios
@@ -176,9 +180,9 @@ def test_the_best_purchase_in_the_pool_of_the_protocol(fee):
         out = pool.buy(1000.0, 20_000.0, 0.5, tao_in, fee, 0.0)[0]
         return 0.08 * out - tao_in
 
-    found = closed_forms.best_buy(1000.0, 20_000.0, 0.08, fee)
-    assert best(profit, 0.0, 2000.0) == pytest.approx(found.tao_in, rel=1e-5)
-    assert profit(found.tao_in) == pytest.approx(found.profit)
+    purchase = closed_forms.best_buy(1000.0, 20_000.0, 0.08, fee)
+    assert best(profit, 0.0, 2000.0) == pytest.approx(purchase.tao_in, rel=1e-5)
+    assert profit(purchase.tao_in) == pytest.approx(purchase.profit)
 
 
 @pytest.mark.parametrize("budget", [50.0, 300.0, 1500.0])
@@ -193,13 +197,13 @@ def test_water_filling_cannot_be_bettered(budget):
             v * a * x_ / (t + x_) - x_ for t, a, v, x_ in zip(tao, alpha, value, x, strict=True)
         )
 
-    found = minimize(
+    optimum = minimize(
         loss,
         np.full(3, budget / 4.0),
         bounds=[(0.0, None)] * 3,
         constraints={"type": "ineq", "fun": lambda x: budget - x.sum()},
     )
-    assert -loss(spent) == pytest.approx(-found.fun, rel=1e-6)
+    assert -loss(spent) == pytest.approx(-optimum.fun, rel=1e-6)
 
 
 def test_parts_of_a_sale_earn_the_same_at_the_margin():
@@ -257,9 +261,9 @@ def test_a_project_by_value_iteration():
         idle = np.maximum(1.0 + discount * mean(0, 0), discount * mean(1, 0))
         busy = 1.0 + discount * (success * mean(0, 1) + (1.0 - success) * mean(1, 0))
         value = np.arange(4)[:, None] + np.stack([idle, busy], axis=1)
-    found = closed_forms.research_project(discount, success=success, loss=loss)
-    np.testing.assert_allclose(found.value, value, rtol=1e-9)
-    assert not found.starts[3]
+    policy = closed_forms.research_project(discount, success=success, loss=loss)
+    np.testing.assert_allclose(policy.value, value, rtol=1e-9)
+    assert not policy.starts[3]
 
 
 def test_thresholds_of_projects():

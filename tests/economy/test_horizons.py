@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dtao_gym.economy import horizons, kernel
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, Stocks, Technology, Uses
+from dtao_gym.economy import builder_theory, horizons
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT, Stocks, Technology, Uses
 
 DEFAULTS = Technology()
 OTHERS = (
@@ -30,12 +30,14 @@ OTHERS = (
 def test_sums_over_days_are_the_closed_forms(technology, discount, valuer_discount):
     day_weights = horizons.discounted_days(discount)
     for values in (
-        kernel.planner_values(technology),
-        kernel.market_values(technology, 0.3, 400.0, valuer_discount),
-        kernel.informed_values(technology, valuer_discount, pipeline_visible=False),
+        builder_theory.planner_values(technology),
+        builder_theory.market_values(technology, 0.3, 400.0, valuer_discount),
+        builder_theory.informed_values(technology, valuer_discount, pipeline_visible=False),
     ):
-        summed = horizons.weights_over(technology, values, day_weights)
-        assert summed == pytest.approx(kernel.weights(technology, values, discount), rel=1e-9)
+        summed = horizons.spending_weights_over(technology, values, day_weights)
+        assert summed == pytest.approx(
+            builder_theory.spending_weights(technology, values, discount), rel=1e-9
+        )
 
 
 @pytest.mark.parametrize("technology", OTHERS)
@@ -45,11 +47,11 @@ def test_responses_are_those_of_the_recursion(technology):
     )
     responses = horizons.impulse_responses(technology, 203)
     assert responses.shape == (3 + technology.stages, 203)
-    stocks = kernel.next_stocks(unit, kernel.no_stocks(unit), Uses(1.0, 1.0, 1.0))
+    stocks = builder_theory.next_stocks(unit, builder_theory.no_stocks(unit), Uses(1.0, 1.0, 1.0))
     for day in range(203):
         expected = [stocks.short, stocks.knowledge, stocks.influence, *stocks.pipeline]
         np.testing.assert_allclose(responses[:, day], expected, rtol=1e-12, atol=1e-15)
-        stocks = kernel.next_stocks(unit, stocks, Uses(0.0, 0.0, 0.0))
+        stocks = builder_theory.next_stocks(unit, stocks, Uses(0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="read-only"):
         responses[0, 0] = 2.0
 
@@ -58,15 +60,15 @@ def test_a_constant_policy_is_the_sum_of_its_days():
     technology, days = OTHERS[0], 150
     day_weights = horizons.diluted(horizons.discounted_days(0.99, days), 0.002)
     spending = Uses(0.3, 0.7)
-    stocks, expected = kernel.no_stocks(technology), Stocks(0.0, 0.0)
+    stocks, expected = builder_theory.no_stocks(technology), Stocks(0.0, 0.0)
     for weight in day_weights:
-        stocks = kernel.next_stocks(technology, stocks, spending)
+        stocks = builder_theory.next_stocks(technology, stocks, spending)
         expected = expected._replace(
             short=expected.short + weight * stocks.short,
             knowledge=expected.knowledge + weight * stocks.knowledge,
         )
-    paid = horizons.weights_over(
-        technology, kernel.fee_values(), horizons.for_constant_policy(day_weights)
+    paid = horizons.spending_weights_over(
+        technology, builder_theory.fee_values(), horizons.for_constant_policy(day_weights)
     )
     assert paid.product * 0.3**0.7 == pytest.approx(expected.short)
     assert paid.research * 0.7**0.7 == pytest.approx(expected.knowledge)
@@ -74,9 +76,11 @@ def test_a_constant_policy_is_the_sum_of_its_days():
 
 def test_a_longer_window_pays_research_better():
     shares = [
-        kernel.research_share(
-            horizons.weights_over(
-                DEFAULTS, kernel.fee_values(), horizons.discounted_days(SOCIAL_DISCOUNT, days)
+        builder_theory.research_share(
+            horizons.spending_weights_over(
+                DEFAULTS,
+                builder_theory.fee_values(),
+                horizons.discounted_days(SOCIAL_DISCOUNT, days),
             )
         )
         for days in (60, 200, 700, 3000, 40_000)
@@ -86,14 +90,16 @@ def test_a_longer_window_pays_research_better():
 
 
 def test_linear_dilution_is_milder_than_geometric_and_fades():
-    values, rate = kernel.uninformed_values(DEFAULTS), 0.0015
-    undiluted = kernel.research_share(kernel.weights(DEFAULTS, values))
-    geometric = kernel.research_share(
-        kernel.weights(DEFAULTS, values, kernel.discount_with_growth(SOCIAL_DISCOUNT, rate))
+    values, rate = builder_theory.uninformed_values(DEFAULTS), 0.0015
+    undiluted = builder_theory.research_share(builder_theory.spending_weights(DEFAULTS, values))
+    geometric = builder_theory.research_share(
+        builder_theory.spending_weights(
+            DEFAULTS, values, builder_theory.discount_with_growth(SOCIAL_DISCOUNT, rate)
+        )
     )
     linear = [
-        kernel.research_share(
-            horizons.weights_over(
+        builder_theory.research_share(
+            horizons.spending_weights_over(
                 DEFAULTS,
                 values,
                 horizons.diluted(
@@ -129,8 +135,8 @@ def test_a_pulse_under_a_clipped_flow():
         paid = Uses(
             DEFAULTS.short_productivity * rises[0], DEFAULTS.research_productivity * rises[1]
         )
-        return kernel.research_share(paid)
+        return builder_theory.research_share(paid)
 
-    assert share(kernel.fee_values()) == pytest.approx(0.0028, abs=5e-5)
-    assert share(kernel.uninformed_values(DEFAULTS)) == pytest.approx(0.0013, abs=5e-5)
-    assert share(kernel.informed_values(DEFAULTS)) == pytest.approx(0.5258, abs=5e-5)
+    assert share(builder_theory.fee_values()) == pytest.approx(0.0028, abs=5e-5)
+    assert share(builder_theory.uninformed_values(DEFAULTS)) == pytest.approx(0.0013, abs=5e-5)
+    assert share(builder_theory.informed_values(DEFAULTS)) == pytest.approx(0.5258, abs=5e-5)

@@ -74,16 +74,16 @@ def test_news_multiplies_by_a_factor_of_mean_one(days, half_life):
     changes = LIVELY | {"news_half_life_days": half_life}
     if half_life < 1e9:  # jumps count as if they were normal
         changes |= {"jump_chance": 0.0, "news_volatility_sd": 0.5, "market_sd": 0.0}
-    found = np.exp(levels(days, **changes))
-    error = found.std() / found.size**0.5
-    assert found.mean() == pytest.approx(1.0, abs=4 * error)
+    factors = np.exp(levels(days, **changes))
+    error = factors.std() / factors.size**0.5
+    assert factors.mean() == pytest.approx(1.0, abs=4 * error)
     assert error < 0.03
 
 
 def test_common_news_is_common_and_of_mean_one():
-    found = levels(1, news_sd=1e-9, jump_chance=0.0, market_sd=0.1)
-    assert np.ptp(found, axis=1).max() < 1e-7
-    assert np.ptp(found[:, 0]) > 0.1
+    moved = levels(1, news_sd=1e-9, jump_chance=0.0, market_sd=0.1)
+    assert np.ptp(moved, axis=1).max() < 1e-7
+    assert np.ptp(moved[:, 0]) > 0.1
 
 
 def test_without_news_nothing_is_drawn():

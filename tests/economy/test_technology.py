@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from dtao_gym.economy import kernel
+from dtao_gym.economy import builder_theory
 from dtao_gym.economy.technology import (
     ability,
     contributed_value,
@@ -61,10 +61,10 @@ def test_the_signal_shows_hype_and_influence_and_no_pipeline():
 @pytest.mark.parametrize("sd", [0.0, 0.5, 0.8, 1.5])
 @pytest.mark.parametrize("factor", [ability, luck])
 def test_ability_and_luck_are_lognormal_with_mean_one(factor, sd):
-    found = np.array([factor(sd, n) for n in normals()])
-    assert np.log(found).std() == pytest.approx(sd, rel=1e-3)
+    factors = np.array([factor(sd, n) for n in normals()])
+    assert np.log(factors).std() == pytest.approx(sd, rel=1e-3)
     # the grid cuts the last tail
-    assert found.mean() == pytest.approx(1.0, rel=2e-3)
+    assert factors.mean() == pytest.approx(1.0, rel=2e-3)
 
 
 @given(stocks, st.floats(0.0, 2.0))
@@ -95,9 +95,9 @@ CHANGES = (
 @pytest.mark.parametrize("per_year", [0.05, 0.2, 0.98])
 def test_the_engine_and_the_closed_forms_have_the_same_constants(changes, per_year):
     record = parameters(Config.make(changes, valuer_discount_per_year=per_year))
-    technology = kernel.Technology(**changes)
-    discount = kernel.daily_discount(per_year)
-    worth = kernel.informed_values(technology, discount)
+    technology = builder_theory.Technology(**changes)
+    discount = discount_per_day(per_year)
+    worth = builder_theory.informed_values(technology, discount)
     same = {
         "short_decay": technology.short_decay,
         "knowledge_decay": technology.knowledge_decay,
@@ -117,7 +117,9 @@ def test_the_engine_and_the_closed_forms_have_the_same_constants(changes, per_ye
         assert record[name] == pytest.approx(expected, rel=1e-14), name
     passing = float(record["stage_discount"])
     if technology.stages:
-        assert passing == pytest.approx(kernel.stage_discount(technology, discount), rel=1e-14)
+        assert passing == pytest.approx(
+            builder_theory.pipeline_discount(technology, discount), rel=1e-14
+        )
     for place, value in enumerate(reversed(worth.pipeline)):
         expected = passing ** (place + 1) * record["worth_of_knowledge"]
         assert value == pytest.approx(expected, rel=1e-13)
@@ -125,11 +127,11 @@ def test_the_engine_and_the_closed_forms_have_the_same_constants(changes, per_ye
 
 def test_welfare_and_payoffs_are_discounted_unless_episodes_end_by_chance():
     fixed = parameters(Config(builder_discount_per_year=0.4))
-    assert math.exp(fixed["welfare_log_discount"]) == pytest.approx(kernel.SOCIAL_DISCOUNT)
-    assert math.exp(fixed["payoff_log_discount"]) == pytest.approx(kernel.daily_discount(0.4))
+    assert math.exp(fixed["welfare_log_discount"]) == pytest.approx(builder_theory.SOCIAL_DISCOUNT)
+    assert math.exp(fixed["payoff_log_discount"]) == pytest.approx(discount_per_day(0.4))
     chance = parameters(Config(horizon="geometric", builder_discount_per_year=0.4))
     assert chance["welfare_log_discount"] == 0.0
-    rest = kernel.daily_discount(0.4) / kernel.SOCIAL_DISCOUNT
+    rest = discount_per_day(0.4) / builder_theory.SOCIAL_DISCOUNT
     assert math.exp(chance["payoff_log_discount"]) == pytest.approx(rest, rel=1e-14)
 
 

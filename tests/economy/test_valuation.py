@@ -1,4 +1,4 @@
-"""What stakers think a subnet is worth: by hand, and against sums over the days to come."""
+"""Valuation of subnets: by hand, and against sums over future days."""
 
 import math
 
@@ -65,13 +65,13 @@ def test_opinions_are_stationary():
     persistence, sd = 2 ** (-1 / 20), 0.3
     innovation = sd * (1 - persistence**2) ** 0.5
     random = np.random.default_rng(0).standard_normal(200_000)
-    opinion, found = 0.0, []
+    opinion, opinions = 0.0, []
     for n in random:
         opinion = next_opinion(opinion, persistence, innovation, n)
-        found.append(opinion)
-    found = np.array(found[1000:])
-    assert found.std() == pytest.approx(sd, rel=0.03)
-    later = np.corrcoef(found[:-20], found[20:])[0, 1]
+        opinions.append(opinion)
+    opinions = np.array(opinions[1000:])
+    assert opinions.std() == pytest.approx(sd, rel=0.03)
+    later = np.corrcoef(opinions[:-20], opinions[20:])[0, 1]
     assert later == pytest.approx(0.5, abs=0.03)
 
 
@@ -87,8 +87,8 @@ def test_tilt_by_hand():
 @given(st.floats(1e-9, 1e9), st.floats(1e-9, 1e9), st.floats(0.0, 1.0))
 def test_momentum_follows_changes_up_to_a_factor_e(price, past, momentum):
     change = min(max(math.log(price / past), -1.0), 1.0)
-    found = uninformed_tilt(0.0, trend(price, past), momentum, 0.0, 0.0)
-    assert found == pytest.approx(math.exp(momentum * change), rel=1e-12)
+    tilt = uninformed_tilt(0.0, trend(price, past), momentum, 0.0, 0.0)
+    assert tilt == pytest.approx(math.exp(momentum * change), rel=1e-12)
 
 
 def test_without_a_price_there_is_no_trend():

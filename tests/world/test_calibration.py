@@ -52,17 +52,19 @@ def test_deviations_are_in_units_of_what_is_allowed():
     day = date(2025, 8, 1)
     price = np.tile([0.4, 0.3, 0.3], (2, 1, 1))
     played = Record((date(2025, 7, 31), day), price, np.ones((2, 1)))
-    found = {m.name: m for m in calibrate.moments(played, (day,), ())}
-    assert found["price_sum"].simulated == pytest.approx(1.0)
-    assert found["price_sum"].deviation == pytest.approx(np.log(1 / 1.118) / np.log(1.5), abs=1e-3)
-    sd = np.log([0.4, 0.3, 0.3]).std()
-    assert found["sd_log_price"].deviation == pytest.approx((sd / 1.033 - 1) / 0.3, abs=1e-3)
-    assert found["top5_share"].deviation == pytest.approx((1 - 0.320) / 0.08, abs=1e-2)
-    assert calibrate.criterion(list(found.values())) == pytest.approx(
-        sum(m.weight * m.deviation**2 for m in found.values())
-        / sum(m.weight for m in found.values())
+    moments = {m.name: m for m in calibrate.moments(played, (day,), ())}
+    assert moments["price_sum"].simulated == pytest.approx(1.0)
+    assert moments["price_sum"].deviation == pytest.approx(
+        np.log(1 / 1.118) / np.log(1.5), abs=1e-3
     )
-    lines = calibrate.verdict(list(found.values()))
+    sd = np.log([0.4, 0.3, 0.3]).std()
+    assert moments["sd_log_price"].deviation == pytest.approx((sd / 1.033 - 1) / 0.3, abs=1e-3)
+    assert moments["top5_share"].deviation == pytest.approx((1 - 0.320) / 0.08, abs=1e-2)
+    assert calibrate.criterion(list(moments.values())) == pytest.approx(
+        sum(m.weight * m.deviation**2 for m in moments.values())
+        / sum(m.weight for m in moments.values())
+    )
+    lines = calibrate.verdict(list(moments.values()))
     assert lines[0].endswith("yes")
     assert "NO: 1.000 for 0.320 (2025-08-01)" in lines[2]
 

@@ -90,9 +90,9 @@ UNINFORMED = {"informed_share_stakers": 0.0, "informed_share_voters": 0.0}
 def test_and_moves_prices_but_no_technology_where_nobody_is(switch):
     common = UNINFORMED | {"influence": True, "influence_share": 0.3, "finance": False}
     one, other = pair(60, common, **switch)
-    found = differing(one, other)
-    assert {"target_price", "spot_price", "income"} <= found
-    assert not found & {*STOCKS, "treasury", "budget", "ability", "pipeline"}
+    changed = differing(one, other)
+    assert {"target_price", "spot_price", "income"} <= changed
+    assert not changed & {*STOCKS, "treasury", "budget", "ability", "pipeline"}
 
 
 def test_switches_of_the_signal_change_it_by_their_own_factor():
@@ -108,8 +108,8 @@ def test_switches_of_the_signal_change_it_by_their_own_factor():
         stocks = [state.row(n) for n in ("short_stock", "knowledge", "influence_stock")]
         signal = state.section("signal_history")[:, 0]
         noise = signal / (1.5 * stocks[0] + stocks[1] + stocks[2])
-        found = other.state.section("signal_history")[:, 0]
-        assert found == pytest.approx(shown(*stocks, noise), rel=1e-12)
+        signals = other.state.section("signal_history")[:, 0]
+        assert signals == pytest.approx(shown(*stocks, noise), rel=1e-12)
 
 
 def test_spillover_changes_what_users_get_and_nothing_else():
@@ -121,10 +121,10 @@ def test_spillover_changes_what_users_get_and_nothing_else():
 
 def test_luck_changes_knowledge_and_no_other_draw():
     one, other = pair(60, {"finance": False}, research_luck_sd=0.0)
-    found = differing(one, other)
-    assert {"knowledge", "informed_value", "target_price"} <= found
+    changed = differing(one, other)
+    assert {"knowledge", "informed_value", "target_price"} <= changed
     untouched = {"opinion", "short_stock", "budget", "treasury", "pipeline", "ability"}
-    assert not found & untouched
+    assert not changed & untouched
 
 
 def test_without_influence_a_share_for_it_is_nothing():

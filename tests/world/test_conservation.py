@@ -1,4 +1,4 @@
-"""TAO and alpha are conserved: whatever the rules, the orders, and the subnets that come and go."""
+"""TAO and alpha are conserved under all rules and orders, and when subnets are created and dissolved."""
 
 import functools
 

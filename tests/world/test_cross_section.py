@@ -24,13 +24,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def test_cross_section_by_hand():
-    found = cross_section(np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05, np.nan, 2.0, 0.0]))
-    assert found.subnets == 6
-    assert found.price_sum == pytest.approx(1.0)
-    assert found.median_price == pytest.approx(0.1)
-    assert found.top1_share == pytest.approx(0.4)
-    assert found.top5_share == pytest.approx(0.95)
-    assert found.hhi == pytest.approx(0.16 + 0.09 + 0.01 + 0.01 + 0.005)
+    measures = cross_section(np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05, np.nan, 2.0, 0.0]))
+    assert measures.subnets == 6
+    assert measures.price_sum == pytest.approx(1.0)
+    assert measures.median_price == pytest.approx(0.1)
+    assert measures.top1_share == pytest.approx(0.4)
+    assert measures.top5_share == pytest.approx(0.95)
+    assert measures.hhi == pytest.approx(0.16 + 0.09 + 0.01 + 0.01 + 0.005)
     assert cross_section(np.array([0.1, 0.1 * np.e**2])).sd_log_price == pytest.approx(1.0)
     assert cross_section(np.array([np.nan])).subnets == 0
     assert np.isnan(cross_section(np.array([np.nan])).price_sum)
@@ -42,8 +42,8 @@ def test_volatility_by_hand():
     swing[:YOUNG_DAYS] = 0.5  # a wild start does not count
     short = np.where(np.arange(days) < 1, np.nan, swing)
     expensive = np.full(days, 2.0)
-    found = volatilities(np.stack([0.01 * swing, 0.01 * short, expensive], 1))
-    assert found == pytest.approx([np.std([0.1, -0.1] * (MIN_CHANGES // 2), ddof=1)])
+    sds = volatilities(np.stack([0.01 * swing, 0.01 * short, expensive], 1))
+    assert sds == pytest.approx([np.std([0.1, -0.1] * (MIN_CHANGES // 2), ddof=1)])
     rising = np.exp(0.1 * np.arange(40) * np.arange(40) / 40)[:, None] * 0.001
     week = np.diff(np.log(rising[:, 0]))  # the change of a day grows by the same amount every day
     assert volatilities(rising, 7) == pytest.approx(
@@ -71,23 +71,23 @@ FACTS = (
 @pytest.mark.parametrize("fact", FACTS, ids=[fact[0] for fact in FACTS])
 def test_the_chains_numbers_are_those_published_to_their_rounding(fact):
     day, n, total, median, top1, top5, hhi, sd = fact
-    found = {row.date: row.cross_section for row in observed()}[date.fromisoformat(day)]
-    assert found.subnets == n
-    assert found.price_sum == pytest.approx(total, abs=5.1e-4)
-    assert found.median_price == pytest.approx(median, abs=5.1e-5)
-    assert found.top1_share == pytest.approx(top1, abs=5.1e-4)
-    assert found.top5_share == pytest.approx(top5, abs=5.1e-4)
+    measures = {row.date: row.cross_section for row in observed()}[date.fromisoformat(day)]
+    assert measures.subnets == n
+    assert measures.price_sum == pytest.approx(total, abs=5.1e-4)
+    assert measures.median_price == pytest.approx(median, abs=5.1e-5)
+    assert measures.top1_share == pytest.approx(top1, abs=5.1e-4)
+    assert measures.top5_share == pytest.approx(top5, abs=5.1e-4)
     if hhi is not None:
-        assert found.hhi == pytest.approx(hhi, abs=6e-4)
-        assert found.sd_log_price == pytest.approx(sd, abs=6e-3)
+        assert measures.hhi == pytest.approx(hhi, abs=6e-4)
+        assert measures.sd_log_price == pytest.approx(sd, abs=6e-3)
 
 
 def test_the_chains_volatility_is_near_the_one_published():
     """Published without saying how the first days of young pools were left out: 0.084, 0.091, 0.042."""
-    found = {(row.first.month, row.last.month): row for row in observed_volatility()}
+    windows = {(row.first.month, row.last.month): row for row in observed_volatility()}
     for window, published, n in (((2, 3), 0.084, 72), ((4, 5), 0.091, 92), ((6, 8), 0.042, 117)):
-        assert found[window].median_sd == pytest.approx(published, abs=0.0025)
-        assert abs(found[window].subnets - n) <= 2
+        assert windows[window].median_sd == pytest.approx(published, abs=0.0025)
+        assert abs(windows[window].subnets - n) <= 2
 
 
 def test_every_day_of_2025_is_there_once():

@@ -1,4 +1,4 @@
-"""Worlds at the edge of what a chain can be: halvings, nothing left to mint, nobody to pay, no price, tiny pools."""
+"""Worlds at the limits: halvings, nothing left to mint, no claims, no price, tiny pools."""
 
 import numpy as np
 import pytest
@@ -117,7 +117,7 @@ def test_pools_of_one_tao_as_at_the_launch(tmp_path, era):
         assert (batch.state.row("spot_price") > 0.0).all()
 
 
-def test_a_world_without_stakers_and_learners(tmp_path):
+def test_a_world_without_scripted_stakers_and_stakers(tmp_path):
     batch = toy(tmp_path, config={"n_stakers": 0}, alpha_outstanding=0.0, root_stake_tao=0.0)
     assert batch.state.worlds["root_informed"][0] == 0.0
     batch.step(days=5)

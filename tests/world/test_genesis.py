@@ -1,4 +1,4 @@
-"""Starting states: everybody has what the snapshot says, and the subnets left out are there in sum."""
+"""Starting states: all accounts are those of the snapshot, and the frozen subnets are there in sum."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_the_ledger_starts_from_the_sum_of_its_accounts(name, n_subnets):
     state = start(genesis=name, n_subnets=n_subnets, n_stakers=3, wealth_tao=2000.0)
     chain = Snapshot.named(name)
     world = state.worlds[0]
-    # pools and root are the chain's at every size; purses, treasuries, `outside` and learners are ours
+    # pools and root are the chain's at every size; purses, treasuries, `outside` and stakers are not
     liquid = world["purse_informed"] + world["purse_uninformed"] + world["outside"]
     expected = chain.tao_reserve.sum() + chain.root_stake_tao + liquid
     expected += state.row("treasury").sum() + 3 * 2000.0
@@ -63,7 +63,7 @@ def test_root_and_purses_are_divided_by_who_is_informed():
         assert purse / (purse + staked) == pytest.approx(0.25, rel=1e-14)
 
 
-def test_learners_start_in_root():
+def test_stakers_start_in_root():
     state = start(n_stakers=2, wealth_tao=123.0)
     assert (state.stakers["root"] == 123.0).all()
     assert (state.stakers["wealth"] == 123.0).all()
@@ -262,7 +262,7 @@ def test_empty_slots_hold_nothing_and_are_taken_first():
 
 
 def test_too_many_slots_are_refused():
-    with pytest.raises(ConfigError, match="empty_slots: got 1 beside 128 subnets, allowed are 128"):
+    with pytest.raises(ConfigError, match="empty_slots: got 1 with 128 subnets, allowed are 128"):
         layout_of(Config(empty_slots=1))
 
 
@@ -278,7 +278,7 @@ def test_drawn_values_depend_on_seed_and_episode_alone():
     assert again.tobytes() == values[0].tobytes()
     logs = np.log(np.concatenate(values))
     assert logs.std() == pytest.approx(1.0, abs=0.1)
-    # with nobody taken in, stakers would pay the median price for the median of these stocks
+    # with nobody deceived, stakers would pay the median price for the median of these stocks
     honest = {"hype": 0.0, "informed_share_stakers": 1.0} | draw
     value = np.concatenate([start(seed, **honest).row("informed_value")[0] for seed in range(4)])
     price = float(parameters_of_world(Config.make(honest))["price_of_capital"]) * value

@@ -30,7 +30,7 @@ from tests.world.toy import arrays, snapshot
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = {"spans_per_day": 2}
-"""What a test can afford: the chain's own schedule has 240 spans a day in its first weeks."""
+"""A cheaper schedule: the chain's own has 240 spans a day in its first weeks."""
 
 
 def quickly(periods=HISTORY) -> list[Period]:
@@ -49,7 +49,7 @@ def test_launch_is_the_state_in_which_pools_began():
     assert not launch.alpha_outstanding.any()
     assert launch.moving_price.sum() == pytest.approx(1.0, abs=1e-12)
     assert (launch.registered_block < launch.block).all()
-    # as old as its netuid tells, but for a few that were given anew before the launch
+    # as old as its netuid implies, except for a few netuids that were reused before the launch
     order = np.argsort(launch.registered_block)
     assert np.corrcoef(order, np.arange(64))[0, 1] > 0.7
     # the price file of the next day is of block 4925837, 16:00 UTC
@@ -291,8 +291,8 @@ def test_a_record_keeps_prices_of_started_subnets_and_their_daily_means():
     # the first day begins at a price that is none
     assert played.mean_price[1, 0, 5] == played.price[1, 0, 5]
     assert played.mean_price[3, 1, 5] == 0.5 * (played.price[2, 1, 5] + played.price[3, 1, 5])
-    found = played.cross_sections(date(2025, 2, 20))
-    assert found.price_sum[1] == pytest.approx(np.nansum(played.mean_price[-1, 1]))
+    measures = played.cross_sections(date(2025, 2, 20))
+    assert measures.price_sum[1] == pytest.approx(np.nansum(played.mean_price[-1, 1]))
     assert (played.root_share > 0.9).all()
     assert (played.root_share < 1.0).all()
 
@@ -314,7 +314,7 @@ def command(*options: str, module: str = "dtao_gym.history") -> subprocess.Compl
     return subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
 
-def test_the_command_prints_chain_beside_worlds_and_writes_files(tmp_path):
+def test_the_command_prints_chain_and_worlds_and_writes_files(tmp_path):
     table, picture = tmp_path / "days.csv", tmp_path / "days.png"
     done = command(
         "--until", "2025-02-20", "--worlds", "2", "--csv", str(table), "--plot", str(picture)

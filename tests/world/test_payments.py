@@ -14,7 +14,7 @@ STILL = PREDICTABLE | {
     "miner_sale_fraction": 0.0, "validator_sale_fraction": 0.0, "arrivals_per_slot_year": 0.0,
     "n_stakers": 0, "n_subnets": 6, "genesis": "drawn",
 }  # fmt: skip
-"""One span a day in which nobody but owners trades."""
+"""One span a day in which only owners trade."""
 CUT = Config().owner_cut
 EMISSION = 28.0 * 6
 
@@ -78,7 +78,7 @@ def test_direct_pay_is_taken_out_of_the_injection_and_the_owners_alpha_recycled(
     assert share.sum() == pytest.approx(1.0)
     income = direct.state.row("income")[0]
     assert income == pytest.approx(CUT * EMISSION * share, rel=1e-9)
-    # nobody's TAO: what the owner gets, the pool does not
+    # the owner's TAO does not enter the pool
     assert account(direct, before, "minted") == pytest.approx(EMISSION, rel=1e-12)
     into_pools = change(direct, before, "tao_reserve")
     assert into_pools == pytest.approx((1.0 - CUT) * EMISSION * share, rel=1e-9)

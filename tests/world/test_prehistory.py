@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dtao_gym.economy import kernel
+from dtao_gym.economy import builder_theory
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import chosen_subnets, genesis
@@ -48,17 +48,20 @@ def test_the_first_target_is_the_spot_price_of_every_subnet(genesis_name, change
 
 
 def unit_value(age_days: int, config: Config) -> float:
-    """What stakers think a builder of this age is worth that spends as the configuration says, from zero stocks."""
-    technology, day_zero = kernel.Technology(), kernel.no_stocks(kernel.Technology())
+    """Stakers' value of a builder of this age that spends as configured, from zero stocks."""
+    technology, day_zero = (
+        builder_theory.Technology(),
+        builder_theory.no_stocks(builder_theory.Technology()),
+    )
     research = config.genesis_research_share * config.genesis_budget_tao
-    spending = kernel.Uses(config.genesis_budget_tao - research, research)
+    spending = builder_theory.Uses(config.genesis_budget_tao - research, research)
     stocks = day_zero
     for _ in range(max(age_days, 30)):
-        stocks = kernel.next_stocks(technology, stocks, spending)
-    values = kernel.market_values(
+        stocks = builder_theory.next_stocks(technology, stocks, spending)
+    values = builder_theory.market_values(
         technology, config.informed_share_stakers, config.pooled_capitalisation
     )
-    return kernel.total_value(stocks, values)
+    return builder_theory.total_value(stocks, values)
 
 
 def test_the_multiple_is_that_at_which_builders_are_as_able_as_the_mean():
@@ -67,18 +70,18 @@ def test_the_multiple_is_that_at_which_builders_are_as_able_as_the_mean():
     worth = np.array([unit_value(age, config) for age in ages])
     ratio = np.log(chain.spot_price) - np.log(config.revenue_share * worth / 21e6)
     expected = np.exp(ratio.mean() + SIGMA**2 / 2)
-    found = prehistory(config)
-    assert found.multiple == pytest.approx(expected, rel=1e-9)
-    assert found.multiple == pytest.approx(141.6, rel=0.02)
-    assert found.log_factor == pytest.approx(ratio - np.log(expected), rel=1e-9, abs=1e-9)
-    assert found.log_factor.mean() == pytest.approx(-(SIGMA**2) / 2, rel=1e-9)
+    fit = prehistory(config)
+    assert fit.multiple == pytest.approx(expected, rel=1e-9)
+    assert fit.multiple == pytest.approx(141.6, rel=0.02)
+    assert fit.log_factor == pytest.approx(ratio - np.log(expected), rel=1e-9, abs=1e-9)
+    assert fit.log_factor.mean() == pytest.approx(-(SIGMA**2) / 2, rel=1e-9)
 
 
 def test_a_given_multiple_is_taken_and_stocks_answer_for_it():
-    found, fitted = prehistory(Config(genesis_multiple=70.0)), prehistory(Config())
-    assert found.multiple == 70.0
+    given, fitted = prehistory(Config(genesis_multiple=70.0)), prehistory(Config())
+    assert given.multiple == 70.0
     shift = np.log(fitted.multiple / 70.0)
-    assert found.log_factor == pytest.approx(fitted.log_factor + shift, rel=1e-9)
+    assert given.log_factor == pytest.approx(fitted.log_factor + shift, rel=1e-9)
 
 
 def test_without_revenue_the_price_of_capital_keeps_its_scale():
@@ -110,7 +113,9 @@ def test_stocks_are_the_supposed_builders_times_a_factor():
 def test_a_steady_state_is_one():
     config = Config(genesis="symmetric", genesis_stocks="steady_state", research_share=0.6)
     budget = config.genesis_budget_tao
-    expected = kernel.steady_stocks(kernel.Technology(), kernel.Uses(0.4 * budget, 0.6 * budget))
+    expected = builder_theory.steady_stocks(
+        builder_theory.Technology(), builder_theory.Uses(0.4 * budget, 0.6 * budget)
+    )
     profile = prehistory(config).profile[0]
     assert profile == pytest.approx([expected.short, expected.knowledge, *expected.pipeline])
 
@@ -205,11 +210,11 @@ def test_types_are_drawn_by_key_of_world_and_subnet_alone():
 
 def test_drawn_markets_have_the_statistics_that_were_asked_for():
     config = Config(genesis="drawn", n_subnets=100)
-    found = [market(config, key, 0) for key in range(40)]
-    price = np.log(np.concatenate([m.spot_price for m in found]))
-    pool = np.log(np.concatenate([m.tao_reserve for m in found]))
-    alpha = np.log(np.concatenate([m.alpha_outstanding for m in found]))
-    age = np.concatenate([m.age_blocks for m in found]) / 7200
+    markets = [market(config, key, 0) for key in range(40)]
+    price = np.log(np.concatenate([m.spot_price for m in markets]))
+    pool = np.log(np.concatenate([m.tao_reserve for m in markets]))
+    alpha = np.log(np.concatenate([m.alpha_outstanding for m in markets]))
+    age = np.concatenate([m.age_blocks for m in markets]) / 7200
     assert np.exp(np.median(price)) == pytest.approx(0.0058, rel=0.05)
     assert price.std() == pytest.approx(0.74, rel=0.05)
     assert np.exp(np.median(pool)) == pytest.approx(7658.0, rel=0.08)

@@ -21,12 +21,12 @@ def rows(batch: Batch, *names: str, world: int = 0) -> list[np.ndarray]:
 
 def shocks_of(batch: Batch, world: int = 0) -> np.ndarray:
     """(3 normal numbers and 1 uniform one, subnets) of the day to come: luck, opinion, signal, success."""
-    record, found = batch.state.worlds[world], []
+    record, draws = batch.state.worlds[world], []
     for stream in batch.state.row("stream_id")[world]:
         key = int(record["world_key"]), int(record["episode"]), 0, int(record["day"])
         a, b, c, d = (np.uint64(word & (2**64 - 1)) for word in philox(*key, int(stream), ECONOMY))
-        found.append((normal(a), normal(b), normal(c), uniform(d)))
-    return np.array(found).T
+        draws.append((normal(a), normal(b), normal(c), uniform(d)))
+    return np.array(draws).T
 
 
 # --- stocks
@@ -50,14 +50,16 @@ def test_production_by_hand(stages, delay):
         )
         pipeline = state.section("pipeline")[0].copy()
         luck_number, opinion_number, noise, chance = shocks_of(batch)
-        share, courted, spend = rows(batch, "research_share", "influence_share", "spend_rate")
+        share, influence_share, spend = rows(
+            batch, "research_share", "influence_share", "spend_rate"
+        )
         day = int(state.worlds["day"][0])
         batch.step()
 
         budget = spend * treasury  # of yesterday's treasury, never of today's income
         assert rows(batch, "budget")[0] == pytest.approx(budget, rel=1e-14)
-        research = share * (1 - courted) * budget
-        work = (1 - share) * (1 - courted) * budget
+        research = share * (1 - influence_share) * budget
+        work = (1 - share) * (1 - influence_share) * budget
         made = able * config.research_productivity * research**0.6
         expected = (1 - p["short_decay"]) * short + able * 0.1 * work**0.6
         assert rows(batch, "short_stock")[0] == pytest.approx(expected, rel=1e-12)
@@ -71,7 +73,9 @@ def test_production_by_hand(stages, delay):
         arrived = moving[-1] * luck
         expected_knowledge = (1 - p["knowledge_decay"]) * knowledge + arrived
         assert rows(batch, "knowledge")[0] == pytest.approx(expected_knowledge, rel=1e-12)
-        attention = (1 - p["influence_decay"]) * influence + 0.05 * (courted * budget) ** 0.6
+        attention = (1 - p["influence_decay"]) * influence + 0.05 * (
+            influence_share * budget
+        ) ** 0.6
         assert rows(batch, "influence_stock")[0] == pytest.approx(attention, rel=1e-12)
         heard = p["opinion_persistence"] * opinion + p["opinion_innovation_sd"] * opinion_number
         assert rows(batch, "opinion")[0] == pytest.approx(heard, rel=1e-12)
@@ -83,7 +87,7 @@ def test_production_by_hand(stages, delay):
         true = expected + expected_knowledge
         true += 0.5 / 3 * (expected_knowledge.sum() - expected_knowledge)
         assert rows(batch, "true_value")[0] == pytest.approx(true, rel=1e-12)
-        cost = (budget * (1 - 0.5 * courted)).sum()
+        cost = (budget * (1 - 0.5 * influence_share)).sum()
         assert world["welfare"] == pytest.approx(true.sum() - cost, rel=1e-12)
 
 
@@ -109,13 +113,13 @@ def pulse(stages: int, delay: float, days: int) -> np.ndarray:
         batch.state.row(name)[:] = 0.0
     batch.state.section("pipeline")[:] = 0.0
     batch.state.row("spend_rate")[:] = batch.state.row("research_share")[:] = 1.0
-    found = []
+    knowledge = []
     for _ in range(days):
         batch.step()
-        found.append(batch.state.row("knowledge")[0, 0])
+        knowledge.append(batch.state.row("knowledge")[0, 0])
     assert batch.state.row("treasury")[0, 0] == 0.0
     made = config.research_productivity * config.initial_treasury_tao**0.5
-    return np.array(found) / made
+    return np.array(knowledge) / made
 
 
 @pytest.mark.parametrize(("stages", "delay"), [(1, 1.0), (1, 20.0), (3, 3.0), (3, 30.0), (5, 50.0)])
@@ -314,5 +318,5 @@ def test_sums_over_the_run_are_those_of_its_days():
         sums["plain"] += (short + knowledge).sum()
     names = {"informed": "informed_value_sum", "plain": "plain_value_sum"}
     for name, expected in sums.items():
-        found = batch.state.worlds[names.get(name, f"{name}_sum")][0]
-        assert found == pytest.approx(expected, rel=1e-12), name
+        total = batch.state.worlds[names.get(name, f"{name}_sum")][0]
+        assert total == pytest.approx(expected, rel=1e-12), name

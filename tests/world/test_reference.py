@@ -1,278 +1,28 @@
-"""The engine against the same market written a second time in plain NumPy (`benchmarks/numpy_market.py`)."""
+"""The engine against a second implementation in plain NumPy (`benchmarks/numpy_market.py`)."""
 
 import numpy as np
 import pytest
 
-from benchmarks.numpy_builders import SECTIONS
-from benchmarks.numpy_market import NumpyMarket
 from benchmarks.numpy_rules import arrivals, minted_per_block, normals, philox
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS
 from dtao_gym.protocol.institutions import ERAS, HISTORY
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.world.batch import Batch
-from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.parameters import PAYMENTS
-from dtao_gym.world.state import STAKER_DTYPE, WORLD_DTYPE, State, Subnets
-
-DAYS = 30
-TOLERANCE = 1e-9
-MOST_DAYS = {"tao_flow": 5, "net_flow": 12}
-"""What is paid by flows is a small difference of large ones, the more so with news, and enlarges its rounding from day to day."""
-INTERNAL = {"moving_rate", "moving_decay"}
-"""Rows that the engine prepares once a day, and that mean nothing after it."""
-
-NEWS = {
-    "news_sd": 0.03, "news_spread": 0.8, "news_size_exponent": 0.25, "news_volatility_sd": 1.0,
-    "jump_chance": 0.05, "jump_up": 0.3, "jump_down": 0.4, "market_sd": 0.012, "trade_speed": 1.0,
-}  # fmt: skip
-"""News far livelier than by default."""
-ONE_POT = {"frozen_subnets": "share", "n_subnets": 5}
-ALIVE = {"portfolio_days": 5.0, "scarcity_elasticity": 1.0, "insider_holding_days": 30.0}
-SETTINGS = {
-    "whole chain": {"n_subnets": None},
-    "defaults": {},
-    "one span": {"spans_per_day": 1},
-    "24 spans": {"spans_per_day": 24},
-    "240 spans": {"spans_per_day": 240},
-    "twap, two learners": {"n_stakers": 2, "execution": "twap", "wealth_tao": 20_000.0},
-    "three learners, rich": {"n_stakers": 3, "wealth_tao": 100_000.0},
-    "nobody learns": {"n_stakers": 0},
-    "claims kept": {"root_swap_share": 0.0},
-    "claims divided, all at once": {"root_swap_share": 0.6, "root_claim_hazard": 1.0},
-    "opinions by wealth, yield": {"opinion_weights": "wealth", "yield_sensitivity": 0.5},
-    "news": NEWS,
-    "news, all subnets, regimes": NEWS
-    | {"n_subnets": None, "news_factor_low": 0.7, "news_factor_high": 2.5},
-    "slow beliefs ahead of learners": {
-        "signal_gain": 0.05,
-        "readers_ahead": True,
-        "signal_lag_days": 3,
-    },
-    "scarcity, money, insiders who sell later": ALIVE | {"trade_speed": 0.9},
-    "scarcity, all subnets": ALIVE | NEWS | {"n_subnets": None},
-    "mean-one opinions, settled alpha": {"mean_one_opinions": True, "settled_alpha": 2e6},
-    "fast traders": {"trade_speed": 1.0, "max_trade_of_pool": 1.0, "max_purse_use": 0.5},
-    "no dilution, no momentum, no lag": {"dilution": False, "momentum": 0.0, "signal_lag_days": 0},
-    "slow moving price": {"moving_price_variant": "slow", "moving_price_halving_blocks": 0.0},
-    "fees of both kinds": {"pool_fee": 0.01, "flat_fee_tao": 0.01, "min_order_tao": 1.0},
-    "sample of evaluation": {"selection": "sample", "split": "evaluation", "world_seed": 2**63 - 9},
-    "no halving, no revenue": {"halving": False, "revenue_share": 0.0},
-    "empty outside": {
-        "outside_initial_tao": 0.0,
-        "reinvest_share": 1.0,
-        "miner_sale_fraction": 0.0,
-    },
-}
-VARIATIONS = {
-    "many spans, two learners": {"spans_per_day": 12, "n_stakers": 2, "wealth_tao": 20_000.0},
-    "gate, kept claims": {"root_gate": "chain", "root_swap_share": 0.5, "root_claim_hazard": 0.5},
-    "no halving, users' purses": {"halving": False, "revenue_share": 0.6, "spans_per_day": 1},
-    "all subnets": {"n_subnets": None, "pool_fee": 0.003, "flat_fee_tao": 0.001},
-    "a market without news": PREDICTABLE,
-    "a sample": {"selection": "sample", "yield_sensitivity": 0.5, "opinion_weights": "wealth"},
-}
-VOTES = {"root_column_share": 0.2, "vote_power": 2.0, "vote_cut": 0.8, "root_validators": 7}
-RULES = {
-    "uniform": {"root_gate": "open"},
-    "price": {"share_exponent": 0.5, "n_subnets": None},
-    "price_burn": {"share_exponent": 2.0, "root_gate": "chain"},
-    "price_rootprop": {"spans_per_day": 12},
-    "price_burn_gate": {"gate_quantile": 0.6, "share_exponent": 1.5, "spans_per_day": 24},
-    "price_burn_gate, bar given": {"gate_bar": 0.009},
-    "tao_flow": {"flow_cutoff": -0.005, "flow_ema_base": 1e-3},
-    "tao_flow, above a cutoff": {"flow_cutoff": 0.002, "norm_exponent": 0.5},
-    "net_flow": {"norm_exponent": 2.0, "flow_ema_base": 1e-4},
-    "net_flow, all": {"n_subnets": None, "flow_cutoff": -1.0},
-    "root_vote": {"consensus_slope": 30.0},
-    "root_vote, votes for root": VOTES,
-    "price, one pot": ONE_POT | {"share_exponent": 0.5},
-    "price_burn, one pot": ONE_POT,
-    "price_rootprop, one pot": ONE_POT,
-    "price_burn_gate, one pot": ONE_POT | {"gate_quantile": 0.6},
-    "tao_flow, one pot": ONE_POT,
-    "root_vote, one pot": ONE_POT,
-    "root_vote, news": {
-        "news_sd": 0.03,
-        "signal_gain": 0.2,
-        "market_sd": 0.01,
-        "readers_ahead": True,
-    },
-    "root_vote, spillovers": {"spillover": 2.0, "voter_spillover_weight": 0.5},
-}
-"""Rules of allocation, each with other numbers than the chain's."""
-LIFECYCLE = {
-    "the era's rules": {},
-    "newcomers with news and a trusted price": NEWS
-    | {
-        "prior_half_life_days": 10.0,
-        "settled_alpha": 2e6,
-        "start_delay_days": 1,
-        "signal_gain": 0.1,
-    },
-    "no pruning, empty slots": {"pruning": False, "empty_slots": 3, "start_delay_days": 3},
-    "from empty slots to pruning": {"empty_slots": 2, "pruning": True, "immunity_days": 5.0},
-    "by share, lottery": {"pruning": True, "prune_key": "share", "prune_lottery_sd": 1.0},
-    "by price, lottery": {"pruning": True, "prune_key": "moving_price", "prune_lottery_sd": 0.3},
-    "seeded with the lock": {"seeding": "median_price", "chain_bought": "protocol"},
-    "seeded with the minimum": {"seeding": "minimum", "min_lock_tao": 10.0, "pruning": True},
-    "enabled by governance": {"entrants_enabled": False, "governance_days": 2.0, "pruning": True},
-    "values drawn": {"genesis_values": "drawn", "pruning": True, "n_stakers": 2},
-    "drawn, no pruning, one span": {
-        "genesis_values": "drawn",
-        "empty_slots": 4,
-        "spans_per_day": 1,
-        "prune_lottery_sd": 1.0,
-    },
-    "all rich founders": {"entry_value_tao": 1e6, "lock_interval_days": 1.0, "pruning": True},
-}
-BUILDERS = {
-    "influence": {"influence": True, "influence_share": 0.3},
-    "influence of no use": {"influence_share": 0.3, "influence_productivity": 0.2},
-    "grants": {"milestone_grant_tao": 800.0},
-    "no delay": {"delay_days": 0.0, "pipeline_visible": False},
-    "delay of many stages": {"delay_stages": 12, "delay_days": 30.0},
-    "every day a stage": {"delay_stages": 2, "delay_days": 2.0, "signal_noise_sd": 0.0},
-    "rare success": {"success_probability": 0.3, "delay_days": 5.0, "research_luck_sd": 1.5},
-    "sure success": {"research_luck_sd": 0.0, "milestone_grant_tao": 100.0},
-    "pipeline unseen": {"pipeline_visible": False, "informed_share_stakers": 0.9},
-    "all informed": {"informed_share_stakers": 1.0, "influence": True, "influence_share": 0.2},
-    "nearly no curvature": {"curvature": 0.7},
-    "much curvature": {"curvature": 0.3, "short_productivity": 1.0},
-    "spillover without hype": {"spillover": 2.0, "hype": 0.0},
-    "half-lives": {"short_half_life_days": 7.0, "knowledge_half_life_days": 30.0},
-    "nothing salvaged": {"salvage": 0.0, "pruning": True, "type_sd": 1.0},
-    "all salvaged": {"salvage": 1.0, "pruning": True, "finance": False, "empty_slots": 2},
-    "all alike": {"type_sd": 0.0, "genesis": "symmetric"},
-    "a drawn market": {"genesis": "drawn", "n_subnets": 12, "builder_discount_per_year": 0.6},
-    "half the income": {"income_factor": 0.5},
-    "more income": {"income_factor": 1.7, "payment": "direct"},
-    "income beyond what is outside": {"income_factor": 100.0, "outside_initial_tao": 0.0},
-    "fees beyond what is outside": {
-        "payment": "fee",
-        "fee_per_value": 100.0,
-        "outside_initial_tao": 0.0,
-    },
-    "patient valuers": {"valuer_discount_per_year": 0.01, "pooled_capitalisation": 50.0},
-    "no hope": {"genesis_multiple": 1.0, "cost_weight": 0.4},
-    "disclosed": {"disclosure": "knowledge"},
-    "steady state": {"genesis_stocks": "steady_state", "finance": False},
-    "alone": {"n_subnets": 1},
-    "two": {"n_subnets": 2, "spillover": 1.0},
-}
-FAVOURITES = {"favourite_share": 0.5, "collusion": 0.5}
-BUSY = {
-    "arrivals_per_slot_year": 12.0,
-    "immunity_days": 0.0,
-    "entry_lock_tao": 150.0,
-    "entry_value_tao": 2000.0,
-    "lock_interval_days": 3.0,
-    "outside_initial_tao": 1e5,
-}
-"""Some twelve founders in a month."""
-
-
-def configured(era: str, **settings) -> Config:
-    return Config.make(era=era, **({"n_subnets": 12} | settings))
-
-
-def run_both(
-    config: Config, prepare=None, days: int = DAYS, worlds: int = 3, eras=()
-) -> tuple[Batch, State]:
-    """Engine and reference from the same start, under the same erratic orders.
-
-    `prepare` changes the state before; `eras` are changes of the configuration, `(day, settings)`.
-    """
-    rule = config.era_part("allocation")
-    if rule == "net_flow" or (rule == "tao_flow" and config.news_sd > 0.0):
-        days = min(days, MOST_DAYS[rule])
-    batch = Batch(config, worlds)
-    if prepare is not None:
-        prepare(batch.state)
-        refresh(batch.state)
-    market = NumpyMarket(config, batch.state)
-    rng = np.random.default_rng(1)
-    shape = (worlds, config.n_stakers, batch.layout.n_subnets)
-    for day in range(days):
-        for when, settings in eras:
-            if when == day:
-                batch.set_parameters(**settings)
-                market.configure(batch.configs[0])
-        orders = rng.normal(0.0, config.wealth_tao / 20, shape)
-        # sales are in alpha, of which there is more; now and then everything goes
-        orders *= np.where(orders < 0.0, rng.choice([0.01, 10.0, 1e6], shape), 1.0)
-        if day % 5 == 4:
-            batch.step(days=1)
-            market.step(days=1)
-        else:
-            batch.step(orders)
-            market.step(orders)
-    return batch, market.state()
-
-
-def refresh(state: State) -> None:
-    """Bring what the engine keeps of reserves and weights up to date with them."""
-    tao, alpha, weight = map(state.row, ("tao_reserve", "alpha_reserve", "pool_tao_weight"))
-    price = np.divide(tao, alpha, out=np.zeros_like(tao), where=alpha > 0.0)
-    state.row("spot_price")[...] = price * (1.0 - weight) / weight
-    state.row("flow_mark")[...] = tao
-    state.worlds["equal_weights"] = (weight == 0.5).all()
-
-
-def relative_errors(engine: State, reference: State, floor: float) -> dict[str, float]:
-    """Largest error of every row, section, account and learner's figure.
-
-    Relative to the value, or where a difference of large numbers leaves less than `floor` times the row's
-    largest entry, to that: its digits are not carried by either side.
-    """
-
-    def error(a: np.ndarray, b: np.ndarray, least: np.ndarray | float = 0.0) -> float:
-        if a.size == 0:
-            return 0.0
-        a, b = a.astype(float), b.astype(float)
-        scale = np.maximum(np.maximum(np.abs(a), floor * np.abs(a).max()), least)
-        return float((np.abs(a - b) / np.where(scale > 0.0, scale, 1.0)).max())
-
-    # a flow is what reserves differ by, and its digits end where theirs do
-    per_day = 1e-4 * engine.row("tao_reserve")
-    least = {
-        "user_flow_ema": per_day / BLOCKS_PER_DAY,
-        "protocol_flow_ema": per_day / BLOCKS_PER_DAY,
-    }
-    least |= {"protocol_flow": per_day, "recycled": 1.0}
-    # what nobody holds is rounding
-    least |= {f"{account}_uninformed": 1.0 for account in ("purse", "root")}
-    found = {
-        name: error(engine.row(name), reference.row(name), least.get(name, 0.0))
-        for name in Subnets._fields
-        if name not in INTERNAL
-    }
-    found |= {name: error(engine.section(name), reference.section(name)) for name in SECTIONS}
-    found |= {
-        n: error(engine.worlds[n], reference.worlds[n], least.get(n, 0.0))
-        for n in WORLD_DTYPE.names
-    }
-    # a learner that spends its last TAO keeps rounding: its root counts as part of its wealth
-    for name in STAKER_DTYPE.names:
-        a, b = engine.stakers[name], reference.stakers[name]
-        wealth = np.maximum(engine.stakers["wealth"], 1e-9)
-        found[f"learner's {name}"] = error(1.0 + a / wealth, 1.0 + b / wealth)
-    return found
-
-
-def assert_agree(batch: Batch, reference: State, overdrawn: bool = False) -> None:
-    # a flow is a small difference of reserves, and what is paid by flows has no more digits; net flow is a
-    # difference of flows, which its normalisation brings near zero
-    allocation = batch.configs[0].era_part("allocation")
-    errors = relative_errors(batch.state, reference, 1e-2 if "flow" in allocation else 1e-6)
-    tolerance = 1e-7 if allocation == "net_flow" else TOLERANCE
-    bad = {name: error for name, error in errors.items() if not error <= tolerance}
-    assert not bad
-    audit = batch.audit()
-    assert overdrawn or audit.ok  # short sales leave negative accounts
-    assert (audit.tao_error < 1e-9).all()
-    assert (audit.alpha_error < 1e-9).all()
+from tests.world.reference import (
+    BUILDERS,
+    BUSY,
+    DAYS,
+    FAVOURITES,
+    LIFECYCLE,
+    RULES,
+    SETTINGS,
+    VARIATIONS,
+    assert_agree,
+    configured,
+    run_both,
+)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +89,7 @@ def vary_people(state):
 
 
 def decide_anything(state):
-    """Builders who spend nothing or much, on anything, and sell what they like."""
+    """Random decisions of builders."""
     rng = np.random.default_rng(3)
     shape = state.row("spend_rate").shape
     state.row("spend_rate")[...] = rng.uniform(0.0, 0.2, shape) * (rng.random(shape) < 0.9)
@@ -445,7 +195,7 @@ def test_they_agree_through_the_history_of_the_chain():
 
 
 def old_locks(state):
-    """Owners who are owed what they locked, alpha that the chain has bought, pools that count in a payout."""
+    """Owners with a refund due, alpha that the chain has bought, pools that count in a payout."""
     lock = np.resize([50.0, 2e4, 1e5, 1.0], state.row("lock_tao").shape)
     state.row("lock_tao")[...] = lock * (state.row("registered_block") >= 0.0)
     state.row("legacy")[:, ::2] = 1.0

@@ -1,4 +1,4 @@
-"""Founders, newcomers, dissolutions: who pays, who is paid, what a slot holds afterwards."""
+"""Founders, newcomers, dissolutions: payments, and the state of the slot afterwards."""
 
 import math
 
@@ -19,7 +19,7 @@ EAGER = {
     "outside_initial_tao": 1e6,
     "immunity_days": 0.0,
 }
-"""Somebody registers nearly every week, whatever it costs."""
+"""A registration nearly every week, at any cost."""
 
 
 def until_registration(batch: Batch, days: int = 2000) -> tuple[int, dict, np.ndarray]:

@@ -35,7 +35,7 @@ def state(lived_in) -> State:
 
 
 def account(state: State, name: str) -> np.ndarray:
-    """View of one account: a row, a section, a field of the world or the learners' root."""
+    """View of one account: a row, a section, a field of the world or the stakers' root."""
     if name == "root":
         return state.stakers["root"]
     if name in SECTIONS:
@@ -234,7 +234,7 @@ def test_a_state_is_loaded_by_the_name_it_was_saved_under(state, tmp_path):
         (Layout(4, 1, signal_days=8), 3),
         (Layout(4, 2, price_days=21, signal_days=8), 3),
     ],
-    ids=["worlds", "subnets", "learners", "days"],
+    ids=["worlds", "subnets", "stakers", "days"],
 )
 def test_a_state_of_another_shape_is_refused_whole(state, tmp_path, layout, n_worlds):
     other = State(layout, n_worlds)

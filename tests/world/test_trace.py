@@ -25,9 +25,9 @@ STILL = {
 
 def test_a_day_of_a_trace_is_a_day_of_the_engine_at_7200_spans(tmp_path):
     config = Config.make(genesis=snapshot(tmp_path), n_stakers=0)
-    found = trace(config, 2, 7200)
+    path_of_subnet = trace(config, 2, 7200)
     batch = Batch(Config.make(config, spans_per_day=7200, revenue_share=0.0))
-    assert found.block.tolist() == list(range(CHAIN["block"] + 1, CHAIN["block"] + 7201))
+    assert path_of_subnet.block.tolist() == list(range(CHAIN["block"] + 1, CHAIN["block"] + 7201))
     without_users = trace(config, 2, 7200, revenue_share=0.0)
     batch.step()
     for name in ("tao_reserve", "alpha_reserve", "moving_price", "alpha_outstanding", "spot_price"):
@@ -35,7 +35,7 @@ def test_a_day_of_a_trace_is_a_day_of_the_engine_at_7200_spans(tmp_path):
             batch.state.row(name)[0, 1], rel=1e-12
         )
     # users pay at the end of the day, after its last block
-    assert (found.tao_reserve == without_users.tao_reserve).all()
+    assert (path_of_subnet.tao_reserve == without_users.tao_reserve).all()
 
 
 def test_a_trace_goes_on_into_the_next_days(tmp_path):
@@ -51,44 +51,48 @@ def test_blocks_follow_the_rules_one_by_one(tmp_path):
     config = Config.make(
         STILL, genesis=snapshot(tmp_path), era="launch", arrivals_per_slot_year=0.0
     )
-    found = trace(config, 1, 50)
+    path_of_subnet = trace(config, 1, 50)
     moving, reserve = COLUMNS["moving_price"][0], COLUMNS["tao_reserve"][0]
     # 1 TAO a block less a halving, by price shares; the third subnet gets none
     paid = np.array(COLUMNS["moving_price"]) * np.array(COLUMNS["emission_enabled"])
-    assert found.emission_share[0] == pytest.approx(moving / paid.sum(), rel=1e-12)
-    assert found.tao_emission == pytest.approx(0.5 * found.emission_share, rel=1e-12)
-    assert found.alpha_emission == pytest.approx(1.0)
+    assert path_of_subnet.emission_share[0] == pytest.approx(moving / paid.sum(), rel=1e-12)
+    assert path_of_subnet.tao_emission == pytest.approx(
+        0.5 * path_of_subnet.emission_share, rel=1e-12
+    )
+    assert path_of_subnet.alpha_emission == pytest.approx(1.0)
     root = 0.5 * (1 - config.owner_cut) * 0.18 * CHAIN["root_stake_tao"]
     for k in range(50):
-        price = (found.tao_reserve / found.alpha_reserve)[k]
-        assert found.spot_price[k] == pytest.approx(price, rel=1e-14)
-        issuance = found.alpha_reserve[k] + found.alpha_outstanding[k]
+        price = (path_of_subnet.tao_reserve / path_of_subnet.alpha_reserve)[k]
+        assert path_of_subnet.spot_price[k] == pytest.approx(price, rel=1e-14)
+        issuance = path_of_subnet.alpha_reserve[k] + path_of_subnet.alpha_outstanding[k]
         sold = root / (0.18 * CHAIN["root_stake_tao"] + issuance)
-        assert found.tao_reserve[k] - reserve == pytest.approx(
-            found.tao_emission[k] - sold * price, abs=1e-5
+        assert path_of_subnet.tao_reserve[k] - reserve == pytest.approx(
+            path_of_subnet.tao_emission[k] - sold * price, abs=1e-5
         )
         rate = moving_price_rate(1 - 2 ** (-1 / 3000), CHAIN["block"] + k + 0.0, 201_600.0)
-        expected = next_moving_price(moving, found.spot_price[k], moving_price_decay(rate, 1.0))
-        assert found.moving_price[k] == pytest.approx(expected, rel=1e-8)
-        moving, reserve = found.moving_price[k], found.tao_reserve[k]
+        expected = next_moving_price(
+            moving, path_of_subnet.spot_price[k], moving_price_decay(rate, 1.0)
+        )
+        assert path_of_subnet.moving_price[k] == pytest.approx(expected, rel=1e-8)
+        moving, reserve = path_of_subnet.moving_price[k], path_of_subnet.tao_reserve[k]
 
 
 def test_weighted_pools_have_the_price_of_their_weight():
-    found = trace(Config.make(n_subnets=128), 40, 3)
-    assert found.pool_tao_weight[0] > 0.8
-    expected = (1 - found.pool_tao_weight) * found.tao_reserve
-    expected /= found.pool_tao_weight * found.alpha_reserve
-    assert found.spot_price == pytest.approx(expected, rel=1e-14)
+    path_of_subnet = trace(Config.make(n_subnets=128), 40, 3)
+    assert path_of_subnet.pool_tao_weight[0] > 0.8
+    expected = (1 - path_of_subnet.pool_tao_weight) * path_of_subnet.tao_reserve
+    expected /= path_of_subnet.pool_tao_weight * path_of_subnet.alpha_reserve
+    assert path_of_subnet.spot_price == pytest.approx(expected, rel=1e-14)
 
 
 def test_to_csv_keeps_every_digit(tmp_path):
-    found = trace(Config.make(genesis=snapshot(tmp_path)), 4, 5)
+    path_of_subnet = trace(Config.make(genesis=snapshot(tmp_path)), 4, 5)
     path = tmp_path / "blocks.csv"
-    found.to_csv(path)
+    path_of_subnet.to_csv(path)
     rows = list(csv.DictReader(path.read_text().splitlines()))
     assert list(rows[0]) == list(Trace._fields)
     for name in Trace._fields:
-        assert [float(row[name]) for row in rows] == getattr(found, name).tolist()
+        assert [float(row[name]) for row in rows] == getattr(path_of_subnet, name).tolist()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Rules that users write, inside the engine: in a batch beside the chain's, in environments, and when they go wrong."""
+"""Users' allocation rules in the engine: in a batch with the chain's rules, in environments, and with faults."""
 
 import subprocess
 import sys
@@ -50,7 +50,7 @@ def test_a_users_rule_is_the_chains_if_it_says_the_same():
     assert mine.state.row("spot_price") == pytest.approx(chains.state.row("spot_price"), rel=1e-9)
 
 
-def test_it_works_in_a_batch_beside_others_and_leaves_them_alone():
+def test_it_works_in_a_batch_with_others_and_leaves_them_alone():
     configs = [
         Config.make(SMALL, allocation=rule) for rule in ("price_burn", "by_price", "uniform")
     ]

@@ -70,7 +70,7 @@ EQUALS = {
     "informed_share_voters": 1.0, "validator_top5": (0.2, 0.15, 0.1, 0.1, 0.05),
     "favourite_share": 0.5, "favourites": 0.25, "arrivals_per_slot_year": 0.0,
 }  # fmt: skip
-"""Eight subnets alike, five validators with 60 % of the stake who give half of their votes to friends."""
+"""Eight equal subnets, and five validators with 60 % of the stake that give half of their votes to favourites."""
 
 
 def test_favourites_of_the_largest_get_what_these_give():
@@ -98,7 +98,9 @@ def test_without_collusion_each_has_favourites_of_its_own():
     shares = batch.state.row("vote_share")
     assert shares.sum(axis=1) == pytest.approx(1.0)
     stakes = (0.2, 0.15, 0.1, 0.1, 0.05)
-    given = (shares - (1.0 - 0.3) / 8.0) * 2.0 / 0.5  # sums of the stakes of those who favour it
+    given = (
+        (shares - (1.0 - 0.3) / 8.0) * 2.0 / 0.5
+    )  # sum of the stakes of the validators that favour it
     possible = {round(sum(s for k, s in enumerate(stakes) if n >> k & 1), 6) for n in range(32)}
     assert {round(float(g), 6) + 0.0 for g in given.ravel()} <= possible
     assert len({round(float(g), 6) for g in given.ravel()}) > 6

@@ -14,14 +14,13 @@ from dtao_agents.oracles.table import (
     run_checks,
 )
 from dtao_gym.economy import closed_forms, horizons
-from dtao_gym.economy.kernel import (
+from dtao_gym.economy.builder_theory import (
     SOCIAL_DISCOUNT,
     Stocks,
     Technology,
     Uses,
     add_milestone,
     crowding_out,
-    daily_discount,
     discount_with_growth,
     discount_with_hazard,
     fee_values,
@@ -35,10 +34,11 @@ from dtao_gym.economy.kernel import (
     pooled_capitalisation,
     research_share,
     spending_shares,
+    spending_weights,
     uninformed_values,
     vote_equilibrium,
-    weights,
 )
+from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.protocol.coinbase import next_moving_price
 
 DEFAULTS = Technology()
@@ -72,13 +72,13 @@ def share(
     technology : Technology
         Production and decay of the stocks.
     """
-    return research_share(weights(technology, values, discount), technology.curvature)
+    return research_share(spending_weights(technology, values, discount), technology.curvature)
 
 
 def share_over(values: Stocks, day_weights: np.ndarray, technology: Technology = DEFAULTS) -> float:
     """Best research share where `day_weights` `(days,)` replace the discount factors; see `share`."""
     return research_share(
-        horizons.weights_over(technology, values, day_weights), technology.curvature
+        horizons.spending_weights_over(technology, values, day_weights), technology.curvature
     )
 
 
@@ -180,7 +180,7 @@ def _hazard():
 
 @algebra("O4b")
 def _impatience():
-    return fee_shares(daily_discount(per_year) for per_year in (0.05, 0.20, 0.40, 0.60))
+    return fee_shares(discount_per_day(per_year) for per_year in (0.05, 0.20, 0.40, 0.60))
 
 
 @algebra("O5")
@@ -259,7 +259,7 @@ def _treadmill():
 @algebra("O20")
 def _milestone():
     grant = planners_milestone(DEFAULTS)
-    paid = weights(DEFAULTS, uninformed_values(DEFAULTS))
+    paid = spending_weights(DEFAULTS, uninformed_values(DEFAULTS))
     return [grant, research_share(add_milestone(DEFAULTS, paid, grant))]
 
 
@@ -290,15 +290,17 @@ def _influence():
         NO_HYPE,
         Technology(influence_productivity=0.1),
     )
-    paid = [weights(technology, uninformed_values(technology)) for technology in cases]
+    paid = [spending_weights(technology, uninformed_values(technology)) for technology in cases]
     parts = [spending_shares(each).influence for each in paid]
     return [*parts, research_share(paid[0]), research_share(paid[2])]
 
 
 @algebra("O24b")
 def _influence_elsewhere():
-    mixture = spending_shares(weights(DEFAULTS, market_values(DEFAULTS, 0.3, CAPITALISATION)))
-    informed = spending_shares(weights(DEFAULTS, informed_values(DEFAULTS)))
+    mixture = spending_shares(
+        spending_weights(DEFAULTS, market_values(DEFAULTS, 0.3, CAPITALISATION))
+    )
+    informed = spending_shares(spending_weights(DEFAULTS, informed_values(DEFAULTS)))
     return [*mixture, informed.influence, *spending_shares(Uses(1.5, 1.0, 0.5), 0.7)]
 
 

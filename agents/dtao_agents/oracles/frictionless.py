@@ -13,7 +13,7 @@ import numpy as np
 from dtao_agents.equilibrium.builder_game import BuilderGame
 from dtao_agents.equilibrium.nash import NashSettings
 from dtao_agents.oracles.table import CAPITALISATION
-from dtao_gym.economy.kernel import Technology, planners_milestone
+from dtao_gym.economy.builder_theory import Technology, planners_milestone
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY

@@ -7,7 +7,7 @@ from numba import njit
 
 from dtao_agents.oracles.table import Formulas, OracleCheck, Progress, run_checks
 from dtao_gym.economy import closed_forms
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT
 from dtao_gym.protocol import allocation, pool, root_vote
 from dtao_gym.protocol.coinbase import moving_price_decay, moving_price_rate, next_moving_price
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from dtao_gym.economy.kernel import log_odds
+from dtao_gym.economy.builder_theory import log_odds
 
 Kind = Literal["A", "S", "L"]
 Measure = Literal["absolute", "relative", "log-odds", "one-sided"]

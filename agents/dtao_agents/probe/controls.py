@@ -28,14 +28,14 @@ from dtao_agents.probe.market_controls import (
     realistic_prices,
 )
 from dtao_agents.probe.size import Changes, Control, Size, world
-from dtao_gym.economy.horizons import for_constant_policy, weights_over
-from dtao_gym.economy.kernel import (
+from dtao_gym.economy.builder_theory import (
     Technology,
     fee_values,
     planner_values,
     research_share,
-    weights,
+    spending_weights,
 )
+from dtao_gym.economy.horizons import for_constant_policy, spending_weights_over
 from dtao_gym.protocol.coinbase import TAO_WEIGHT
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
@@ -162,14 +162,16 @@ def fee_equals_planner(size: Size, technology: Changes) -> list[Check]:
         config = world(size, technology, **fee, **alike, finance=False, pruning=False)
         ends = [end_of_life(config, (j + 0.5) / seeds) for j in range(seeds)]
         alive = np.array([np.mean([end > day for end in ends]) for day in range(max(ends))])
-        paid = weights_over(Technology(delay_days=delay), fee_values(), for_constant_policy(alive))
+        paid = spending_weights_over(
+            Technology(delay_days=delay), fee_values(), for_constant_policy(alive)
+        )
         name = f"fee, delay {delay:g} d"
         expected = float(log_odds(research_share(paid)))
         equilibrium = solve(BuilderGame(config, range(seeds)), 0.5, size.solver)
         setting = f"{name}, random ends"
         checks.append(log_odds_check("NC2", setting, expected, equilibrium, EXACT_ODDS))
         plain = Technology(delay_days=delay, spillover=0.0)
-        expected = float(log_odds(research_share(weights(plain, planner_values(plain)))))
+        expected = float(log_odds(research_share(spending_weights(plain, planner_values(plain)))))
         equilibrium = solve(frictionless_game(**fee | dict(technology)), 0.5, SOLVER)
         setting = f"{name}, frictionless"
         checks.append(log_odds_check("NC2", setting, expected, equilibrium, EXACT_ODDS))
@@ -192,7 +194,7 @@ def milestone_grant(size: Size, technology: Changes) -> list[Check]:
     """NC4: a milestone grant leads an uninformed market to the planner's research share."""
     market = {"informed_share_stakers": 0.0, "milestone_grant_tao": planners_grant()}
     game = frictionless_game(**market | dict(technology))
-    planner = weights(Technology(), planner_values(Technology()))
+    planner = spending_weights(Technology(), planner_values(Technology()))
     expected = float(log_odds(research_share(planner)))
     equilibrium = solve(game, 0.6, SOLVER)
     setting = "price, alpha, milestone grant"

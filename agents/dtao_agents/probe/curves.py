@@ -9,19 +9,19 @@ from typing import NamedTuple
 import numpy as np
 
 from dtao_agents.oracles.table import MEDIAN_DILUTION_PER_DAY
-from dtao_gym.economy.closed_forms import bisect
-from dtao_gym.economy.kernel import (
+from dtao_gym.economy.builder_theory import (
     Technology,
     crowding_out,
-    daily_discount,
     discount_with_growth,
     fee_values,
     market_equilibrium,
     market_values,
     research_share,
+    spending_weights,
     vote_equilibrium,
-    weights,
 )
+from dtao_gym.economy.closed_forms import bisect
+from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.world.config import Config
 
 
@@ -61,14 +61,14 @@ class ClosedFormMarket:
     def __init__(self, config: Config):
         fields = {name: getattr(config, name) for name in Technology._fields}
         self.technology = Technology(**fields)._replace(influence_productivity=0.0)
-        self.discount = daily_discount(config.social_discount_per_year)
+        self.discount = discount_per_day(config.social_discount_per_year)
         self.stakers = config.informed_share_stakers
         self.voters = config.informed_share_voters
         self.spillover_weight = config.voter_spillover_weight
 
     def fee_share(self, technology: Technology) -> float:
         """Research share of builders whom users pay for their own value."""
-        paid = weights(technology, fee_values(), self.discount)
+        paid = spending_weights(technology, fee_values(), self.discount)
         return research_share(paid, technology.curvature)
 
     def market(self, technology: Technology, informed: float, growth_per_day: float = 0.0) -> float:
@@ -87,7 +87,9 @@ class ClosedFormMarket:
         if growth_per_day > 0.0:
             values = market_values(technology, informed, capitalisation, self.discount)
             diluted = discount_with_growth(self.discount, growth_per_day)
-            share = research_share(weights(technology, values, diluted), technology.curvature)
+            share = research_share(
+                spending_weights(technology, values, diluted), technology.curvature
+            )
         return crowding_out(self.fee_share(technology), share)
 
     def vote(self, technology: Technology, informed: float) -> float:

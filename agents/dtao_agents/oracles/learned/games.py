@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numba
 import numpy as np
 
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, Technology, discount_with_hazard
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT, Technology, discount_with_hazard
 from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE
 from dtao_gym.protocol import pool
 

@@ -11,7 +11,8 @@ from dtao_agents.oracles.table import NUMBERS
 from dtao_agents.roles.scripted import kernel_logit
 
 from dtao_gym.economy import closed_forms
-from dtao_gym.economy.kernel import Technology, daily_discount, discount_with_hazard
+from dtao_gym.economy.builder_theory import Technology, discount_with_hazard
+from dtao_gym.economy.technology import discount_per_day
 
 FILES = configured()
 LEARNED = {"O6", "O7", "O10", "O10b", "O11", "O11b", "O12c", "O13b", "O14", "O14b", "O17", "O24"}
@@ -99,7 +100,7 @@ def test_delays_at_constant_returns_lie_within_a_tenth_of_the_longest():
             research_productivity=given["research_productivity"],
             spillover=given.get("spillover", 0.0),
         )
-        discount = given.get("discount", daily_discount(0.20))
+        discount = given.get("discount", discount_per_day(0.20))
         discount = discount_with_hazard(discount, given.get("hazard", 0.0))
         longest = closed_forms.longest_delay(technology, discount)
         assert case.expected[0] == float(given["delay_days"] < longest)

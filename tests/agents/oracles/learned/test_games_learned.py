@@ -21,7 +21,8 @@ from dtao_agents.oracles.learned.learners import (
 )
 
 from dtao_gym.economy import closed_forms
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT, discount_sum
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT
+from dtao_gym.economy.valuation import capitalisation
 
 
 def action_of(wanted):
@@ -40,8 +41,8 @@ def test_a_random_end_pays_the_discounted_sum():
     ends = game.draw(np.random.default_rng(0), 400_000)
     paid = [40.0 * game.payoffs(np.array([[[action]]]), ends).mean() for action in (-1.0, 1.0)]
     t = game.technology
-    short = discount_sum(SOCIAL_DISCOUNT, t.short_decay)
-    research = 0.15 * discount_sum(SOCIAL_DISCOUNT, t.knowledge_decay) * SOCIAL_DISCOUNT**300
+    short = capitalisation(SOCIAL_DISCOUNT, t.short_decay)
+    research = 0.15 * capitalisation(SOCIAL_DISCOUNT, t.knowledge_decay) * SOCIAL_DISCOUNT**300
     wanted = [0.998 * short + 0.002 * research, 0.002 * short + 0.998 * research]
     np.testing.assert_allclose(paid, wanted, rtol=0.005)
 

@@ -7,7 +7,7 @@ from dtao_agents.oracles.learned.project import Project, ProjectCemSettings, Pro
 from dtao_agents.oracles.learned.signals import Forecast, SignalJamming
 
 from dtao_gym.economy import closed_forms
-from dtao_gym.economy.kernel import SOCIAL_DISCOUNT
+from dtao_gym.economy.builder_theory import SOCIAL_DISCOUNT
 
 BEST = np.array([1, 0, 1, 0, 1, 0, 0, 0])
 
