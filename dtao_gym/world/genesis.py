@@ -9,6 +9,8 @@ from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
+from dtao_gym.protocol.plugin_calls import FAULTS, NOT_IMPLEMENTED
+from dtao_gym.protocol.plugins import RuleError
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.demand import start_news
@@ -362,6 +364,9 @@ def _place_rates(state: State, config: Config) -> None:
     records = np.atleast_1d(parameters_of_world(config))
     table = Table(state, records).working()
     _shares_kernel(table.address)
+    if world["rule_error"] == NOT_IMPLEMENTED:
+        rule = config.era_part("allocation")
+        raise RuleError(f"allocation rule {rule!r} {FAULTS[NOT_IMPLEMENTED]}")
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]
