@@ -21,30 +21,30 @@ class ChainRule(NamedTuple):
     description: str
     columns: tuple[str, ...]
     """Columns of `Market` that it reads, besides `emission_enabled`, which every rule reads."""
-    is_weight_over_sum: bool = False
-    """Whether its shares are demand weights over their sum, in which frozen subnets take part."""
 
 
-CHAIN_RULES = (
-    ChainRule("uniform", "Equal shares.", (), is_weight_over_sum=True),
+SUM_RULES = (
+    ChainRule("uniform", "Equal shares.", ()),
     ChainRule(
         "price",
         "Moving price over the sum of moving prices (from February 2025).",
         ("moving_price",),
-        is_weight_over_sum=True,
     ),
     ChainRule(
         "price_burn",
         "`price` times the part of the miners' incentive that is not burned (from June 2026).",
         ("moving_price", "miner_burned"),
-        is_weight_over_sum=True,
     ),
     ChainRule(
         "price_rootprop",
         "`price_burn` times the root proportion (June 2026, for a week).",
         ("moving_price", "miner_burned", "root_proportion"),
-        is_weight_over_sum=True,
     ),
+)
+"""Rules whose shares are demand weights over their sum, in which the subnets that are not simulated take part."""
+
+CHAIN_RULES = (
+    *SUM_RULES,
     ChainRule(
         "price_burn_gate",
         "`price_burn` times a Hill gate around a bar (from July 2026; inferred from storage).",
@@ -80,8 +80,7 @@ def rules_reading(column: str) -> tuple[int, ...]:
     return tuple(ALLOCATIONS[rule.name] for rule in CHAIN_RULES if column in rule.columns)
 
 
-SUM_RULES = tuple(ALLOCATIONS[rule.name] for rule in CHAIN_RULES if rule.is_weight_over_sum)
-"""Ids of the rules whose shares are demand weights over their sum."""
+_N_SUM_RULES = len(SUM_RULES)
 
 FLOW_EMA_BASE = 29_597_889_189_277 / (2**63 - 1)
 """Weight of one block in the flow averages: a half-life of 216,000 blocks, 30 days."""
@@ -157,6 +156,12 @@ class Rest(NamedTuple):
 
 
 NO_REST = Rest(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+@inlined_rule
+def is_sum_rule(allocation):
+    """Whether an id is that of one of `SUM_RULES`."""
+    return 0 <= allocation < _N_SUM_RULES
 
 
 @inlined_rule
@@ -357,7 +362,7 @@ def emission_shares(allocation, market, settings, rest, shares):
         Share of the rest. NaN, as all shares, for any other id: compiled code raises no errors.
     """
     n = shares.size
-    if allocation in SUM_RULES:
+    if is_sum_rule(allocation):
         return _sum_rule_shares(allocation, market, settings, rest, shares)
     if allocation == PRICE_BURN_GATE:
         demand_shares(market, settings, rest, shares)

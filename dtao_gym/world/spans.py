@@ -11,12 +11,12 @@ import numpy as np
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import (
-    SUM_RULES,
     USER_RULE,
     Market,
     Rest,
     RuleSettings,
     emission_shares,
+    is_sum_rule,
     next_flow_ema,
     rules_reading,
     with_quantile_bar,
@@ -291,7 +291,7 @@ def share_out(fields, scratch, at, world, parameters, root, blocks):
     rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
     if np.isnan(rest_share):
         world.rule_error = NOT_IMPLEMENTED
-    if p.frozen_share and p.allocation in SUM_RULES:
+    if p.frozen_share and is_sum_rule(p.allocation):
         for i in range(s.emission_share.size):
             s.emission_share[i] *= 1.0 - rest.share
         rest_share = rest.share
