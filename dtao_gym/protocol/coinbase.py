@@ -57,6 +57,30 @@ TAO_WEIGHT = 0.18
 """Weight of TAO on root against alpha, when root's part of dividends is worked out."""
 
 
+class SubnetPool(NamedTuple):
+    """A subnet's pool before a span, and its alpha outside of it (TAO, alpha)."""
+
+    tao_reserve: float
+    alpha_reserve: float
+    pool_tao_weight: float
+    alpha_outstanding: float
+
+
+class EmissionLaw(NamedTuple):
+    """Rules and numbers common to all subnets by which a span mints and injects."""
+
+    injection: int
+    """Id of `INJECTIONS`."""
+    owner_cut: float
+    root_weighted_tao: float
+    """TAO weight times the stake on root."""
+    destroyed_part: float
+    """1 where alpha that the chain buys is destroyed, else 0."""
+    sold_part: float
+    """1 where root's alpha is about to be sold, else 0."""
+    min_reserve: float = MIN_RESERVE
+
+
 class Span(NamedTuple):
     """A subnet after the coinbase of a span, and what the span handed out (TAO, alpha)."""
 
@@ -152,27 +176,24 @@ def next_moving_price(moving_price, price, decay, highest=1.0):
 
 
 @inlined_rule
-def coinbase_span(
-    blocks,
-    tao_emission,
-    block_emission,
-    alpha_emission,
-    tao_reserve,
-    alpha_reserve,
-    pool_tao_weight,
-    alpha_outstanding,
-    root_weighted_tao,
-    owner_cut,
-    injection,
-    destroyed_part,
-    sold_part,
-    min_reserve=MIN_RESERVE,
-):
+def coinbase_span(blocks, tao_emission, block_emission, alpha_emission, before, law):
     """Minting, injection and chain buy of `blocks` blocks.
 
-    Emissions are per block, `root_weighted_tao` is w R, `destroyed_part` is 1 where bought alpha is destroyed,
-    `sold_part` 1 where root's alpha is about to be sold, and else 0. Returns a `Span`.
+    Parameters
+    ----------
+    blocks : float
+        Length of the span.
+    tao_emission, block_emission, alpha_emission : float
+        Per block: the subnet's TAO, that of all subnets, and the subnet's alpha.
+    before : SubnetPool
+    law : EmissionLaw
+
+    Returns
+    -------
+    Span
     """
+    tao_reserve, alpha_reserve, pool_tao_weight, alpha_outstanding = before
+    injection, owner_cut, root_weighted_tao, destroyed_part, sold_part, min_reserve = law
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
     share = root_proportion(1.0, root_weighted_tao, issuance)

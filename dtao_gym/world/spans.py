@@ -25,6 +25,8 @@ from dtao_gym.protocol.coinbase import (
     CLAIMABLE,
     DIRECT,
     SOLD,
+    EmissionLaw,
+    SubnetPool,
     coinbase_span,
     moving_price_rate,
     next_moving_price,
@@ -61,24 +63,12 @@ def all_root(world, stakers):
 def _mint_stage(
     s, t, blocks, block_emission, paid_emission, root_weighted_tao, p, destroyed, sells, weights
 ):
+    law = EmissionLaw(p.injection, p.owner_cut, root_weighted_tao, destroyed, sells, p.min_reserve)
     for i in range(s.tao_reserve.size):
         weight = 0.5 if weights is None else s.pool_tao_weight[i]
-        span = coinbase_span(
-            blocks,
-            paid_emission * s.emission_share[i],
-            block_emission,
-            s.alpha_emission[i],
-            s.tao_reserve[i],
-            s.alpha_reserve[i],
-            weight,
-            s.alpha_outstanding[i],
-            root_weighted_tao,
-            p.owner_cut,
-            p.injection,
-            destroyed,
-            sells,
-            p.min_reserve,
-        )
+        pool = SubnetPool(s.tao_reserve[i], s.alpha_reserve[i], weight, s.alpha_outstanding[i])
+        tao = paid_emission * s.emission_share[i]
+        span = coinbase_span(blocks, tao, block_emission, s.alpha_emission[i], pool, law)
         s.tao_reserve[i] = span.tao_reserve
         s.alpha_reserve[i] = span.alpha_reserve
         if weights is not None:
