@@ -231,7 +231,7 @@ def test_own_rule_that_fails_on_this_market():
         emission_shares(late, moving_price=[0.321])
 
 
-# --- beside each other, on a snapshot
+# --- several rules on a snapshot
 
 
 def test_every_rule_that_june_can_answer():
@@ -302,7 +302,7 @@ def test_numbers_of_a_comparison():
     )
 
 
-def test_rules_that_stand_on_assumptions_are_marked():
+def test_rules_that_rest_on_assumptions_are_marked():
     june, april = compare_rules(snapshot=JUNE), compare_rules(snapshot=APRIL)
     assert june.imputed["uniform"] == ()
     assert june.imputed["price"] == ("moving_price",)

@@ -1,4 +1,4 @@
-"""Emission shares: what must hold of every rule that divides the block's TAO."""
+"""Emission shares: properties of every rule that divides the block's TAO."""
 
 import numpy as np
 import pytest
@@ -98,7 +98,7 @@ def test_shares_add_to_one_or_are_all_zero(rule, market, settings):
     shares, of_rest = shares_of(rule, market, settings)
     assert of_rest == 0.0
     assert (shares >= 0.0).all()
-    if rule == "root_vote":  # what is voted to root itself is nobody's
+    if rule == "root_vote":  # votes for root itself are not issued
         assert shares == pytest.approx(market.votes * market.emission_enabled)
     else:
         assert shares.sum() == pytest.approx(1.0, rel=1e-13) or not shares.any()
@@ -178,7 +178,7 @@ def test_demand_of_several_subnets_is_the_sum_of_their_weights(rule, market):
 
 
 def rest_of(rule: str, market: Market, exponent: float) -> Rest:
-    """The sums that stand for subnets which are not simulated."""
+    """Sums over subnets that are not simulated."""
     moving, enabled = market.moving_price**exponent, market.emission_enabled
     claims = moving
     if rule == "uniform":

@@ -1,4 +1,4 @@
-"""Properties of the coinbase: what a span of blocks may and may not do to a subnet."""
+"""Properties of the coinbase: effects of a span of blocks on a subnet."""
 
 import math
 
@@ -110,7 +110,7 @@ def test_a_span_neither_creates_nor_loses_tao_or_alpha(a):
         a["alpha_reserve"] + span.alpha_injected, rel=1e-14
     )
     minted = a["blocks"] * a["alpha_emission"]
-    # root gets no more than half of what the owner leaves
+    # root gets at most half of the alpha that is left after the owner's cut
     assert 0.0 <= span.root_alpha <= 0.5 * minted * (1 - a["owner_cut"]) * (1 + EPS)
     assert min(span.alpha_injected, span.alpha_bought, span.tao_unused) >= 0.0
 
@@ -192,7 +192,7 @@ def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reser
         if injection in NEUTRAL:
             assert span.tao_unused == pytest.approx(blocks * emission)
             assert span[:2] == reserves
-        else:  # the launch put in what it had, at any price
+        else:  # the rule of the launch injects all alpha at any price
             assert span.alpha_injected == blocks
             assert span.tao_unused == 0.0
 
@@ -317,7 +317,7 @@ def test_alpha_out_is_divided_without_rest(alpha_out, owner_cut, root_share):
     assert owner == alpha_out * owner_cut
     assert min(owner, miners, validators, root) >= 0.0
     assert root == miners * root_share
-    # validators and root share what miners get alone
+    # validators and root together get as much as miners
     assert validators + root == pytest.approx(miners, rel=4 * EPS)
 
 
