@@ -316,6 +316,17 @@ def demand_shares(market, settings, rest, shares):
 
 
 @inlined_rule
+def scale_enabled(shares, emission_enabled, whole):
+    """Set shares of disabled subnets to 0, and scale the others to the sum `whole` if any is positive."""
+    for i in range(shares.size):
+        shares[i] *= emission_enabled[i]
+    total = row_sum(shares)
+    scale = whole / total if total > 0.0 else 0.0
+    for i in range(shares.size):
+        shares[i] *= scale
+
+
+@inlined_rule
 def with_quantile_bar(allocation, market, settings, rest, quantile, shares, work):
     """Settings whose gate bar is the mass quantile of demand; unchanged under rules without a gate.
 
@@ -378,18 +389,12 @@ def emission_shares(allocation, market, settings, rest, shares):
             shares[i] = net_flow(market.user_flow_ema[i], market.protocol_flow_ema[i], factor)
         flow_weights(shares, settings.flow_cutoff, settings.norm_exponent)
     elif allocation == ROOT_VOTE:
-        for i in range(n):
-            shares[i] = market.votes[i]
+        for i in range(n):  # the part of the vote for root itself is not issued
+            shares[i] = market.votes[i] * market.emission_enabled[i] * (1.0 - rest.share)
+        return rest.share
     else:
         for i in range(n):
             shares[i] = np.nan
         return np.nan
-    for i in range(n):
-        shares[i] *= market.emission_enabled[i]
-    total = row_sum(shares)
-    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
-    if allocation == ROOT_VOTE:
-        scale = 1.0 - rest.share  # the part of the vote for root itself is not issued
-    for i in range(n):
-        shares[i] *= scale
+    scale_enabled(shares, market.emission_enabled, 1.0 - rest.share)
     return rest.share

@@ -16,7 +16,7 @@ from numba.np.arrayobj import make_array, populate_array
 
 from dtao_gym.compiling import rule
 from dtao_gym.numerics import row_sum
-from dtao_gym.protocol.allocation import Market
+from dtao_gym.protocol.allocation import Market, scale_enabled
 
 SUM_TOLERANCE = 1e-9
 """Largest difference from 1 of the sum of a user's shares."""
@@ -115,12 +115,7 @@ def apply_user_rule(address, market, rest, shares):
         code = shares_fault(shares)
     if code != FINE:
         return code
-    for i in range(shares.size):
-        shares[i] *= market.emission_enabled[i]
-    total = row_sum(shares)
-    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
-    for i in range(shares.size):
-        shares[i] *= scale
+    scale_enabled(shares, market.emission_enabled, 1.0 - rest.share)
     return FINE
 
 
