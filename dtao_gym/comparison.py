@@ -1,4 +1,4 @@
-"""Emission rules beside each other: what each would pay on any market, and on a real state of the chain.
+"""Emission rules compared: the shares that each pays on any market, or on a snapshot of the chain.
 
 `emission_shares` answers for one rule and arrays of your own; `compare_rules` for several rules and a
 snapshot. A rule is a name of `dtao_gym.protocol.allocation.ALLOCATIONS`, the name of a rule registered with
@@ -15,28 +15,23 @@ from numpy.typing import ArrayLike
 
 from dtao_gym.compiling import kernel
 from dtao_gym.protocol import allocation
-from dtao_gym.protocol.allocation import ALLOCATIONS, NO_REST, USER_RULE, Market, RuleSettings
-from dtao_gym.protocol.coinbase import TAO_WEIGHT
-from dtao_gym.protocol.coinbase import root_proportion as root_proportion_of
+from dtao_gym.protocol.allocation import (
+    ALLOCATIONS,
+    CHAIN_RULES,
+    NO_REST,
+    USER_RULE,
+    Market,
+    RuleSettings,
+)
+from dtao_gym.protocol.coinbase import TAO_WEIGHT, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
-from dtao_gym.protocol.plugin_calls import FAULTS, FINE, apply_user_rule
+from dtao_gym.protocol.plugin_calls import FAULTS, FINE, NOT_IMPLEMENTED, apply_user_rule
 from dtao_gym.protocol.plugins import AllocationRule, RuleError, resolve
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
 
-"""Weight of a TAO in root against an alpha, mainnet 2026."""
 REFERENCE = "price_burn"
 """The rule that `Comparison.distance` measures from."""
 
-_COLUMNS_OF = {
-    "uniform": (),
-    "price": ("moving_price",),
-    "price_burn": ("moving_price", "miner_burned"),
-    "price_rootprop": ("moving_price", "miner_burned", "root_proportion"),
-    "price_burn_gate": ("moving_price", "miner_burned"),
-    "tao_flow": ("user_flow_ema",),
-    "net_flow": ("user_flow_ema", "protocol_flow_ema"),
-    "root_vote": ("votes",),
-}
 _RANGES = {
     "moving_price": (0.0, 1.0, "0 to 1: the chain's average counts prices above 1 TAO as 1"),
     "spot_price": (0.0, np.inf, "0 or more"),
@@ -49,56 +44,41 @@ _RANGES = {
 
 
 @kernel
-def _shares_kernel(allocation_id, address, columns, settings, gate_quantile, shares, left):
-    """Shares under any rule. Returns the code of `apply_user_rule`; a bar that is 0 is found from the quantile."""
-    market = Market(
-        columns[0],
-        columns[1],
-        columns[2],
-        columns[3],
-        columns[4],
-        columns[5],
-        columns[6],
-        columns[7],
-        columns[8],
-        columns[9],
-        columns[10],
-    )
-    if allocation_id == USER_RULE:
+def _shares_kernel(rule_id, address, market, settings, gate_quantile, shares, work):
+    """Shares under any rule. Returns FINE or a code of `FAULTS`; a bar of 0 is replaced by that of the quantile."""
+    if rule_id == USER_RULE:
         return apply_user_rule(address, market, NO_REST, shares)
-    bar = settings[1]
-    chosen = RuleSettings(settings[0], bar, settings[2], settings[3])
-    if allocation_id == allocation.PRICE_BURN_GATE and bar == 0.0:
-        allocation.demand_shares(market, chosen, NO_REST, shares)
-        bar = allocation.mass_quantile_bar(shares, gate_quantile, left)
-        chosen = RuleSettings(settings[0], bar, settings[2], settings[3])
-    allocation.emission_shares(allocation_id, market, chosen, NO_REST, shares)
-    return FINE
+    if settings.gate_bar == 0.0:
+        settings = allocation.with_quantile_bar(
+            rule_id, market, settings, NO_REST, gate_quantile, shares, work
+        )
+    rest_share = allocation.emission_shares(rule_id, market, settings, NO_REST, shares)
+    return NOT_IMPLEMENTED if np.isnan(rest_share) else FINE
 
 
 @kernel
 def _chain_kernel(chain_issuance, root_weighted_tao, alpha_issuance, root_share):
     """Root proportions of a comparison. Returns the TAO emission of a block."""
     for i in range(root_share.size):
-        root_share[i] = root_proportion_of(1.0, root_weighted_tao, alpha_issuance[i])
+        root_share[i] = root_proportion(1.0, root_weighted_tao, alpha_issuance[i])
     return emission_per_block(SUPPLY_CAP - chain_issuance)
 
 
 class _Rule(NamedTuple):
-    """A rule that was found: its name, and the compiled one if a user wrote it."""
+    """An emission rule: its name, and the compiled function if a user wrote it."""
 
     name: str
     user: AllocationRule | None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a market that it needs to be given."""
+        """Columns of a market that must be given."""
         if self.user is None:
-            return _COLUMNS_OF[self.name]
+            return CHAIN_RULES[ALLOCATIONS[self.name]].columns
         return tuple(column for column in self.user.columns if column != "emission_enabled")
 
 
-def _find(rule: str | AllocationRule) -> _Rule:
+def _resolved(rule: str | AllocationRule) -> _Rule:
     if isinstance(rule, AllocationRule):
         return _Rule(rule.name, rule)
     if not isinstance(rule, str):
@@ -112,83 +92,64 @@ def _find(rule: str | AllocationRule) -> _Rule:
 def emission_shares(
     rule: str | AllocationRule,
     *,
-    moving_price: ArrayLike | None = None,
-    spot_price: ArrayLike | None = None,
-    miner_burned: ArrayLike | None = None,
-    emission_enabled: ArrayLike | None = None,
-    user_flow_ema: ArrayLike | None = None,
-    protocol_flow_ema: ArrayLike | None = None,
-    root_proportion: ArrayLike | None = None,
-    signal: ArrayLike | None = None,
-    votes: ArrayLike | None = None,
-    age_days: ArrayLike | None = None,
-    knowledge_disclosed: ArrayLike | None = None,
     gate_bar: float | None = None,
     gate_quantile: float = 0.75,
     flow_cutoff: float = 0.0,
     norm_exponent: float = 1.0,
     share_exponent: float = 1.0,
+    **columns: ArrayLike | None,
 ) -> np.ndarray:
-    """Each subnet's share of a block's TAO under a rule: `(n,)` float64, adding up to 1 or all 0.
+    """Shares of a block's TAO that an emission rule gives to subnets.
 
-    Only what the rule reads is needed; `uniform` takes the number of subnets from any array. Under `root_vote`
-    the shares add up to what the validators gave to subnets rather than to root.
+    Only the columns that the rule reads are needed; `uniform` takes the number of subnets from any array.
 
-    Args:
-        rule: a name of `ALLOCATIONS`, or a user's rule: registered name, import path, or the rule itself.
-        moving_price: TAO per alpha, 0 to 1.
-        spot_price: TAO per alpha, 0 or more.
-        miner_burned: part of the miners' incentive that is burned, 0 to 1.
-        emission_enabled: 0 or 1; all 1 where left out.
-        user_flow_ema: average net TAO that stakers bring, TAO per block.
-        protocol_flow_ema: average net TAO that the protocol puts in, TAO per block.
-        root_proportion: root's weight against the subnet's alpha, 0 to 1.
-        signal: public signal of value, TAO a day.
-        votes: share of the root validators' vote, 0 to 1, adding up to at most 1.
-        age_days: days since the subnet was started.
-        knowledge_disclosed: knowledge made public, 0 or more.
-        gate_bar: demand share at which the gate lets half through, above 0; None: from `gate_quantile`.
-        gate_quantile: the bar is the demand share of the subnet at which the cumulated share, largest first,
-            passes this part of the whole; above 0, at most 1.
-        flow_cutoff: flow below which a subnet gets nothing, TAO per block.
-        norm_exponent: exponent of the flow above the cutoff, above 0.
-        share_exponent: exponent of the moving price in the price rules, above 0.
+    Parameters
+    ----------
+    rule : str or AllocationRule
+        A name of `ALLOCATIONS`, or a user's rule: registered name, import path, or the rule itself.
+    gate_bar : float, optional
+        Demand share at which the gate lets half through, above 0; by default from `gate_quantile`.
+    gate_quantile : float
+        The bar is the demand share of the subnet at which the cumulated share, largest first, passes
+        this part of the whole; above 0, at most 1.
+    flow_cutoff : float
+        Flow at or below which a subnet gets nothing, TAO per block.
+    norm_exponent : float
+        Exponent of the flow above the cutoff, above 0.
+    share_exponent : float
+        Exponent of the moving price in the price rules, above 0.
+    **columns : (n,) array_like
+        Fields of `dtao_gym.protocol.allocation.Market`, in the units given there: `moving_price` (0 to 1),
+        `spot_price`, `miner_burned`, `emission_enabled` (by default 1 for every subnet), `user_flow_ema`,
+        `protocol_flow_ema`, `root_proportion`, `signal`, `votes` (with a sum of at most 1), `age_days`,
+        `knowledge_disclosed`. None counts as not given.
 
-    Raises:
-        RuleError: an unknown rule, something it needs is missing, lengths differ, or a value is out of range.
+    Returns
+    -------
+    (n,) float64
+        Shares that add up to 1 or are all 0. Under `root_vote` they add up to the part of the vote that
+        the validators gave to subnets rather than to root.
+
+    Raises
+    ------
+    RuleError
+        An unknown rule, a column that it needs is missing, lengths differ, or a value is out of range.
+    TypeError
+        An unknown keyword.
     """
-    found = _find(rule)
-    given = {
-        "moving_price": moving_price,
-        "spot_price": spot_price,
-        "miner_burned": miner_burned,
-        "emission_enabled": emission_enabled,
-        "user_flow_ema": user_flow_ema,
-        "protocol_flow_ema": protocol_flow_ema,
-        "root_proportion": root_proportion,
-        "signal": signal,
-        "votes": votes,
-        "age_days": age_days,
-        "knowledge_disclosed": knowledge_disclosed,
-    }
-    columns = {
-        name: _column(found.name, name, values)
-        for name, values in given.items()
-        if values is not None
-    }
-    if missing := [name for name in found.columns if name not in columns]:
-        raise RuleError(
-            f"rule {found.name!r} needs {' and '.join(missing)}, an array with one value per subnet"
+    chosen = _resolved(rule)
+    if unknown := [name for name in columns if name not in Market._fields]:
+        raise TypeError(
+            f"emission_shares() got an unexpected keyword argument {unknown[0]!r}; "
+            f"columns of a market are {', '.join(Market._fields)}"
         )
-    if not columns:
-        raise RuleError(f"rule {found.name!r} needs an array, to know how many subnets there are")
-    lengths = {name: values.size for name, values in columns.items()}
-    if len(set(lengths.values())) != 1:
-        said = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise RuleError(f"rule {found.name!r}: arrays of one length are needed; got {said}")
-    if "votes" in columns and columns["votes"].sum() > 1.0 + 1e-9:
-        total = columns["votes"].sum()
-        raise RuleError(f"rule {found.name!r}: votes add up to {total:.10g}; allowed is at most 1")
+    # in the order of `Market`, whatever the order of the keywords
+    given = {
+        name: _column(chosen.name, name, values)
+        for name in Market._fields
+        if (values := columns.get(name)) is not None
+    }
+    _check_columns(chosen, given)
     for name, value, low, high, allowed in (
         ("gate_bar", gate_bar, 0.0, np.inf, "above 0"),
         ("gate_quantile", gate_quantile, 0.0, 1.0, "above 0, at most 1"),
@@ -197,9 +158,28 @@ def emission_shares(
         ("share_exponent", share_exponent, 0.0, np.inf, "above 0"),
     ):
         if value is not None and not (low < value <= high and np.isfinite(value)):
-            raise RuleError(f"rule {found.name!r}: {name} is {value!r}; allowed is {allowed}")
-    settings = np.array([share_exponent, gate_bar or 0.0, flow_cutoff, norm_exponent])
-    return _evaluate(found, columns, settings, gate_quantile)
+            raise RuleError(f"rule {chosen.name!r}: {name} is {value!r}; allowed is {allowed}")
+    settings = RuleSettings(
+        *map(float, (share_exponent, gate_bar or 0.0, flow_cutoff, norm_exponent))
+    )
+    return _evaluated(chosen, given, settings, gate_quantile)
+
+
+def _check_columns(rule: _Rule, columns: dict[str, np.ndarray]) -> None:
+    """Raise a `RuleError` if a column is missing, lengths differ, or votes add up to more than 1."""
+    if missing := [name for name in rule.columns if name not in columns]:
+        raise RuleError(
+            f"rule {rule.name!r} needs {' and '.join(missing)}, an array with one value per subnet"
+        )
+    if not columns:
+        raise RuleError(f"rule {rule.name!r} needs an array, to know how many subnets there are")
+    lengths = {name: values.size for name, values in columns.items()}
+    if len(set(lengths.values())) != 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise RuleError(f"rule {rule.name!r}: arrays of one length are needed; got {listed}")
+    if "votes" in columns and columns["votes"].sum() > 1.0 + 1e-9:
+        total = columns["votes"].sum()
+        raise RuleError(f"rule {rule.name!r}: votes add up to {total:.10g}; allowed is at most 1")
 
 
 def _column(rule: str, name: str, values: ArrayLike) -> np.ndarray:
@@ -222,38 +202,45 @@ def _column(rule: str, name: str, values: ArrayLike) -> np.ndarray:
     return column
 
 
-def _evaluate(
-    found: _Rule, columns: dict[str, np.ndarray], settings: np.ndarray, gate_quantile: float
+def _evaluated(
+    rule: _Rule, columns: dict[str, np.ndarray], settings: RuleSettings, gate_quantile: float
 ) -> np.ndarray:
     n = next(iter(columns.values())).size
-    block = np.full((len(Market._fields), n), np.nan)  # what a rule should not read shows
-    for name, values in {"emission_enabled": np.ones(n), **columns}.items():
-        block[Market._fields.index(name)] = values
-    number, address = ALLOCATIONS.get(found.name, USER_RULE), 0
-    if found.user is not None:
-        found.user(Market(*block))  # a fault is told in words here
-        number, address = USER_RULE, found.user.address
-    shares = np.empty(n)
-    code = _shares_kernel(
-        number, address, block, settings, float(gate_quantile), shares, np.empty(n)
-    )
+    values = np.full((len(Market._fields), n), np.nan)  # NaN shares show a read of an absent column
+    for name, column in {"emission_enabled": np.ones(n), **columns}.items():
+        values[Market._fields.index(name)] = column
+    market = Market(*values)
+    rule_id, address = ALLOCATIONS.get(rule.name, USER_RULE), 0
+    if rule.user is not None:
+        rule.user(market)  # raises an error in words where compiled code would return a code
+        rule_id, address = USER_RULE, rule.user.address
+    shares, work = np.empty((2, n))
+    code = _shares_kernel(rule_id, address, market, settings, float(gate_quantile), shares, work)
     if code != FINE:
-        raise RuleError(f"rule {found.name!r} {FAULTS[code]}")
+        raise RuleError(f"rule {rule.name!r} {FAULTS[code]}")
     return shares
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What several rules would pay the subnets of one snapshot.
+    """Shares that several rules would pay the subnets of one snapshot.
 
-    Attributes:
-        snapshot: the state; its subnets are the columns of `shares`.
-        rules: names, the rows of `shares`.
-        shares: of the block's TAO, `(n_rules, n_subnets)`.
-        reference_shares: those of `price_burn`, `(n_subnets,)`.
-        tao_per_block: emission of a block at the snapshot's issuance, TAO.
-        imputed: for each rule, the columns it reads that are an assumption of the snapshot.
-        left_out: rules that the snapshot cannot answer, and why.
+    Attributes
+    ----------
+    snapshot : Snapshot
+        State of the chain; its subnets are the columns of `shares`.
+    rules : tuple of str
+        Names, the rows of `shares`.
+    shares : (n_rules, n_subnets) float64
+        Shares of the block's TAO.
+    reference_shares : (n_subnets,) float64
+        Shares under `price_burn`.
+    tao_per_block : float
+        Emission of a block at the snapshot's issuance, TAO.
+    imputed : dict
+        For each rule, the columns it reads that the snapshot fills by assumption.
+    left_out : dict
+        Rules that the snapshot cannot answer, each with the reason.
     """
 
     snapshot: Snapshot
@@ -276,19 +263,19 @@ class Comparison:
 
     @cached_property
     def _parts(self) -> np.ndarray:
-        """Parts of what is paid, largest first; NaN where a rule pays nothing."""
+        """Parts of the TAO paid, largest first; NaN where a rule pays nothing."""
         with np.errstate(invalid="ignore"):
             parts = self.shares / self.shares.sum(1, keepdims=True)
         return -np.sort(-parts, axis=1)
 
     @property
     def hhi(self) -> np.ndarray:
-        """Herfindahl-Hirschman index of what is paid: 1/n if equal, 1 if one subnet gets all, `(n_rules,)`."""
+        """Herfindahl-Hirschman index of the TAO paid: 1/n if equal, 1 if one subnet gets all, `(n_rules,)`."""
         return (self._parts**2).sum(1)
 
     @property
     def top5_share(self) -> np.ndarray:
-        """Part of what is paid that the five best-paid subnets get, `(n_rules,)`."""
+        """Part of the TAO paid that the five best-paid subnets get, `(n_rules,)`."""
         return self._parts[:, :5].sum(1)
 
     @property
@@ -304,7 +291,7 @@ class Comparison:
 
     @property
     def distance(self) -> np.ndarray:
-        """Part of the emission that goes elsewhere than under `price_burn` (total variation), `(n_rules,)`."""
+        """Total variation from `price_burn`: part of the emission that goes elsewhere, `(n_rules,)`."""
         unpaid = self.shares.sum(1) - self.reference_shares.sum()
         moved = np.abs(self.shares - self.reference_shares).sum(1)
         return 0.5 * (moved + np.abs(unpaid))
@@ -317,21 +304,31 @@ def compare_rules(
     tao_weight: float = TAO_WEIGHT,
     **settings: Any,
 ) -> Comparison:
-    """What each rule would pay the subnets of a real state of the chain.
+    """Shares that each rule would pay the subnets of a snapshot of the chain.
 
     Root proportions follow from the TAO in root, `tao_weight` and the alpha of each subnet; prices, burn and
-    flows are the snapshot's. Rules that need what no snapshot holds (`root_vote` needs votes) are left out
-    unless it is given, and listed in `left_out`.
+    flows are the snapshot's. Rules that need a column that no snapshot holds (`root_vote` needs votes) are left
+    out unless it is given, and listed in `left_out`.
 
-    Args:
-        rules: names, import paths or rules; None: every built-in one that can be answered.
-        snapshot: the name of a packaged one, the path of a CSV file, or a `Snapshot`.
-        tao_weight: weight of a TAO in root against an alpha, 0 to 1.
-        **settings: keywords of `emission_shares`; arrays replace those of the snapshot.
+    Parameters
+    ----------
+    rules : iterable of str or AllocationRule, optional
+        Names, import paths or rules; by default every rule of the chain that can be answered.
+    snapshot : str or Snapshot
+        Name of a packaged snapshot, path of a CSV file, or a `Snapshot`.
+    tao_weight : float
+        Weight of a TAO in root against an alpha, 0 to 1.
+    **settings
+        Keywords of `emission_shares`; arrays replace those of the snapshot.
 
-    Raises:
-        RuleError: an unknown rule, none that can be answered, or a setting out of range.
-        SnapshotError: an unusable snapshot.
+    Raises
+    ------
+    RuleError
+        An unknown rule, no rule that can be answered, or a setting out of range.
+    SnapshotError
+        An unusable snapshot.
+    TypeError
+        An unknown keyword.
     """
     if isinstance(rules, str | AllocationRule):
         rules = [rules]
@@ -344,19 +341,19 @@ def compare_rules(
     inputs: dict[str, Any] = {**columns, **{name: settings[name] for name in given}}
 
     shares, imputed, left_out = {}, {}, {}
-    for found in map(_find, ALLOCATIONS if rules is None else rules):
-        if lacking := [name for name in found.columns if name not in inputs]:
-            left_out[found.name] = (
-                f"needs {' and '.join(lacking)}, which a snapshot does not hold; "
+    for rule in map(_resolved, ALLOCATIONS if rules is None else rules):
+        if missing := [name for name in rule.columns if name not in inputs]:
+            left_out[rule.name] = (
+                f"needs {' and '.join(missing)}, which a snapshot does not hold; "
                 "give it to compare_rules as a keyword"
             )
             continue
-        shares[found.name] = emission_shares(found.user or found.name, **inputs)
+        shares[rule.name] = emission_shares(rule.user or rule.name, **inputs)
         assumed = set(snapshot.imputed) - given
-        imputed[found.name] = tuple(column for column in found.columns if column in assumed)
+        imputed[rule.name] = tuple(column for column in rule.columns if column in assumed)
     if not shares:
-        said = "; ".join(f"rule {name!r} {why}" for name, why in left_out.items())
-        raise RuleError(said or "no rule to compare")
+        reasons = "; ".join(f"rule {name!r} {reason}" for name, reason in left_out.items())
+        raise RuleError(reasons or "no rule to compare")
     return Comparison(
         snapshot=snapshot,
         rules=tuple(shares),
@@ -369,7 +366,7 @@ def compare_rules(
 
 
 def _state(snapshot: Snapshot, tao_weight: float) -> tuple[dict[str, np.ndarray], float]:
-    """The columns of a market that a snapshot holds or implies, and the emission of a block in TAO."""
+    """Columns of a market that a snapshot holds or implies, and the emission of a block in TAO."""
     root_share = np.empty(snapshot.n_subnets)
     tao_per_block = _chain_kernel(
         float(snapshot.chain_issuance_tao),

@@ -1,8 +1,8 @@
 """Chain vectors against the rules of this package: `python -m dtao_gym.conformance [PATH...] [--json]`.
 
 A file of vectors is a JSON list of `{name, era, inputs, expected, tolerance[, source, kind, note]}`; its stem is
-the category. `expected` lists what is to be checked; a result passes where
-|got - expected| <= max(abs, rel |expected|). The vectors run against the functions that the engine calls.
+the category. `expected` lists the results to check; a result passes if |got - expected| <= max(abs, rel |expected|).
+The vectors run against the functions that the engine calls.
 """
 
 import json
@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym import command_line, conformance_adapters, conformance_lifecycle
-from dtao_gym.conformance_vectors import Fields, VectorError, is_number
+from dtao_gym import command_line, conformance_emission, conformance_lifecycle, conformance_pool
+from dtao_gym.conformance_vectors import Inputs, VectorError, is_number
 from dtao_gym.package_data import golden_vectors
 
-ADAPTERS = conformance_adapters.ADAPTERS | conformance_lifecycle.ADAPTERS
+ADAPTERS = (
+    conformance_emission.ADAPTERS | conformance_pool.ADAPTERS | conformance_lifecycle.ADAPTERS
+)
 """Function (inputs, label of the era) -> results by name, for every category."""
 
 SKIPPED = {"yuma": "consensus among single validators and miners is not simulated"}
-"""Categories without an adapter, and why."""
+"""Categories without an adapter, each with the reason."""
 
 KEYS = {"name", "era", "source", "kind", "inputs", "expected", "tolerance", "note"}
 NEEDED_KEYS = ("name", "era", "inputs", "expected", "tolerance")
@@ -34,7 +36,7 @@ PLAIN_NUMBERS = ("price", "share", "proportion", "weight", "rate", "rank", "trus
 
 @dataclass(frozen=True)
 class Failure:
-    """One result that is not the chain's, or one vector that could not be run (`reason`)."""
+    """A result that differs from the chain's, or a vector that could not be run (`reason`)."""
 
     vector: str
     field: str = ""
@@ -60,10 +62,10 @@ class CategoryReport:
     passed: int = 0
     failed: int = 0
     worst_error: float = 0.0
-    """Largest difference as a fraction of what is allowed; infinite where nothing is allowed and it differs."""
+    """Largest difference as a fraction of the tolerance; infinite for any difference at a tolerance of 0."""
     failures: list[Failure] = field(default_factory=list)
     skipped: str = ""
-    """Why none of the vectors was run; empty if they were."""
+    """Reason why no vector was run; empty if they were."""
 
 
 @dataclass
@@ -93,10 +95,10 @@ class Report:
 
 
 def check_path(paths: str | Path | Sequence[str | Path]) -> Report:
-    """Run the vectors of a file or of every `*.json` in a folder; several paths are run in order.
+    """Run the vectors of files and of every `*.json` in folders, in order.
 
-    Never raises for what is in the files: a vector that cannot be run counts as failed, a file that cannot be
-    read is a line in `Report.unreadable`.
+    The content of files raises no error: a vector that cannot be run counts as failed, a file that cannot be read is
+    a line in `Report.unreadable`.
     """
     report = Report()
     for path in [paths] if isinstance(paths, str | Path) else paths:
@@ -136,9 +138,16 @@ def _check_file(path: Path) -> CategoryReport:
 
 
 def check_vector(category: str, vector: Any, label: str = "") -> tuple[list[Failure], float]:
-    """Failures of one vector and its worst error as a fraction of what is allowed.
+    """Failures of one vector and its worst error as a fraction of the tolerance.
 
-    `label` names the vector where it has no name.
+    Parameters
+    ----------
+    category : str
+        Key of `ADAPTERS`.
+    vector : dict
+        Read from JSON.
+    label : str
+        Name in failures of a vector that has none.
     """
     if isinstance(vector, dict) and isinstance(vector.get("name"), str):
         label = f"{category}/{vector['name']}"
@@ -156,7 +165,7 @@ def check_vector(category: str, vector: Any, label: str = "") -> tuple[list[Fail
 
 
 def run_vector(category: str, vector: Any) -> dict[str, Any]:
-    """What the rules make of a vector's inputs. Raises `VectorError`."""
+    """Results of the rules for a vector's inputs. Raises `VectorError`."""
     if not isinstance(vector, dict):
         raise VectorError(f"vector: got {vector!r}, allowed is an object")
     missing = [key for key in NEEDED_KEYS if key not in vector]
@@ -171,12 +180,12 @@ def run_vector(category: str, vector: Any) -> dict[str, Any]:
             raise VectorError(f"{key}: got {vector[key]!r}, allowed is {allowed}")
     if not vector["expected"]:
         raise VectorError("expected: got nothing, allowed is at least one result")
-    inputs = Fields(vector["inputs"])
+    inputs = Inputs(vector["inputs"])
     try:
         got = ADAPTERS[category](inputs, vector["era"])
     except VectorError:
         raise
-    except Exception as error:  # whatever the inputs are, the other vectors run
+    except Exception as error:  # the other vectors run on
         raise VectorError(
             f"inputs cannot be computed with: {type(error).__name__}: {error}"
         ) from error
@@ -187,12 +196,12 @@ def run_vector(category: str, vector: Any) -> dict[str, Any]:
 def _compare(
     tolerance: dict, names: tuple[str, ...], expected: Any, got: Any
 ) -> Iterator[tuple[str, Any, Any, float | None, float]]:
-    """(field, got, expected, allowed, error as a fraction of allowed) of every result below this one."""
+    """(field, got, expected, allowed, error as a fraction of allowed) of this result, or of each part of it."""
     where = ".".join(names)
     if isinstance(expected, dict):
         if not isinstance(got, dict):
             raise VectorError(
-                f"expected.{where}: got an object, allowed is what the rule gives: {got!r}"
+                f"expected.{where}: got an object, allowed is a value like the rule's, {got!r}"
             )
         unknown = sorted(set(expected) - set(got))
         if unknown:
@@ -227,7 +236,7 @@ def _compare(
 
 
 def _allowed(tolerance: dict, names: tuple[str, ...], expected: float) -> float:
-    """Largest difference that passes: max(abs, rel |expected|), or what `price_rel` and the like say of a field."""
+    """Largest difference that passes: max(abs, rel |expected|), or a field's own, such as `price_rel`."""
     absolute = relative = 0.0
     special = None
     for key, value in tolerance.items():
@@ -258,7 +267,7 @@ def _shortened(text: str, length: int = 200) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same with NumPy's types replaced by Python's."""
+    """A value with NumPy's types replaced by Python's."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

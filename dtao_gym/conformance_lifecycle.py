@@ -9,7 +9,7 @@ from dtao_gym.conformance_vectors import (
     OWNER_CUT_U16,
     RAO,
     U16,
-    Fields,
+    Inputs,
     VectorError,
     floor_rao,
     floors,
@@ -20,7 +20,7 @@ from dtao_gym.protocol import lifecycle, root_vote, stake
 from dtao_gym.protocol.pool import spot_price
 
 
-def lock_cost(inputs: Fields, era: str) -> dict[str, Any]:
+def lock_cost(inputs: Inputs, era: str) -> dict[str, Any]:
     """Cost of a registration, its interval, the pool that it starts."""
     if "lock_cost_rao" in inputs:
         return _seeding(inputs, era)
@@ -46,7 +46,7 @@ def lock_cost(inputs: Fields, era: str) -> dict[str, Any]:
     return {**results, "lock_cost_rao": int(cost)}
 
 
-def _seeding(inputs: Fields, era: str) -> dict[str, Any]:
+def _seeding(inputs: Inputs, era: str) -> dict[str, Any]:
     median = inputs.number("median_price", 1.0)
     if "subnet_prices_excluding_root" in inputs:
         median = lifecycle.median_price(inputs.numbers("subnet_prices_excluding_root"))
@@ -61,8 +61,8 @@ def _seeding(inputs: Fields, era: str) -> dict[str, Any]:
     return floors(amounts) | {"initial_price": spot_price(tao, alpha, 0.5)}
 
 
-def dissolution(inputs: Fields, era: str) -> dict[str, Any]:
-    """Who is pruned, what stakers are paid, what the owner gets back."""
+def dissolution(inputs: Inputs, era: str) -> dict[str, Any]:
+    """Subnet to prune, payments to stakers, refund of the owner."""
     if "moving_prices" in inputs:
         return _pruning(inputs)
     results = {}
@@ -74,7 +74,7 @@ def dissolution(inputs: Fields, era: str) -> dict[str, Any]:
             inputs.number("price"),
             inputs.flag("legacy"),
         )
-        # the chain floors what is taken off
+        # the chain floors the deduction
         results["owner_refund_rao"] = -floor_rao(-refund)
         if "tao_pot_rao" not in inputs:
             return results
@@ -86,7 +86,7 @@ def dissolution(inputs: Fields, era: str) -> dict[str, Any]:
     return {**results, "staker_tao_rao": paid, "recycled_tao_rao": pot - sum(paid)}
 
 
-def _pruning(inputs: Fields) -> dict[str, Any]:
+def _pruning(inputs: Inputs) -> dict[str, Any]:
     keys = inputs.numbers("moving_prices")
     registered = inputs.numbers("registered_at", len(keys))
     block, period = inputs.rao("current_block"), inputs.rao("immunity_period")
@@ -96,7 +96,7 @@ def _pruning(inputs: Fields) -> dict[str, Any]:
 
 
 def _largest_remainder(exact: list[float]) -> list[int]:
-    """Whole rao: what flooring leaves of the sum goes one by one to the largest fractions, the first of equals."""
+    """Whole rao with the sum kept: the remainder goes one by one to the largest fractions, the first of equals."""
     whole = [math.floor(amount + 1e-6) for amount in exact]
     left = math.floor(math.fsum(exact) + 1e-6) - sum(whole)
     order = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
@@ -105,7 +105,7 @@ def _largest_remainder(exact: list[float]) -> list[int]:
     return whole
 
 
-def dividends(inputs: Fields, era: str) -> dict[str, Any]:
+def dividends(inputs: Inputs, era: str) -> dict[str, Any]:
     """Dividends of hotkeys and of their stakers, claims of root."""
     if "rate_before" in inputs:
         rate, added = inputs.number("rate_before"), inputs.number("stake_added_rao")
@@ -124,7 +124,7 @@ def dividends(inputs: Fields, era: str) -> dict[str, Any]:
         stakes, pending = inputs.numbers("stakes"), inputs.tokens("pending_alpha_rao")
         if inputs.number("incentive_sum", 0.0) > 0.0:
             raise VectorError(
-                "inputs.incentive_sum: got a positive one, allowed is 0: with weights set consensus divides"
+                "inputs.incentive_sum: got a positive sum, allowed is 0: otherwise consensus divides the alpha"
             )
         whole = stake.alpha_of_validators(0.5 * pending, 0.5 * pending, 0.0)
         parts = stake.in_proportion(whole, stakes)
@@ -132,7 +132,7 @@ def dividends(inputs: Fields, era: str) -> dict[str, Any]:
     return _hotkeys(inputs)
 
 
-def _hotkeys(inputs: Fields) -> dict[str, Any]:
+def _hotkeys(inputs: Inputs) -> dict[str, Any]:
     earned, stakes = inputs.table("dividends"), inputs.parts("stake")
     held = {key: (part.number("alpha"), part.number("root_tao")) for key, part in stakes.items()}
     names = [name for name in earned if name in held]
@@ -153,7 +153,7 @@ def _hotkeys(inputs: Fields) -> dict[str, Any]:
     return results
 
 
-def _nominators(inputs: Fields) -> dict[str, Any]:
+def _nominators(inputs: Inputs) -> dict[str, Any]:
     stakes = inputs.table("nominators")
     if "owner" not in stakes:
         raise VectorError("inputs.nominators: owner is missing")
@@ -166,7 +166,7 @@ def _nominators(inputs: Fields) -> dict[str, Any]:
     return floors({"take": own, "to_stake_pool": rest} | by_name)
 
 
-def _root_claims(inputs: Fields) -> dict[str, Any]:
+def _root_claims(inputs: Inputs) -> dict[str, Any]:
     held, rate, taken, claimed = inputs.tokens("root_stake_rao"), 0.0, 0.0, 0.0
     for _ in range(inputs.rao("rounds", 1)):
         own, rest = stake.split_take(
@@ -177,7 +177,7 @@ def _root_claims(inputs: Fields) -> dict[str, Any]:
     return {"claimable_rate": rate} | floors({"validator_take": taken, "claimed_alpha": claimed})
 
 
-def root_epoch(inputs: Fields, era: str) -> dict[str, Any]:
+def root_epoch(inputs: Inputs, era: str) -> dict[str, Any]:
     """The vote of the root network."""
     stakes = inputs.numbers("stakes")
     weights = inputs.matrix("weights", len(stakes))
@@ -192,8 +192,8 @@ def root_epoch(inputs: Fields, era: str) -> dict[str, Any]:
         consensus,
         share,
     )
-    block = inputs.tokens("block_emission_rao", RAO)
-    emission = [floor_rao(block * part) for part in share]
+    block_emission = inputs.tokens("block_emission_rao", RAO)
+    emission = [floor_rao(block_emission * part) for part in share]
     return {
         "rank": rank,
         "trust": trust,
@@ -204,7 +204,7 @@ def root_epoch(inputs: Fields, era: str) -> dict[str, Any]:
     }
 
 
-def misc(inputs: Fields, era: str) -> dict[str, Any]:
+def misc(inputs: Inputs, era: str) -> dict[str, Any]:
     """Registration price of a neuron, conviction of a lock."""
     if "locked_rao" in inputs:
         locked, conviction = stake.rolled_lock(
@@ -232,7 +232,7 @@ def misc(inputs: Fields, era: str) -> dict[str, Any]:
     def after(elapsed: int) -> float:
         return stake.decayed_registration_price(price, elapsed, half_life, *limits)
 
-    path = {f"burn_after_{block}_blocks": after(block) for block in range(min(blocks, 10_000) + 1)}
+    path = {f"burn_after_{k}_blocks": after(k) for k in range(min(blocks, 10_000) + 1)}
     return {"burn_rao": after(blocks), **path}
 
 

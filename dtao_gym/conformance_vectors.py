@@ -1,4 +1,4 @@
-"""Chain vectors as input: named values checked as they are read, eras by their labels, amounts in rao."""
+"""Chain vectors as input: named values that are checked when they are read, eras by label, amounts in rao."""
 
 import math
 import re
@@ -25,7 +25,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
-class Fields:
+class Inputs:
     """Named values of a vector, checked as they are read. Raises `VectorError`."""
 
     def __init__(self, values: Any, where: str = "inputs"):
@@ -33,7 +33,7 @@ class Fields:
             raise VectorError(f"{where}: got {values!r}, allowed is an object")
         self._values, self._where = values, where
         self._read: set[str] = set()
-        self._parts: list[Fields] = []
+        self._parts: list[Inputs] = []
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
@@ -120,13 +120,13 @@ class Fields:
             raise self._refuse(name, value, "an object")
         return {key: self._as_number(f"{name}.{key}", number) for key, number in value.items()}
 
-    def part(self, name: str, index: int | str) -> "Fields":
+    def part(self, name: str, index: int | str) -> "Inputs":
         """An object within a list or an object."""
-        part = Fields(self._get(name, None)[index], f"{self._where}.{name}[{index}]")
+        part = Inputs(self._get(name, None)[index], f"{self._where}.{name}[{index}]")
         self._parts.append(part)
         return part
 
-    def parts(self, name: str) -> "dict[int | str, Fields]":
+    def parts(self, name: str) -> "dict[int | str, Inputs]":
         """All objects of a list or an object."""
         value = self._get(name, None)
         if not isinstance(value, list | dict):
@@ -135,7 +135,7 @@ class Fields:
         return {key: self.part(name, key) for key in keys}
 
     def check_all_read(self) -> None:
-        """Refuse values that nothing has asked for."""
+        """Raise a `VectorError` if a value has not been read."""
         unknown = sorted(set(self._values) - self._read)
         if unknown:
             raise VectorError(f"{self._where}: unknown {', '.join(unknown)}")
@@ -144,7 +144,7 @@ class Fields:
 
 
 class Rules(NamedTuple):
-    """What the vectors of an era are run with, by the names of `institutions.Era`."""
+    """Rules of an era, a part of `institutions.Era`."""
 
     allocation: str
     injection: str
@@ -174,7 +174,7 @@ LABELS = {
     "all": "price_burn",
     "legacy-subnet": "price_burn",
 }
-"""Eras by the label of a vector: the vectors' own, the package's names, and two that mean every era."""
+"""Eras by the label of a vector: labels of the chain vectors, names of the package, and two for all eras."""
 
 _FIRST_SPECS = (
     (425, "head"),
@@ -189,9 +189,9 @@ _FIRST_SPECS = (
 
 
 def rules_of(label: str) -> Rules:
-    """Rules of an era label; of several eras (`a..b`, `a/b`, `spec320+`) the last. Raises `VectorError`.
+    """Rules of an era label, for several eras (`a..b`, `a/b`, `spec320+`) of the last. Raises `VectorError`.
 
-    Versions of the chain may stand alone (`spec421-424`) or behind a name (`taoflow(spec342-361)`).
+    A label may be a version of the chain (`spec421-424`), or a name with a version (`taoflow(spec342-361)`).
     """
     last = re.split(r"\.\.|/", label.strip())[-1].strip()
     match = re.fullmatch(r"([a-z0-9_-]*?)\s*\(?(?:spec(\d+)(\+|-\d+)?)?\)?", last)
@@ -216,15 +216,15 @@ def tokens(rao: int) -> float:
 
 
 def floor_rao(amount: float) -> int:
-    """Whole rao of an amount in tokens. What is within 1e-6 rao of the next whole number is that number."""
+    """Whole rao of an amount in tokens, rounded up only within 1e-6 rao of the next whole number."""
     return math.floor(amount * RAO + 1e-6)
 
 
 def floors(amounts: dict[str, float]) -> dict[str, Any]:
-    """The same of amounts by name; the names get the ending `_rao`."""
+    """`floor_rao` of amounts by name; the names get the ending `_rao`."""
     return {f"{name}_rao": floor_rao(amount) for name, amount in amounts.items()}
 
 
 def emission_rao(issuance_rao: int) -> int:
-    """Emission per block at an issuance; what remains is formed from integers."""
+    """Emission per block at an issuance; the remaining supply is an exact integer."""
     return floor_rao(emission_per_block(tokens(SUPPLY_RAO - issuance_rao)))

@@ -1,10 +1,10 @@
-"""The chain's history replayed: simulated prices by date beside the real ones.
+"""The chain's history replayed: simulated and real prices by date.
 
     python -m dtao_gym.history [--config configs/launch_2025.yaml] [--until 2026-08-01] [--worlds 8]
                                [--schedule FILE] [--csv FILE] [--plot FILE]
 
 Worlds start on 13 February 2025 and go through the eras of the chain by date (`dtao_gym.world.history`), or through a
-schedule of your own. Prices are means of a day, as in the data; what the chain's data lack is blank.
+schedule of your own. Prices are means of a day, as in the data; values that the chain's data lack are blank.
 """
 
 import csv as csv_files
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 RANGE = (0.05, 0.95)
+"""Quantiles over the worlds between which the printed range lies."""
 REPORT_DATES = tuple(
     date.fromisoformat(text)
     for text in [
@@ -47,11 +48,11 @@ REPORT_DATES = tuple(
         "2026-08-01",
     ]
 )
-"""Days that are printed, as far as they are played."""
+"""Days that are printed, those of them that were simulated."""
 
 
 class Measure(NamedTuple):
-    """What is told of a day: its name in files, its heading, how a number is written."""
+    """A number reported for each day: its name in files, its heading, its format."""
 
     name: str
     heading: str
@@ -70,8 +71,8 @@ MEASURES = (
 )
 
 
-class Row(NamedTuple):
-    """A measure on a day: the chain's (NaN where unknown), and mean and range over the worlds."""
+class MeasureSummary(NamedTuple):
+    """A measure on one day: the chain's value (NaN where unknown), and mean and range over the worlds."""
 
     chain: float
     mean: float
@@ -79,21 +80,21 @@ class Row(NamedTuple):
     high: float
 
 
-def compare(played: Record) -> dict[date, dict[str, Row]]:
-    """Every day that was played: each of `MEASURES`, on the chain and in the worlds."""
+def compare(played: Record) -> dict[date, dict[str, MeasureSummary]]:
+    """Each of `MEASURES` on the chain and in the worlds, for every day that was simulated."""
     chain = {
         day.date: {**day.cross_section._asdict(), "root_share": day.root_share}
         for day in observed()
     }
-    found = {}
+    days = {}
     for k, day in enumerate(played.dates[1:], start=1):
         simulated = {**played.cross_sections(day)._asdict(), "root_share": played.root_share[k]}
         known = chain.get(day, {})
-        found[day] = {
-            m.name: Row(known.get(m.name, np.nan), *_over_worlds(simulated[m.name]))
+        days[day] = {
+            m.name: MeasureSummary(known.get(m.name, np.nan), *_over_worlds(simulated[m.name]))
             for m in MEASURES
         }
-    return found
+    return days
 
 
 def _over_worlds(values: np.ndarray) -> tuple[float, float, float]:
@@ -122,12 +123,12 @@ def print_report(played: Record, console: "Console") -> None:
         console.print(_volatility_table(windows))
 
 
-def _told(value: float, form: str) -> str:
+def _formatted(value: float, form: str) -> str:
     return format(value, form) if np.isfinite(value) else ""
 
 
 def _table(
-    measures: tuple[Measure, ...], shown: list[date], rows: dict[date, dict[str, Row]]
+    measures: tuple[Measure, ...], shown: list[date], rows: dict[date, dict[str, MeasureSummary]]
 ) -> Any:
     from rich.table import Table
 
@@ -141,15 +142,15 @@ def _table(
         cells = []
         for measure in measures:
             row = rows[day][measure.name]
-            low, high = _told(row.low, measure.form), _told(row.high, measure.form)
-            cells += [_told(row.chain, measure.form), _told(row.mean, measure.form)]
+            low, high = _formatted(row.low, measure.form), _formatted(row.high, measure.form)
+            cells += [_formatted(row.chain, measure.form), _formatted(row.mean, measure.form)]
             cells.append(f"{low}-{high}")
         table.add_row(str(day), *cells)
     return table
 
 
 def _volatility_rows(played: Record) -> Iterator[tuple[str, float, tuple[float, float, float]]]:
-    """(window, chain's volatility, mean and range of the worlds) of the windows that were played."""
+    """(window, volatility of the chain, mean and range over the worlds) for each window that was simulated."""
     for window in observed_volatility():
         if window.first in played.dates[1:] and window.last in played.dates:
             for days, chain in ((1, window.median_sd), (7, window.median_sd_of_week)):
@@ -172,7 +173,7 @@ def _volatility_table(windows: list[tuple[str, float, tuple[float, float, float]
 
 
 def write_csv(played: Record, path: Path) -> None:
-    """One row per day: each measure on the chain, and its mean and range over the worlds."""
+    """Write one row per day: each measure on the chain, and its mean and range over the worlds."""
     parts = ("chain", "mean", "p5", "p95")
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv_files.writer(file, lineterminator="\n")
@@ -183,7 +184,13 @@ def write_csv(played: Record, path: Path) -> None:
 
 
 def draw(played: Record, path: Path) -> None:
-    """Write a picture of the measures by date. Needs matplotlib, the extra `plot`."""
+    """Write a picture of the measures by date.
+
+    Raises
+    ------
+    ConfigError
+        Matplotlib, the extra `plot`, is missing, or the file cannot be written.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -221,7 +228,7 @@ def draw(played: Record, path: Path) -> None:
 
 @contextmanager
 def _progress(days: int) -> Iterator[Any]:
-    """A bar on a terminal's standard error, called with each date."""
+    """Progress bar on standard error if that is a terminal; yields a function of the date."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -256,7 +263,7 @@ def run(
         csv: Path | None = None,
         plot: Path | None = None,
     ) -> None:
-        """Replay the chain's history and print simulated prices by date beside the real ones.
+        """Replay the chain's history and print simulated and real prices by date.
 
         Args:
             worlds: How many worlds.

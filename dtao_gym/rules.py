@@ -19,7 +19,7 @@ from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
 if TYPE_CHECKING:
     from rich.console import Console
 
-RULES_BESIDE = 7
+RULES_PER_TABLE = 7
 """More rules than this are printed in several tables."""
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
@@ -27,15 +27,15 @@ COLOURS = (
 
 
 def ordered(comparison: Comparison) -> np.ndarray:
-    """Rows of the snapshot, largest first by the mean over the rules; ties go to the lower netuid."""
+    """Indices of the subnets, largest mean share over the rules first; ties go to the lower netuid."""
     mean = comparison.shares.mean(0)
     return np.lexsort((comparison.snapshot.netuid, -mean))
 
 
 def print_report(comparison: Comparison, top: int, console: "Console") -> None:
-    """Print what each subnet gets, and what the rules come to, in 100 columns.
+    """Print the TAO a day of each subnet and the figures of each rule, in 100 columns.
 
-    A star marks a rule that reads columns of the snapshot which are an assumption.
+    A star marks a rule that reads columns that the snapshot fills by assumption.
     """
     from rich.markup import escape
 
@@ -45,8 +45,8 @@ def print_report(comparison: Comparison, top: int, console: "Console") -> None:
         f"{comparison.tao_per_block:g} TAO per block",
         highlight=False,
     )
-    for first in range(0, len(comparison.rules), RULES_BESIDE):
-        chosen = slice(first, first + RULES_BESIDE)
+    for first in range(0, len(comparison.rules), RULES_PER_TABLE):
+        chosen = slice(first, first + RULES_PER_TABLE)
         console.print(_subnet_table(comparison, top, chosen))
     console.print(_rule_table(comparison))
     for line in notes(comparison):
@@ -54,14 +54,14 @@ def print_report(comparison: Comparison, top: int, console: "Console") -> None:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What the numbers rest on, and which rules are missing."""
+    """Lines on assumptions behind the numbers, and on rules that are missing."""
     lines = []
     if assumed := {name: columns for name, columns in comparison.imputed.items() if columns}:
         groups: dict[tuple[str, ...], list[str]] = {}
         for name, columns in assumed.items():
             groups.setdefault(columns, []).append(name)
-        said = "; ".join(f"{', '.join(c)} ({', '.join(names)})" for c, names in groups.items())
-        lines.append(f"* reads what the snapshot fills by assumption: {said}.")
+        listed = "; ".join(f"{', '.join(c)} ({', '.join(names)})" for c, names in groups.items())
+        lines.append(f"* reads what the snapshot fills by assumption: {listed}.")
     if "emission_enabled" in comparison.snapshot.imputed:
         lines.append("That emission is enabled for every subnet is assumed too.")
     lines += [f"Left out: {name} {why}." for name, why in comparison.left_out.items()]
@@ -73,7 +73,7 @@ def _marked(comparison: Comparison, name: str) -> str:
 
 
 def _heading(name: str) -> str:
-    """A name in lines that a narrow column holds."""
+    """A name broken into lines of at most 8 characters where possible."""
     lines = [""]
     for part in name.replace("_", "_\n").replace(".", ".\n").replace(":", ":\n").split("\n"):
         if len(lines[-1]) + len(part) > 8:
@@ -132,7 +132,7 @@ def _rule_table(comparison: Comparison) -> Any:
 
 
 def as_dict(comparison: Comparison) -> dict[str, Any]:
-    """Everything as plain numbers and texts; what is not defined is None."""
+    """The comparison as plain numbers and texts; undefined numbers are None."""
 
     def number(value: float) -> float | None:
         return float(value) if np.isfinite(value) else None
@@ -161,7 +161,7 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def write_csv(comparison: Comparison, path: Path) -> None:
-    """One row per subnet, largest first: netuid, prices, and TAO a day under each rule."""
+    """Write one row per subnet, largest first: netuid, prices, and TAO a day under each rule."""
     snapshot, paid = comparison.snapshot, comparison.tao_per_day
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv_files.writer(file, lineterminator="\n")
@@ -172,9 +172,12 @@ def write_csv(comparison: Comparison, path: Path) -> None:
 
 
 def draw(comparison: Comparison, top: int, path: Path) -> None:
-    """Write a picture: what the largest subnets get, and how much of the emission the first k get.
+    """Write a picture: TAO a day of the largest subnets, and the emission share of the k best-paid ones.
 
-    Needs matplotlib, the extra `plot`.
+    Raises
+    ------
+    RuleError
+        Matplotlib, the extra `plot`, is missing, or the file cannot be written.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -243,7 +246,7 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
         csv: Path | None = None,
         json: bool = False,
     ) -> None:
-        """What each emission rule would pay the subnets of a real state of the chain.
+        """Compare what emission rules would pay the subnets of a real state of the chain.
 
         Args:
             snapshot: Name of a packaged snapshot, or path of a CSV file.

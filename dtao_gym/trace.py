@@ -1,4 +1,4 @@
-"""One subnet block by block, as a table.
+"""A table of one subnet, block by block.
 
     python -m dtao_gym.trace --netuid 64 [--blocks 100] [--config FILE] [--era ERA] [--csv FILE]
 
@@ -70,7 +70,7 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
         shown: int = SHOWN,
         csv: Path | None = None,
     ) -> None:
-        """What happens to one subnet of a snapshot, block by block.
+        """Print the state of one subnet of a snapshot, block by block.
 
         Args:
             netuid: Subnet.

@@ -231,7 +231,7 @@ def test_own_rule_that_fails_on_this_market():
         emission_shares(late, moving_price=[0.321])
 
 
-# --- beside each other, on a snapshot
+# --- several rules on a snapshot
 
 
 def test_every_rule_that_june_can_answer():
@@ -302,7 +302,7 @@ def test_numbers_of_a_comparison():
     )
 
 
-def test_rules_that_stand_on_assumptions_are_marked():
+def test_rules_that_rest_on_assumptions_are_marked():
     june, april = compare_rules(snapshot=JUNE), compare_rules(snapshot=APRIL)
     assert june.imputed["uniform"] == ()
     assert june.imputed["price"] == ("moving_price",)
@@ -349,8 +349,16 @@ def test_comparison_refuses():
         compare_rules(tao_weight=18)
     with pytest.raises(SnapshotError, match="unknown snapshot 'mainnet'"):
         compare_rules(snapshot="mainnet")
-    with pytest.raises(TypeError, match="gate_bars"):
+    with pytest.raises(TypeError, match="'gate_bars'; columns of a market are moving_price, spot"):
         compare_rules(gate_bars=0.1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'price'"):
+        emission_shares("price", price=[0.1])
+
+
+def test_a_rule_of_the_chain_without_code_is_refused(monkeypatch):
+    monkeypatch.setitem(ALLOCATIONS, "without_code", -1)
+    with pytest.raises(RuleError, match="rule 'without_code' is not implemented: emission_shares"):
+        emission_shares("without_code", votes=[0.5])
 
 
 def test_package_exports():

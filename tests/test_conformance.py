@@ -1,4 +1,4 @@
-"""The chain's own numbers against the rules, and what the command line does with good and bad files."""
+"""The chain's own numbers against the rules, and the command line on good and bad files."""
 
 import copy
 import json
@@ -75,10 +75,10 @@ def test_the_default_average_of_flows_is_the_chains():
 def numbers_in(value, path=()):
     """Paths to all numbers, but not to true and false."""
     if isinstance(value, dict):
-        return [found for key in value for found in numbers_in(value[key], (*path, key))]
+        return [number for key in value for number in numbers_in(value[key], (*path, key))]
     if isinstance(value, list):
         return [
-            found for key in range(len(value)) for found in numbers_in(value[key], (*path, key))
+            number for key in range(len(value)) for number in numbers_in(value[key], (*path, key))
         ]
     return [path] if isinstance(value, int | float) and not isinstance(value, bool) else []
 

@@ -1,4 +1,4 @@
-"""The command that compares emission rules: what it prints, what it writes, and what it refuses."""
+"""The command that compares emission rules: its tables, files and errors."""
 
 import csv
 import json
@@ -73,10 +73,10 @@ def test_command_with_own_rule_writes_what_it_prints(folder):
         "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     price = Snapshot.named(APRIL).moving_price
-    assert found["rules"]["my_rules:squared"]["shares"] == pytest.approx(normalised(price**2))
-    assert found["rules"]["price"]["hhi"] == pytest.approx((normalised(price) ** 2).sum())
+    assert report["rules"]["my_rules:squared"]["shares"] == pytest.approx(normalised(price**2))
+    assert report["rules"]["price"]["hhi"] == pytest.approx((normalised(price) ** 2).sum())
     with (folder / "t.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["netuid", "spot_price", "moving_price", "price", "my_rules:squared"]
@@ -119,6 +119,6 @@ def test_command_refuses_in_one_line(folder, arguments, message):
     pytest.importorskip("tyro")
     done = command(folder, *arguments)
     assert done.returncode == 1
-    said = [line for line in done.stderr.splitlines() if "compiling the engine" not in line]
-    assert len(said) == 1
-    assert said[0].startswith(message)
+    lines = [line for line in done.stderr.splitlines() if "compiling the engine" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(message)

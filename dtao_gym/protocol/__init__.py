@@ -1,1 +1,1 @@
-"""What the chain does: small pure functions of numbers. No people, no learning, no state."""
+"""Rules of the chain: small pure functions of numbers. No people, no learning, no state."""

@@ -1,9 +1,9 @@
 """Emission shares: how the TAO of a block is divided among the subnets.
 
 Source: subtensor `coinbase/subnet_emissions.rs` (price and flow rules), `coinbase/root.rs` before February 2025
-(votes, counted in `root_vote.py`). Every rule of the chain is here. A new one of the chain's is a name in
-`ALLOCATIONS` and its lines in `demand_weight` or `emission_shares`; a user's own is a function that
-`plugins.py` compiles.
+(votes, counted in `root_vote.py`). Everything that depends on the rule is in this module. A new rule of the chain is
+a row of `CHAIN_RULES`, its id, and a branch in `emission_shares` or, if its shares are weights over their sum, in
+`demand_weight` and `total_demand`. A rule of a user is a function that `plugins.py` compiles.
 """
 
 from typing import NamedTuple
@@ -13,40 +13,84 @@ import numpy as np
 from dtao_gym.compiling import inlined_rule, rule
 from dtao_gym.numerics import exp, log1p, power, row_sum
 
-ALLOCATIONS = {
-    "uniform": 0,
-    "price": 1,
-    "price_burn": 2,
-    "price_rootprop": 3,
-    "price_burn_gate": 4,
-    "tao_flow": 5,
-    "net_flow": 6,
-    "root_vote": 7,
-}
-"""Rules by name.
 
-* `uniform`: equal parts.
-* `price`: moving price over the sum of moving prices (from February 2025).
-* `price_burn`: the same times the part of the miners' incentive that is not burned (from June 2026).
-* `price_rootprop`: that times the root proportion (June 2026, for a week).
-* `price_burn_gate`: `price_burn` times a Hill gate around a bar (from July 2026; inferred from storage).
-* `tao_flow`: moving average of the TAO that stakers bring less what they take (from November 2025).
-* `net_flow`: the same less the normalised TAO that the protocol put in (from May 2026).
-* `root_vote`: share of the vote of the root validators (before February 2025).
-"""
+class ChainRule(NamedTuple):
+    """An emission rule of the chain. Its id is its position in `CHAIN_RULES`."""
+
+    name: str
+    description: str
+    columns: tuple[str, ...]
+    """Columns of `Market` that it reads, besides `emission_enabled`, which every rule reads."""
+
+
+SUM_RULES = (
+    ChainRule("uniform", "Equal shares.", ()),
+    ChainRule(
+        "price",
+        "Moving price over the sum of moving prices (from February 2025).",
+        ("moving_price",),
+    ),
+    ChainRule(
+        "price_burn",
+        "`price` times the part of the miners' incentive that is not burned (from June 2026).",
+        ("moving_price", "miner_burned"),
+    ),
+    ChainRule(
+        "price_rootprop",
+        "`price_burn` times the root proportion (June 2026, for a week).",
+        ("moving_price", "miner_burned", "root_proportion"),
+    ),
+)
+"""Rules whose shares are demand weights over their sum, in which the subnets that are not simulated take part."""
+
+CHAIN_RULES = (
+    *SUM_RULES,
+    ChainRule(
+        "price_burn_gate",
+        "`price_burn` times a Hill gate around a bar (from July 2026; inferred from storage).",
+        ("moving_price", "miner_burned"),
+    ),
+    ChainRule(
+        "tao_flow",
+        "Moving average of the TAO that stakers bring less what they take (from November 2025).",
+        ("user_flow_ema",),
+    ),
+    ChainRule(
+        "net_flow",
+        "`tao_flow` less the normalised TAO that the protocol put in (from May 2026).",
+        ("user_flow_ema", "protocol_flow_ema"),
+    ),
+    ChainRule(
+        "root_vote", "Share of the vote of the root validators (before February 2025).", ("votes",)
+    ),
+)
+
+ALLOCATIONS = {chain_rule.name: number for number, chain_rule in enumerate(CHAIN_RULES)}
+"""Ids of the chain's rules by name."""
 
 UNIFORM, PRICE, PRICE_BURN, PRICE_ROOTPROP, PRICE_BURN_GATE, TAO_FLOW, NET_FLOW, ROOT_VOTE = (
     ALLOCATIONS.values()
 )
 USER_RULE = len(ALLOCATIONS)
-"""Id of every rule that a user wrote."""
+"""Id shared by all rules that users wrote."""
+
+
+def rules_reading(column: str) -> tuple[int, ...]:
+    """Ids of the chain's rules that read a column of `Market`."""
+    return tuple(ALLOCATIONS[rule.name] for rule in CHAIN_RULES if column in rule.columns)
+
+
+_N_SUM_RULES = len(SUM_RULES)
 
 FLOW_EMA_BASE = 29_597_889_189_277 / (2**63 - 1)
 """Weight of one block in the flow averages: a half-life of 216,000 blocks, 30 days."""
 
 
 class Market(NamedTuple):
-    """What a rule may read: public arrays with one float64 entry per subnet."""
+    """Inputs of an emission rule: public arrays with one float64 entry per subnet.
+
+    A new column is a field here and its value in `_market` of `dtao_gym/world/spans.py`.
+    """
 
     moving_price: np.ndarray
     """TAO per alpha, at most 1."""
@@ -73,16 +117,29 @@ class Market(NamedTuple):
 
 
 class RuleSettings(NamedTuple):
-    """Numbers that some rules need."""
+    """Parameters of the chain's rules."""
 
     share_exponent: float
     """Exponent of the moving price in the price rules; 1 on the chain."""
     gate_bar: float
     """Demand share at which the gate lets half through."""
     flow_cutoff: float
-    """Flow below which a subnet gets nothing, TAO per block; 0 on the chain."""
+    """Flow at or below which a subnet gets nothing, TAO per block; 0 on the chain."""
     norm_exponent: float
     """Exponent of the flow above the cutoff; 1 on the chain."""
+
+
+class DemandSums(NamedTuple):
+    """Sums over several subnets of the demand weights under each of `SUM_RULES`."""
+
+    count: float
+    """Under `uniform`."""
+    moving_price: float
+    """Under `price`; moving prices to the power `share_exponent`."""
+    burn_weighted: float
+    """Under `price_burn`."""
+    root_weighted: float
+    """Under `price_rootprop`."""
 
 
 class Rest(NamedTuple):
@@ -102,14 +159,37 @@ NO_REST = Rest(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @inlined_rule
+def is_sum_rule(allocation):
+    """Whether an id is that of one of `SUM_RULES`."""
+    return 0 <= allocation < _N_SUM_RULES
+
+
+@inlined_rule
 def demand_weight(allocation, moving_price, miner_burned, root_proportion):
-    """Unnormalised claim of one subnet on the block's TAO, for rules that need one subnet's numbers alone."""
+    """Unnormalised claim of a subnet on the block's TAO under one of `SUM_RULES`; NaN under any other id."""
     if allocation == UNIFORM:
         return 1.0
     if allocation == PRICE:
         return moving_price
     kept = moving_price * (1.0 - miner_burned)
-    return kept * root_proportion if allocation == PRICE_ROOTPROP else kept
+    if allocation == PRICE_BURN:
+        return kept
+    return kept * root_proportion if allocation == PRICE_ROOTPROP else np.nan
+
+
+@inlined_rule
+def total_demand(allocation, sums):
+    """Sum of demand weights that a rule adds to those of simulated subnets, from `DemandSums`.
+
+    The gate measures demand as `price_burn` does. Rules that add none get 0.
+    """
+    if allocation == UNIFORM:
+        return sums.count
+    if allocation == PRICE:
+        return sums.moving_price
+    if allocation in (PRICE_BURN, PRICE_BURN_GATE):
+        return sums.burn_weighted
+    return sums.root_weighted if allocation == PRICE_ROOTPROP else 0.0
 
 
 @inlined_rule
@@ -121,23 +201,29 @@ def hill_gate(demand_share, bar):
 
 
 @rule
-def mass_quantile_bar(demand_shares, quantile, left):
-    """Demand share of the subnet at which the cumulated share, largest first, passes `quantile` of the whole.
+def mass_quantile_bar(demand_shares, quantile, work):
+    """Demand share of the subnet at which the cumulated share, largest first, passes a part of the whole.
 
-    `left` is working space of the same length.
+    Parameters
+    ----------
+    demand_shares : (n,) float64
+    quantile : float
+        Part of the sum of `demand_shares`, above 0, at most 1.
+    work : (n,) float64
+        Overwritten.
     """
-    for i in range(left.size):
-        left[i] = demand_shares[i]
+    for i in range(work.size):
+        work[i] = demand_shares[i]
     wanted = quantile * row_sum(demand_shares)
     passed, bar = 0.0, 0.0
-    for _ in range(left.size):
+    for _ in range(work.size):
         largest = 0
-        for i in range(left.size):
-            if left[i] > left[largest]:
+        for i in range(work.size):
+            if work[i] > work[largest]:
                 largest = i
-        bar = left[largest]
+        bar = work[largest]
         passed += bar
-        left[largest] = -1.0
+        work[largest] = -1.0
         if passed >= wanted:
             break
     return bar
@@ -145,13 +231,13 @@ def mass_quantile_bar(demand_shares, quantile, left):
 
 @inlined_rule
 def flow_ema_decay(base, blocks):
-    """What is left of a flow average after `blocks` blocks."""
+    """Factor by which a flow average falls in `blocks` blocks without flow."""
     return exp(blocks * log1p(-base))
 
 
 @inlined_rule
 def next_flow_ema(flow_ema, flow_per_block, decay):
-    """Flow average after a span in which the same amount flowed in every block."""
+    """Flow average after a span with the same flow in every block; `decay` is that of the span."""
     return flow_per_block + (flow_ema - flow_per_block) * decay
 
 
@@ -167,28 +253,28 @@ def net_flow_factor(user_flow_ema, protocol_flow_ema):
 
 @inlined_rule
 def net_flow(user_flow_ema, protocol_flow_ema, factor):
-    """User flow less the protocol's; only a positive protocol flow is scaled by the factor."""
+    """User flow less the protocol's; the factor scales a positive protocol flow only."""
     protocol = protocol_flow_ema * factor if protocol_flow_ema > 0.0 else protocol_flow_ema
     return user_flow_ema - protocol
 
 
 @rule
 def flow_weights(flows, cutoff, exponent):
-    """Replace flows by weights: what exceeds max(cutoff, the worst flow if negative), to a power."""
+    """Replace flows by weights: the excess over max(cutoff, the worst flow if negative), to a power."""
     worst = largest = 0.0
     for i in range(flows.size):
         worst = min(worst, flows[i])
         largest = max(largest, flows[i])
     floor = max(cutoff, worst)
     gap = largest - floor
-    scale = 1.0 / gap if gap > 1e-300 else 0.0  # the inverse of less than that is no number
+    scale = 1.0 / gap if gap > 1e-300 else 0.0  # a smaller gap has no finite inverse
     for i in range(flows.size):
         flows[i] = power(max(flows[i] - floor, 0.0) * scale, exponent)
 
 
 @inlined_rule
 def _sum_rule_shares(allocation, market, settings, rest, shares):
-    """Rules whose shares are demand weights over their sum; the rest takes part in the sum."""
+    """`emission_shares` under `SUM_RULES`; the demand of the rest is part of the sum."""
     n = shares.size
     for i in range(n):
         shares[i] = market.moving_price[i]
@@ -215,7 +301,7 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
 
 @inlined_rule
 def demand_shares(market, settings, rest, shares):
-    """Shares of `price_burn` before emission is switched off anywhere: what the gate looks at."""
+    """Write shares under `price_burn`, with emission enabled everywhere: the input of the gate."""
     for i in range(shares.size):
         price = power(market.moving_price[i], settings.share_exponent)
         shares[i] = demand_weight(PRICE_BURN, price, market.miner_burned[i], 1.0)
@@ -230,39 +316,85 @@ def demand_shares(market, settings, rest, shares):
 
 
 @inlined_rule
-def emission_shares(allocation, market, settings, rest, shares):
-    """Write each subnet's share of the block's TAO into `shares`; returns the share of the rest.
+def scale_enabled(shares, emission_enabled, whole):
+    """Set shares of disabled subnets to 0, and scale the others to the sum `whole` if any is positive."""
+    for i in range(shares.size):
+        shares[i] *= emission_enabled[i]
+    total = row_sum(shares)
+    scale = whole / total if total > 0.0 else 0.0
+    for i in range(shares.size):
+        shares[i] *= scale
 
-    `allocation` is an id of `ALLOCATIONS`. The price rules fall back to moving prices alone where every claim
-    is 0; a flow rule then pays nobody. Last, subnets with emission disabled get nothing and the others are
-    scaled up. Shares and rest add to 1 if anybody has a claim; not so under `root_vote`, where votes for root
-    or for a disabled subnet are lost.
+
+@inlined_rule
+def with_quantile_bar(allocation, market, settings, rest, quantile, shares, work):
+    """Settings whose gate bar is the mass quantile of demand; unchanged under rules without a gate.
+
+    Parameters
+    ----------
+    allocation : int
+        Id of a rule.
+    market, settings, rest
+        As for `emission_shares`; `settings.gate_bar` is not read.
+    quantile : float
+        See `mass_quantile_bar`.
+    shares, work : (n,) float64
+        Overwritten.
+    """
+    if allocation != PRICE_BURN_GATE:
+        return settings
+    demand_shares(market, settings, rest, shares)
+    bar = mass_quantile_bar(shares, quantile, work)
+    return RuleSettings(settings.share_exponent, bar, settings.flow_cutoff, settings.norm_exponent)
+
+
+@inlined_rule
+def emission_shares(allocation, market, settings, rest, shares):
+    """Write each subnet's share of the block's TAO; return the share of the rest.
+
+    The price rules fall back to moving prices alone where every claim is 0; a flow rule then pays nobody. Subnets
+    with emission disabled get nothing, and the others are scaled up. Shares and rest add up to 1 if anybody has a
+    claim, except under `root_vote`, where votes for root or for a disabled subnet are lost.
+
+    Parameters
+    ----------
+    allocation : int
+        Id of one of `ALLOCATIONS`.
+    market : Market
+    settings : RuleSettings
+    rest : Rest
+        Subnets that are not simulated.
+    shares : (n,) float64
+        Overwritten with the shares.
+
+    Returns
+    -------
+    float
+        Share of the rest. NaN, as all shares, for any other id: compiled code raises no errors.
     """
     n = shares.size
-    if allocation <= PRICE_ROOTPROP:
+    if is_sum_rule(allocation):
         return _sum_rule_shares(allocation, market, settings, rest, shares)
     if allocation == PRICE_BURN_GATE:
         demand_shares(market, settings, rest, shares)
         for i in range(n):
             shares[i] *= hill_gate(shares[i], settings.gate_bar)
-    elif allocation == ROOT_VOTE:
-        for i in range(n):
-            shares[i] = market.votes[i]
-    else:
-        factor = 0.0
-        if allocation == NET_FLOW:
-            factor = net_flow_factor(market.user_flow_ema, market.protocol_flow_ema)
+    elif allocation == TAO_FLOW:
         for i in range(n):
             shares[i] = market.user_flow_ema[i]
-            if allocation == NET_FLOW:
-                shares[i] = net_flow(shares[i], market.protocol_flow_ema[i], factor)
         flow_weights(shares, settings.flow_cutoff, settings.norm_exponent)
-    for i in range(n):
-        shares[i] *= market.emission_enabled[i]
-    total = row_sum(shares)
-    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
-    if allocation == ROOT_VOTE:
-        scale = 1.0 - rest.share  # what the validators gave to root itself is nobody's
-    for i in range(n):
-        shares[i] *= scale
+    elif allocation == NET_FLOW:
+        factor = net_flow_factor(market.user_flow_ema, market.protocol_flow_ema)
+        for i in range(n):
+            shares[i] = net_flow(market.user_flow_ema[i], market.protocol_flow_ema[i], factor)
+        flow_weights(shares, settings.flow_cutoff, settings.norm_exponent)
+    elif allocation == ROOT_VOTE:
+        for i in range(n):  # the part of the vote for root itself is not issued
+            shares[i] = market.votes[i] * market.emission_enabled[i] * (1.0 - rest.share)
+        return rest.share
+    else:
+        for i in range(n):
+            shares[i] = np.nan
+        return np.nan
+    scale_enabled(shares, market.emission_enabled, 1.0 - rest.share)
     return rest.share

@@ -1,4 +1,4 @@
-"""The coinbase: what a run of blocks does to one subnet before anybody trades.
+"""The coinbase: effect of a run of blocks on one subnet, before any trade.
 
 Source: subtensor `coinbase/run_coinbase.rs` and `staking/stake_utils.rs`. With `blocks = 1` the span below
 is one block of the chain, in the chain's order; with more it takes the price and the issuance at the middle
@@ -25,7 +25,7 @@ INJECTIONS = {
     "root_proportion": 4,
     "direct": 5,
 }
-"""How a block's TAO enters a pool: the cap on the alpha beside it, and what becomes of TAO above the cap.
+"""Injection of a block's TAO into a pool: the cap on the alpha that enters with it, and the use of TAO above the cap.
 
 * `alpha_emission`: alpha up to the alpha emission, all TAO: lifts the price of capped subnets (February 2025).
 * `subsidy`: alpha up to the TAO emission of the block where the price is below the share; the TAO above the
@@ -38,7 +38,7 @@ INJECTIONS = {
 CHAIN_BOUGHT = {"destroyed": 0, "protocol": 1}
 """Alpha that the chain buys with TAO above the cap: `destroyed` (until June 2026), or kept as `protocol` alpha."""
 ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2}
-"""What becomes of root's alpha: `sold` into the pool every block, except where subsidised (2025), or kept
+"""Use of root's alpha: `sold` into the pool every block, except where subsidised (2025), or kept
 `claimable` by root holders (from November 2025). `tao`: there is no alpha, all stake earns TAO."""
 
 (
@@ -54,11 +54,35 @@ SOLD, CLAIMABLE, IN_TAO = ROOT_DIVIDENDS.values()
 
 
 TAO_WEIGHT = 0.18
-"""Weight of TAO on root against alpha, when root's part of dividends is worked out."""
+"""Weight of TAO on root against alpha in root's part of dividends."""
+
+
+class SubnetPool(NamedTuple):
+    """A subnet's pool before a span, and its alpha outside of the pool (TAO, alpha)."""
+
+    tao_reserve: float
+    alpha_reserve: float
+    pool_tao_weight: float
+    alpha_outstanding: float
+
+
+class EmissionLaw(NamedTuple):
+    """Rules and numbers of the coinbase that are common to all subnets."""
+
+    injection: int
+    """Id of `INJECTIONS`."""
+    owner_cut: float
+    root_weighted_tao: float
+    """TAO weight times the stake on root."""
+    destroyed_part: float
+    """1 where alpha that the chain buys is destroyed, else 0."""
+    sold_part: float
+    """1 where root's alpha is about to be sold, else 0."""
+    min_reserve: float = MIN_RESERVE
 
 
 class Span(NamedTuple):
-    """A subnet after the coinbase of a span, and what the span handed out (TAO, alpha)."""
+    """A subnet after the coinbase of a span, and the amounts handed out (TAO, alpha)."""
 
     tao_reserve: float
     alpha_reserve: float
@@ -69,7 +93,7 @@ class Span(NamedTuple):
     root_alpha: float
     """Root's part of the alpha minted to participants."""
     root_alpha_to_sell: float
-    """What of it is sold now: nothing where the subnet is subsidised."""
+    """Part of `root_alpha` that is sold now: nothing where the subnet is subsidised."""
     tao_unused: float
     """Emission above the cap that the pool could not take; not issued."""
 
@@ -96,7 +120,7 @@ def subsidised(injection, tao_emission, price, block_emission):
 
 @inlined_rule
 def subnet_terms(injection, tao_emission, price, alpha_emission, root_share, block_emission):
-    """(tao_in, alpha_in, excess) of a block: what enters the pool, and the TAO that buys alpha instead.
+    """(tao_in, alpha_in, excess) of a block: amounts that enter the pool, and TAO that buys alpha instead.
 
     `tao_emission` is the subnet's TAO, `block_emission` that of all, `root_share` its root proportion.
     """
@@ -140,7 +164,7 @@ def moving_price_rate(base, blocks_since_start, halving_blocks):
 
 @inlined_rule
 def moving_price_decay(rate, blocks):
-    """What is left of the old moving price after `blocks` blocks at a constant rate."""
+    """Weight of the old moving price after `blocks` blocks at a constant rate."""
     return exp(blocks * log1p(-rate))
 
 
@@ -152,27 +176,24 @@ def next_moving_price(moving_price, price, decay, highest=1.0):
 
 
 @inlined_rule
-def coinbase_span(
-    blocks,
-    tao_emission,
-    block_emission,
-    alpha_emission,
-    tao_reserve,
-    alpha_reserve,
-    pool_tao_weight,
-    alpha_outstanding,
-    root_weighted_tao,
-    owner_cut,
-    injection,
-    destroyed_part,
-    sold_part,
-    min_reserve=MIN_RESERVE,
-):
+def coinbase_span(blocks, tao_emission, block_emission, alpha_emission, before, law):
     """Minting, injection and chain buy of `blocks` blocks.
 
-    Emissions are per block, `root_weighted_tao` is w R, `destroyed_part` is 1 where bought alpha is destroyed,
-    `sold_part` 1 where root's alpha is about to be sold, and else 0. Returns a `Span`.
+    Parameters
+    ----------
+    blocks : float
+        Length of the span.
+    tao_emission, block_emission, alpha_emission : float
+        Per block: the subnet's TAO, that of all subnets, and the subnet's alpha.
+    before : SubnetPool
+    law : EmissionLaw
+
+    Returns
+    -------
+    Span
     """
+    tao_reserve, alpha_reserve, pool_tao_weight, alpha_outstanding = before
+    injection, owner_cut, root_weighted_tao, destroyed_part, sold_part, min_reserve = law
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
     share = root_proportion(1.0, root_weighted_tao, issuance)

@@ -12,8 +12,8 @@ FLAT_FEE_OF_LAUNCH_TAO = 50_000e-9
 """Flat fee of an operation on the launch pool, TAO."""
 
 PRUNE_KEYS = {"moving_price": 0, "share": 1}
-"""Who makes room for a newcomer once every slot is taken, among the subnets that are no longer immune: the one
-with the lowest moving price, or with the lowest emission share."""
+"""Keys of pruning once every slot is taken: among the subnets that are no longer immune, the one with the lowest
+moving price, or with the lowest emission share, makes room for a newcomer."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ ERAS = {
 
 @dataclass(frozen=True)
 class Period:
-    """Rules from a date on: an era, and what was different from it then (parameters of `Config`)."""
+    """Rules from a date on: an era, and its differences at the time (parameters of `Config`)."""
 
     since: date
     era: str
@@ -188,11 +188,11 @@ HISTORY = (
     Period(date(2026, 6, 30), "price_burn", _SINCE_2026),
     Period(date(2026, 7, 24), "price_burn_gate", _SINCE_2026),
 )
-"""What the chain did since it has pools, by date (days on which a change was merged).
+"""Rules of the chain since it has pools, by date (days on which a change was merged).
 
-Two things follow from what was recorded of registrations, not from code. Until the end of March 2025 new subnets were
-traded on their first day; from netuid 83, of 29 March, on prices show pools that wait for the owner's start call.
-And pairs of one registration and the next tell how fast the lock cost fell between: 28,800 blocks in February 2025,
-14,400 from March to June 2025, 57,600 from autumn 2025 on (28,800 after the halving), and 57,600 again, at half the
-emission, since late January 2026.
+Two facts come from recorded registrations, not from code. Until the end of March 2025 new subnets were traded on their
+first day; from netuid 83, of 29 March, on prices show pools that wait for the owner's start call. And pairs of
+consecutive registrations show the interval in which the lock cost fell: 28,800 blocks in February 2025, 14,400 from
+March to June 2025, 57,600 from autumn 2025 on (28,800 after the halving), and 57,600 again, at half the emission, since
+late January 2026.
 """

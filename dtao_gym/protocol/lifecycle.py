@@ -1,4 +1,4 @@
-"""Life cycle of a subnet: what registration costs, how its pool starts, who is pruned and who is paid then.
+"""Life cycle of a subnet: cost of registration, seeding of its pool, pruning, payments on dissolution.
 
 Source: subtensor `coinbase/root.rs`, `subnets/subnet.rs`, `staking/stake_utils.rs` and `staking/remove_stake.rs`.
 Amounts may be in any unit, the same for all of one call. The chain counts in rao and rounds down at every
@@ -8,10 +8,10 @@ step; these functions do not.
 from dtao_gym.compiling import inlined_rule, rule
 
 SEEDINGS = {"minimum": 0, "median_price": 1}
-"""How a new pool starts.
+"""Reserves of a new pool.
 
-* `minimum`: the minimum lock in TAO beside as much alpha, the rest of the lock is burned (until April 2026).
-* `median_price`: the whole lock, beside as much alpha as it is worth at the median price (from April 2026).
+* `minimum`: the minimum lock in TAO and as much alpha; the rest of the lock is burned (until April 2026).
+* `median_price`: the whole lock, and the alpha that it is worth at the median price (from April 2026).
 """
 MINIMUM, MEDIAN_PRICE = SEEDINGS.values()
 
@@ -33,7 +33,7 @@ def effective_interval(stored_interval, block_emission):
 
 @inlined_rule
 def fall_of_lock_cost(last_lock, interval):
-    """How much the lock cost falls in a block. The chain floors it to a whole rao."""
+    """Fall of the lock cost in a block. The chain floors it to a whole rao."""
     return last_lock / interval if interval > 0.0 else 0.0
 
 
@@ -41,7 +41,7 @@ def fall_of_lock_cost(last_lock, interval):
 def lock_cost_after(last_lock, min_lock, last_lock_block, block, fall):
     """Cost of a registration at `block` if it falls by `fall` in every block since the last one.
 
-    Twice the last lock less what has fallen off, at least `min_lock`; before the first registration
+    Twice the last lock less the fall since then, at least `min_lock`; before the first registration
     (`last_lock_block` 0) it starts from one lock.
     """
     start = last_lock if last_lock_block == 0 else 2.0 * last_lock
@@ -50,7 +50,7 @@ def lock_cost_after(last_lock, min_lock, last_lock_block, block, fall):
 
 @inlined_rule
 def lock_cost(last_lock, min_lock, last_lock_block, block, interval):
-    """The same from the interval: back to the last lock after one interval, to `min_lock` within two."""
+    """Cost of a registration from the interval: the last lock after one interval, `min_lock` within two."""
     fall = fall_of_lock_cost(last_lock, interval)
     return lock_cost_after(last_lock, min_lock, last_lock_block, block, fall)
 
@@ -104,24 +104,24 @@ def is_immune(registered_block, block, immunity_blocks):
 def subnet_to_prune(key, registered_block, immune):
     """Index of the subnet that makes room for a new one, -1 if all are immune.
 
-    The lowest key (the chain's is the moving price) of those not immune; of equals the one registered first,
-    of those the lowest index. Arrays with one entry per subnet; an entry of `immune` counts if it is not 0.
+    The lowest key (the chain's is the moving price) among those not immune; ties go to the one registered first,
+    then to the lowest index. Arrays with one entry per subnet; an entry of `immune` counts if it is not 0.
     """
-    found = -1
+    lowest = -1
     for i in range(key.size):
         if immune[i]:
             continue
-        lower = found < 0 or key[i] < key[found]
-        if lower or (key[i] == key[found] and registered_block[i] < registered_block[found]):
-            found = i
-    return found
+        lower = lowest < 0 or key[i] < key[lowest]
+        if lower or (key[i] == key[lowest] and registered_block[i] < registered_block[lowest]):
+            lowest = i
+    return lowest
 
 
 @inlined_rule
 def alpha_that_is_paid(staked_alpha, protocol_alpha, alpha_reserve, reserve_counts):
     """Alpha among which the pot of a dissolved subnet is divided.
 
-    That of the stakers and of the protocol and, for subnets registered since spec 413, the pool's own.
+    The alpha of stakers and protocol and, for subnets registered since spec 413, the pool's own.
     """
     total = staked_alpha + protocol_alpha
     return total + alpha_reserve if reserve_counts else total
@@ -129,7 +129,7 @@ def alpha_that_is_paid(staked_alpha, protocol_alpha, alpha_reserve, reserve_coun
 
 @inlined_rule
 def dissolution_payout(pot, alpha, total_alpha):
-    """TAO that a holder of `alpha` gets of the pot; the protocol's part of it is recycled."""
+    """TAO of the pot that a holder of `alpha` gets; the chain recycles the protocol's part."""
     return pot * alpha / total_alpha if total_alpha > 0.0 else 0.0
 
 

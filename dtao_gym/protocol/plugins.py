@@ -1,9 +1,9 @@
-"""Emission rules that users write: how they are registered, compiled, checked and called.
+"""Emission rules that users write: registering, compiling, checking and calling them.
 
-A rule is a function of a `Market` that returns one share per subnet. It is compiled once, when it is
-registered, into a function with a plain address; a world holds the address as a number, so that the engine
-calls a stranger's rule without being compiled again. Addresses differ from process to process: a saved state
-or a configuration names a rule, best by its import path `package.module:function`.
+A rule is a function of a `Market` that returns one share per subnet. It is compiled when it is registered, into a
+function with a plain address; a world holds the address as a number, so that the engine calls a user's rule without
+being compiled again. Addresses differ from process to process: a saved state or a configuration names a rule, best by
+its import path `package.module:function`.
 """
 
 import functools
@@ -26,6 +26,7 @@ from dtao_gym.protocol.plugin_calls import (
     apply_user_rule,
     c_function,
 )
+from dtao_gym.protocol.trial_markets import trial_markets
 
 __all__ = [
     "FAULTS",
@@ -46,7 +47,7 @@ RuleFunction = Callable[[Market], np.ndarray]
 
 
 class RuleError(ValueError):
-    """An unusable emission rule, or one asked for what it cannot answer. The message is one line."""
+    """An unusable emission rule, or inputs that a rule cannot be applied to. The message is one line."""
 
 
 # --- a rule, compiled
@@ -55,11 +56,16 @@ class RuleError(ValueError):
 class AllocationRule:
     """A user's emission rule, compiled. Calling it on a `Market` returns the checked shares, `(n,)` float64.
 
-    Attributes:
-        name: what configurations and tables call it.
-        import_path: `package.module:function`, by which other processes find it.
-        address: of the compiled function, valid in this process for as long as it lives.
-        columns: the columns of `Market` that its source names; all of them where it names none.
+    Attributes
+    ----------
+    name : str
+        Name in configurations and tables.
+    import_path : str
+        `package.module:function`, by which other processes find it.
+    address : int
+        Address of the compiled function, valid in this process while it lives.
+    columns : tuple of str
+        Columns of `Market` that its source names; all of them if it names none.
     """
 
     def __init__(self, name: str, function: RuleFunction):
@@ -67,7 +73,7 @@ class AllocationRule:
         self.function = function
         self.import_path = f"{function.__module__}:{function.__qualname__}"
         self.columns = tuple(c for c in Market._fields if c in _names(function)) or Market._fields
-        # an index out of range must be an exception, and not a stranger's memory
+        # an index out of range must raise, not read other memory
         self._compiled = njit(error_model="numpy", boundscheck=True)(function)
         try:
             self._compiled.compile((MARKET_TYPE,))
@@ -98,7 +104,7 @@ class AllocationRule:
         return f"<emission rule {self.name!r}, {self.import_path}>"
 
     def _evaluate(self, market: Market) -> np.ndarray:
-        """What the rule returns, of the right length and not checked any further."""
+        """Result of the rule; only its length is checked."""
         columns = [np.ascontiguousarray(column, np.float64).view() for column in market]
         shapes = {column.shape for column in columns}
         if len(shapes) != 1 or columns[0].ndim != 1:
@@ -122,7 +128,7 @@ class AllocationRule:
 
 
 def _names(function: Any) -> set[str]:
-    """Every name in the code of a function and of the compiled functions that it calls."""
+    """All names in the code of a function and of the compiled functions that it calls."""
     names: set[str] = set()
     seen: set[Any] = set()
     waiting = [function]
@@ -145,36 +151,36 @@ _PLACE = re.compile(r'File "([^"]+)", line (\d+)')
 
 
 def _plain(message: str) -> str:
-    """A message of numba's with its type names as a user would say them."""
+    """A message of Numba's with its types in readable form."""
     message = re.sub(r"Market\((readonly )?array\(float64, 1d, C\) x \d+\)", "Market", message)
     message = re.sub(r"(readonly )?array\((\w+), (\d)d, \w+\)", r"\3-dimensional \2 array", message)
     return re.sub(r"Function\(<[\w-]+(?: function)? (\S+?)(?: at \w+)?>\)", r"\1", message)
 
 
 def _one_line(error: Exception, function: RuleFunction) -> str:
-    """`file:line: what is wrong` from a page of numba's."""
+    """`file:line: message` from a page of Numba's."""
     text = _ESCAPE.sub("", str(error))
     code = function.__code__
     file, line = code.co_filename, code.co_firstlineno
     place = getattr(error, "loc", None)
     if place is not None:
         file, line = place.filename, place.line
-    elif found := _PLACE.search(text):
-        file, line = found[1], found[2]
-    said = []
+    elif match := _PLACE.search(text):
+        file, line = match[1], match[2]
+    parts = []
     for part in text.splitlines():
         part = part.strip()
-        if part.startswith(("Failed in nopython", "Return of:")) or not (part or said):
+        if part.startswith(("Failed in nopython", "Return of:")) or not (part or parts):
             continue
         if part.startswith(("File ", "During:", "There are ", "Overload")):
             break
-        said.append(part.removeprefix(">>> "))
-    message = re.sub(r"\.* Raised from .*", "", " ".join(filter(None, said)))
-    if why := re.search(r"^\s*TypingError: (.+)$", text, re.M):
-        message += f": {why[1]}"
+        parts.append(part.removeprefix(">>> "))
+    message = re.sub(r"\.* Raised from .*", "", " ".join(filter(None, parts)))
+    if reason := re.search(r"^\s*TypingError: (.+)$", text, re.M):
+        message += f": {reason[1]}"
     if not isinstance(error, errors.NumbaError):
         message = f"{type(error).__name__}: {message}"
-    if "setitem(readonly" in text or "has no attribute 'args'" in text:  # numba stumbles over `+=`
+    if "setitem(readonly" in text or "has no attribute 'args'" in text:  # of Numba, for `+=`
         message += "; the columns of a market cannot be changed in place: copy first"
     elif "Unknown attribute" in message and "Market" in message:
         message += f"; it has {', '.join(Market._fields)}"
@@ -182,8 +188,8 @@ def _one_line(error: Exception, function: RuleFunction) -> str:
 
 
 def _shown_path(file: str) -> str:
-    """Relative to the working directory where it lies in it."""
-    if file.startswith("<"):  # not a file: typed in
+    """A path, relative to the working directory if it lies there."""
+    if file.startswith("<"):  # source that was typed in
         return file
     file = os.path.abspath(file)
     try:
@@ -193,7 +199,7 @@ def _shown_path(file: str) -> str:
     return file if relative.startswith("..") else relative
 
 
-# --- what a rule must return
+# --- checks of a rule's shares
 
 
 def check_shares(name: str, shares: np.ndarray) -> None:
@@ -208,72 +214,31 @@ def _shares_problem(shares: np.ndarray) -> str | None:
         wrong = shares < 0.0
     if wrong.any():
         k = int(wrong.argmax())
-        return f"{shares[k]:g} for subnet {k + 1} of {shares.size} ({_listed(shares)})"
+        return f"{shares[k]:g} for subnet {k + 1} of {shares.size} ({_first_shares(shares)})"
     total = float(shares.sum())
     if total == 0.0 or abs(total - 1.0) <= SUM_TOLERANCE:
         return None
-    return f"shares that add up to {total:.10g} ({_listed(shares)})"
+    return f"shares that add up to {total:.10g} ({_first_shares(shares)})"
 
 
-def _listed(shares: np.ndarray) -> str:
+def _first_shares(shares: np.ndarray) -> str:
     more = ", ..." if shares.size > 4 else ""
     return ", ".join(f"{x:.4g}" for x in shares[:4]) + more
 
 
-def _market(n: int, seed: int, **changed: Any) -> Market:
-    """A drawn market of n subnets, some columns replaced."""
-    random = np.random.default_rng([seed, n])
-    columns = {
-        "moving_price": np.minimum(random.lognormal(-4.5, 1.2, n), 1.0),
-        "spot_price": random.lognormal(-4.5, 1.2, n),
-        "miner_burned": random.random(n) * (random.random(n) < 0.5),
-        "emission_enabled": (random.random(n) < 0.9).astype(float),
-        "user_flow_ema": random.normal(0.0, 0.01, n),
-        "protocol_flow_ema": random.normal(0.004, 0.01, n),
-        "root_proportion": random.uniform(0.1, 1.0, n),
-        "signal": random.lognormal(3.0, 1.0, n),
-        "votes": random.dirichlet(np.ones(n + 1))[:n],
-        "age_days": random.uniform(0.0, 900.0, n),
-        "knowledge_disclosed": random.exponential(1.0, n),
-    } | {name: np.full(n, value) for name, value in changed.items()}
-    return Market(**columns)
-
-
-def _probes() -> list[tuple[str, Market]]:
-    """Markets that every rule must answer, each with a name in words."""
-    free = {"moving_price": 0.0, "spot_price": 0.0}
-    unknown = dict.fromkeys(Market._fields, 0.0) | {"emission_enabled": 1.0}
-    return [
-        ("a drawn market of one subnet", _market(1, 0)),
-        *((f"a drawn market of {n} subnets", _market(n, 0)) for n in (3, 64, 128)),
-        *((f"another drawn market of {n} subnets", _market(n, 1)) for n in (3, 64)),
-        ("a market of 3 subnets whose prices are all 0", _market(3, 2, **free)),
-        ("a market of one subnet whose price is 0", _market(1, 2, **free)),
-        ("a market of 64 subnets whose prices are all 1", _market(64, 2, moving_price=1.0)),
-        ("a market of 3 subnets with emission disabled", _market(3, 3, emission_enabled=0.0)),
-        ("a market of 3 subnets whose miners burn everything", _market(3, 4, miner_burned=1.0)),
-        (
-            "a market of 64 subnets that stakers leave",
-            _market(64, 5, user_flow_ema=-0.01, protocol_flow_ema=-0.01),
-        ),
-        ("a market of 3 subnets not started yet", _market(3, 6, age_days=-1.0)),
-        ("a market of 64 subnets about which nothing is known", _market(64, 7, **unknown)),
-    ]
-
-
-def _probe(found: AllocationRule) -> None:
-    """Raise a `RuleError` if the rule fails on one of the probes, or answers one twice differently."""
-    for state, market in _probes():
+def _probe(rule: AllocationRule) -> None:
+    """Raise a `RuleError` if the rule fails on a trial market, or returns other shares the second time."""
+    for state, market in trial_markets():
         try:
-            shares = found._evaluate(market)
-            again = found._evaluate(market)
+            shares = rule._evaluate(market)
+            again = rule._evaluate(market)
         except RuleError as error:
             raise RuleError(f"{error} (on {state})") from None
         if problem := _shares_problem(shares):
-            raise RuleError(f"rule {found.name!r} returns {problem} on {state}; {_ALLOWED}")
+            raise RuleError(f"rule {rule.name!r} returns {problem} on {state}; {_ALLOWED}")
         if not np.array_equal(shares, again):
             raise RuleError(
-                f"rule {found.name!r} returns other shares when asked again on {state}; "
+                f"rule {rule.name!r} returns other shares when asked again on {state}; "
                 "a rule may depend on the market alone"
             )
 
@@ -281,23 +246,31 @@ def _probe(found: AllocationRule) -> None:
 # --- names
 
 _RULES: dict[str, AllocationRule] = {}
-_EVER: list[AllocationRule] = []  # a world may still hold the address of a rule that was replaced
+_KEPT: list[AllocationRule] = []  # a world may still hold the address of a rule that was replaced
 
 
 def allocation_rule(name: str) -> Callable[[RuleFunction], AllocationRule]:
     """Decorator that registers a function `rule(market) -> shares` as an emission rule.
 
-    `market` is a `Market` of read-only float64 arrays, one entry per subnet; `shares` is a float64 array of
-    the same length, at least 0, adding up to 1, or all 0 to emit nothing. The function must be one that numba
-    compiles, and depend on the market alone. Subnets with emission disabled are dealt with afterwards, as
-    the chain does: their shares go to the others in proportion.
+    The function must be one that Numba compiles, and must depend on the market alone. As on the chain, subnets with
+    emission disabled are dealt with afterwards: their shares go to the others in proportion.
 
-    Args:
-        name: letters, digits and underscores; none of `ALLOCATIONS`.
+    Parameters
+    ----------
+    name : str
+        Letters, digits and underscores; none of `ALLOCATIONS`.
 
-    Raises:
-        RuleError: the name is not allowed or taken, the function does not compile, or it returns something
-            else than shares on one of a few trial markets.
+    Returns
+    -------
+    callable
+        Takes the function, returns it as an `AllocationRule`. `market` is a `Market` of read-only `(n,)` float64
+        arrays; `shares` is `(n,)` float64, at least 0, adding up to 1, or all 0 to emit nothing.
+
+    Raises
+    ------
+    RuleError
+        The name is not allowed or taken, the function does not compile, or it returns something
+        else than shares on one of a few trial markets.
     """
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         got = "no name" if callable(name) else repr(name)
@@ -313,7 +286,7 @@ def allocation_rule(name: str) -> Callable[[RuleFunction], AllocationRule]:
 def _register(name: str, function: Any) -> AllocationRule:
     if isinstance(function, AllocationRule):
         function = function.function
-    function = getattr(function, "py_func", function)  # of a function that numba wrapped already
+    function = getattr(function, "py_func", function)  # Numba wrapped it already
     if not inspect.isfunction(function):
         raise RuleError(f"rule {name!r}: got a {type(function).__name__}; a function is needed")
     parameters = inspect.signature(function).parameters.values()
@@ -331,12 +304,12 @@ def _register(name: str, function: Any) -> AllocationRule:
     made = AllocationRule(name, function)
     _probe(made)
     _RULES[name] = made
-    _EVER.append(made)
+    _KEPT.append(made)
     return made
 
 
 def _same_place(one: Any, other: Any) -> bool:
-    """Whether two functions are one and the same as written: its module was loaded again, or twice."""
+    """Whether two functions have the same source: their module was loaded again, or twice."""
     if one.__qualname__ != other.__qualname__:
         return False
     files = one.__code__.co_filename, other.__code__.co_filename
@@ -348,8 +321,10 @@ def resolve(name: str) -> AllocationRule:
 
     A plain function is registered under its import path.
 
-    Raises:
-        RuleError: nothing usable is found under the name.
+    Raises
+    ------
+    RuleError
+        No usable rule has the name.
     """
     if name in _RULES and ":" not in name:
         return _RULES[name]
@@ -367,23 +342,23 @@ def resolve(name: str) -> AllocationRule:
     except RuleError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         raise RuleError(
-            f"emission rule {name!r}: importing {module_name} failed: {type(error).__name__}: {said}"
+            f"emission rule {name!r}: importing {module_name} failed: {type(error).__name__}: {message}"
         ) from None
-    found = getattr(module, attribute, None)
-    if isinstance(found, AllocationRule):
-        return found
-    if found is None:
+    function = getattr(module, attribute, None)
+    if isinstance(function, AllocationRule):
+        return function
+    if function is None:
         raise RuleError(f"emission rule {name!r}: module {module_name} has no {attribute!r}")
     known = _RULES.get(name)
-    if known is not None and known.function is getattr(found, "py_func", found):
+    if known is not None and known.function is getattr(function, "py_func", function):
         return known
-    return _register(name, found)
+    return _register(name, function)
 
 
 def allocation_id(name: str) -> tuple[int, int]:
-    """(id, address) of a rule: of `ALLOCATIONS` and 0, or `USER_RULE` and where the compiled rule lies."""
+    """(id, address) of a rule: one of `ALLOCATIONS` and 0, or `USER_RULE` and that of the compiled function."""
     if name in ALLOCATIONS:
         return ALLOCATIONS[name], 0
     return USER_RULE, resolve(name).address

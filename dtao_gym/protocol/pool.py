@@ -2,8 +2,8 @@
 
 A weighted pool (subtensor `pallets/swap/src/pallet/balancer.rs`): reserves y of TAO and x of alpha, weights
 w of TAO and 1 - w of alpha. Constant product, the pool of 2025, is the weight 1/2 and takes a rational
-branch that keeps exact halves exact. All functions are without fee unless they say otherwise, and none
-changes anything: they return what would be exchanged.
+branch that keeps exact halves exact. All functions are without fee unless they say otherwise, and all are
+pure: they return the amounts that would be exchanged.
 """
 
 from dtao_gym.compiling import inlined_rule
@@ -13,7 +13,7 @@ MIN_RESERVE = 1e-3
 """Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
 
 MIN_RESERVE_OF_LAUNCH = 1e-2
-"""The same until July 2025 (10,000,000 rao, `DefaultMinimumPoolLiquidity`)."""
+"""`MIN_RESERVE` until July 2025 (10,000,000 rao, `DefaultMinimumPoolLiquidity`)."""
 
 MAX_FEE = 0.01
 """Largest proportional fee; the chain allows 10000/65535, which no subnet is known to use."""
@@ -33,7 +33,7 @@ def spot_price(tao_reserve, alpha_reserve, tao_weight):
 
 @inlined_rule
 def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
-    """Output of a swap; weight_ratio is the weight of what comes in over that of what goes out."""
+    """Output of a swap; `weight_ratio` is the weight of the token that comes in over that of the other."""
     if weight_ratio == 1.0:
         total = reserve_in + amount_in
         return reserve_out * (amount_in / total) if total > 0.0 else 0.0
@@ -43,7 +43,7 @@ def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
 
 @inlined_rule
 def swap_allowed(reserve_in, reserve_out, amount_in, amount_out, min_reserve=MIN_RESERVE):
-    """Whether the chain would take this swap: a positive input within the limits above."""
+    """Whether the chain would accept this swap: a positive input within the limits above."""
     return (
         amount_in > 0.0
         and amount_in <= MAX_INPUT_RATIO * reserve_in
@@ -166,10 +166,10 @@ def trade(
 
 @inlined_rule
 def sellable_alpha(tao_reserve, alpha_reserve, tao_weight, min_reserve):
-    """Alpha that can be sold, bit by bit, before the pool holds no more than `min_reserve` TAO."""
+    """Alpha that can be sold in small orders before the pool is down to `min_reserve` TAO."""
     if not (tao_reserve > min_reserve and alpha_reserve > 0.0):
         return 0.0
-    # so little less that the last bit is not refused for rounding
+    # slightly less, so that rounding does not make the chain reject the last order
     left = tao_reserve / (min_reserve * (1.0 + 1e-9))
     if tao_weight == 0.5:
         return alpha_reserve * max(left - 1.0, 0.0)

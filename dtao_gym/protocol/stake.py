@@ -19,7 +19,7 @@ REGISTRATION_HALF_LIFE_BLOCKS = 360
 """Blocks in which the price of a neuron halves."""
 
 REGISTRATION_FLOOR_TAO, REGISTRATION_CEILING_TAO = 5e-4, 100.0
-"""Range of that price."""
+"""Range of the price of a neuron."""
 
 LAUNCH_REGISTRATION_WEIGHT = 0.97
 """Weight of the old price when the launch adjusted the price of a neuron, once in 360 blocks."""
@@ -34,40 +34,56 @@ def root_part(alpha, root_tao, tao_weight):
     return np.divide(weighted, total, out=np.zeros_like(total), where=total > 0.0)
 
 
-def in_proportion(amount, weights):
-    """`amount` divided in proportion to `weights` (hotkeys,), at least 0; nothing for nobody."""
-    weights = np.asarray(weights, dtype=float)
-    total = weights.sum()
-    return amount * weights / total if total > 0.0 else np.zeros_like(weights)
+def in_proportion(amount, claims):
+    """`amount` divided in proportion to `claims` (hotkeys,), at least 0; zeros if all claims are 0."""
+    claims = np.asarray(claims, dtype=float)
+    total = claims.sum()
+    return amount * claims / total if total > 0.0 else np.zeros_like(claims)
 
 
 def split_dividends(validator_alpha, root_alpha, dividends, alpha, root_tao, tao_weight):
-    """(alpha dividends, root alpha dividends) of the hotkeys of a subnet, arrays (hotkeys,).
+    """Dividends of the hotkeys of a subnet in alpha and in root's alpha.
 
     The validators' alpha goes in proportion to the part of the dividends that alpha stake earned, root's in
-    proportion to that of root stake. `dividends`, `alpha`, `root_tao`: (hotkeys,), dividends in any scale.
+    proportion to the part that root stake earned.
+
+    Parameters
+    ----------
+    validator_alpha, root_alpha : float
+        Alpha to divide.
+    dividends : (hotkeys,) array_like
+        In any scale.
+    alpha, root_tao : (hotkeys,) array_like
+        Stake of each hotkey.
+    tao_weight : float
+        Weight of a TAO on root against an alpha.
+
+    Returns
+    -------
+    tuple of (hotkeys,) float64
+        Alpha dividends and root alpha dividends.
     """
-    of_root = root_part(alpha, root_tao, tao_weight)
+    from_root = root_part(alpha, root_tao, tao_weight)
     dividends = np.asarray(dividends, dtype=float)
     return (
-        in_proportion(validator_alpha, dividends * (1.0 - of_root)),
-        in_proportion(root_alpha, dividends * of_root),
+        in_proportion(validator_alpha, dividends * (1.0 - from_root)),
+        in_proportion(root_alpha, dividends * from_root),
     )
 
 
 def alpha_of_validators(miners_alpha, validators_alpha, incentive_sum):
-    """Alpha for validators at an epoch: the miners' part too while no miner has any incentive."""
+    """Alpha for validators at an epoch; includes the miners' part while no miner has any incentive."""
     return validators_alpha if incentive_sum > 0.0 else validators_alpha + miners_alpha
 
 
 def split_take(dividend, take):
-    """(the validator's own, the nominators') of a dividend."""
+    """Parts of a dividend: (validator, nominators)."""
     own = dividend * take
     return own, dividend - own
 
 
 def compound(dividend, take, stakes, owner):
-    """What each staker of a hotkey gains (stakers,): the take is staked for `owner` first and then shares too."""
+    """Gain of each staker of a hotkey (stakers,): the take is first staked for `owner`, and shares in the rest."""
     own, rest = split_take(dividend, take)
     grown = np.array(stakes, dtype=float)
     grown[owner] += own
@@ -80,22 +96,22 @@ def compound(dividend, take, stakes, owner):
 
 
 def raised_rate(rate, alpha, root_stake):
-    """Alpha that a root TAO may have claimed in all, after `alpha` more for the whole root stake of a hotkey."""
+    """Alpha that a root TAO may claim in all, after `alpha` more for the whole root stake of a hotkey."""
     return rate + alpha / root_stake if root_stake > 0.0 else rate
 
 
 def owed(rate, root_stake, claimed):
-    """Alpha that can be claimed now; `claimed` is the watermark, what has been claimed or was never due."""
+    """Alpha that can be claimed now; `claimed` is the watermark: alpha that was claimed, or never due."""
     return max(rate * root_stake - claimed, 0.0)
 
 
 def watermark_after_staking(claimed, rate, added):
-    """New stake is owed nothing of the past."""
+    """Watermark after new stake, which has no claim on the past."""
     return claimed + rate * added
 
 
 def watermark_after_unstaking(claimed, rate, removed):
-    """Never below 0, so that one who leaves without claiming loses what he was owed."""
+    """Watermark after unstaking, at least 0: stakers who leave without claiming lose the claim."""
     return max(claimed - rate * removed, 0.0)
 
 

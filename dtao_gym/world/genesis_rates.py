@@ -5,6 +5,8 @@ import numpy as np
 from dtao_gym.compiling import kernel
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS, root_proportion
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
+from dtao_gym.protocol.plugin_calls import FAULTS, NOT_IMPLEMENTED
+from dtao_gym.protocol.plugins import RuleError
 from dtao_gym.world.config import Config
 from dtao_gym.world.parameters import root_gate
 from dtao_gym.world.prehistory import parameters_of_world
@@ -48,6 +50,9 @@ def place_rates(state: State, config: Config) -> None:
     records = np.atleast_1d(parameters_of_world(config))
     table = Table(state, records).working()
     _shares_kernel(table.address)
+    if world["rule_error"] == NOT_IMPLEMENTED:
+        rule = config.era_part("allocation")
+        raise RuleError(f"allocation rule {rule!r} {FAULTS[NOT_IMPLEMENTED]}")
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()
 
     emission = BLOCKS_PER_DAY * state.row("alpha_emission")[0]

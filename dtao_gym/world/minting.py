@@ -10,6 +10,8 @@ from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.coinbase import (
     CLAIMABLE,
     SOLD,
+    EmissionLaw,
+    SubnetPool,
     coinbase_span,
     moving_price_rate,
     next_moving_price,
@@ -41,22 +43,15 @@ class Minting(NamedTuple):
 @stage
 def _mint_stage(s, t, p, span, weighted):
     destroyed, root_weighted_tao = 1.0 if p.bought_destroyed == 1 else 0.0, p.tao_weight * span.root
+    law = EmissionLaw(
+        p.injection, p.owner_cut, root_weighted_tao, destroyed, span.sells, p.min_reserve
+    )
     for i in range(s.tao_reserve.size):
+        weight = pool_weight(s, i, weighted)
+        pool = SubnetPool(s.tao_reserve[i], s.alpha_reserve[i], weight, s.alpha_outstanding[i])
+        tao = span.paid_emission * s.emission_share[i]
         minted = coinbase_span(
-            span.blocks,
-            span.paid_emission * s.emission_share[i],
-            span.block_emission,
-            s.alpha_emission[i],
-            s.tao_reserve[i],
-            s.alpha_reserve[i],
-            pool_weight(s, i, weighted),
-            s.alpha_outstanding[i],
-            root_weighted_tao,
-            p.owner_cut,
-            p.injection,
-            destroyed,
-            span.sells,
-            p.min_reserve,
+            span.blocks, tao, span.block_emission, s.alpha_emission[i], pool, law
         )
         s.tao_reserve[i] = minted.tao_reserve
         s.alpha_reserve[i] = minted.alpha_reserve

@@ -1,36 +1,37 @@
-"""The subnets of a snapshot that are not simulated, and what the simulated ones are paid beside them.
+"""The subnets of a snapshot that are not simulated, and the simulated ones' part of the emission in their presence.
 
-They are frozen: prices, demand and root income stay as at genesis. With `frozen_subnets: share` they answer alike under every
-rule: they grow, dilute and follow news common to all as the simulated subnets do, and have no news of their own, since that of many
-subnets averages out. So the simulated ones together are paid a part of the emission that is the same under every rule at genesis,
-and afterwards follows what their own news makes of them: eight that have had good news are paid more, not the same.
-Flows have no such part: under the flow rules, and rules of users, the simulated subnets keep the share of genesis.
+They are frozen: prices, demand and root income stay as at genesis. With `frozen_subnets: share` they respond alike under every
+rule: they grow, dilute and follow common news as the simulated subnets do, and have no news of their own, because the news of many
+subnets averages out. So the simulated subnets together are paid a part of the emission that is the same under every rule at genesis
+and afterwards follows their own news: eight subnets that have had good news are paid more.
+There is no such part for flows: under the flow rules, and rules of users, the simulated subnets keep the share of genesis.
 """
 
 from dtao_gym.compiling import inlined_rule, rule
-from dtao_gym.protocol.allocation import (
-    PRICE,
-    PRICE_BURN_GATE,
-    PRICE_ROOTPROP,
-    ROOT_VOTE,
-    UNIFORM,
-    Rest,
-)
+from dtao_gym.protocol.allocation import DemandSums, Rest, rules_reading, total_demand
+
+PRICE_RULES = rules_reading("moving_price")
+VOTE_RULES = rules_reading("votes")
 
 
 @rule
 def rest_of_market(world, allocation):
-    """The frozen subnets as the allocation rule sees them."""
-    demand, enabled = world.rest_burn_weighted, world.rest_enabled_burn_weighted
-    if allocation == UNIFORM:
-        demand, enabled = world.rest_count, world.rest_enabled_count
-    elif allocation == PRICE:
-        demand, enabled = world.rest_moving_price, world.rest_enabled_moving_price
-    elif allocation == PRICE_ROOTPROP:
-        demand, enabled = world.rest_root_weighted, world.rest_enabled_root_weighted
+    """Frozen subnets as input of an allocation rule, a `Rest`."""
+    demand = DemandSums(
+        world.rest_count,
+        world.rest_moving_price,
+        world.rest_burn_weighted,
+        world.rest_root_weighted,
+    )
+    enabled = DemandSums(
+        world.rest_enabled_count,
+        world.rest_enabled_moving_price,
+        world.rest_enabled_burn_weighted,
+        world.rest_enabled_root_weighted,
+    )
     return Rest(
-        demand,
-        enabled,
+        total_demand(allocation, demand),
+        total_demand(allocation, enabled),
         world.rest_moving_price,
         world.rest_enabled_moving_price,
         world.rest_share,
@@ -39,18 +40,24 @@ def rest_of_market(world, allocation):
 
 @inlined_rule
 def part_beside_rest(excess, rest_share):
-    """Part of what they had at genesis that the simulated subnets get when their weight is `excess` times what it would be
-    without news of their own, while that of the others, `rest_share` of all at genesis, is not.
+    """Part of their emission share at genesis that the simulated subnets get.
+
+    Parameters
+    ----------
+    excess : float
+        Their weight over what it would be without news of their own.
+    rest_share : float
+        Share of the frozen subnets at genesis, whose weight has no such factor.
     """
     return excess / ((1.0 - rest_share) * excess + rest_share)
 
 
 @rule
 def share_of_rest(world, allocation):
-    """Share of the emission that goes to the frozen subnets where they answer alike under every rule."""
+    """Emission share of the frozen subnets where they respond alike under every rule."""
     part = 1.0
-    if PRICE <= allocation <= PRICE_BURN_GATE:
+    if allocation in PRICE_RULES:
         part = part_beside_rest(world.price_excess, world.rest_share)
-    elif allocation == ROOT_VOTE:
+    elif allocation in VOTE_RULES:
         part = world.vote_part
     return 1.0 - part * (1.0 - world.rest_share)

@@ -6,19 +6,20 @@ machine's vector width. `weighted` is None where the TAO weights of all pools ar
 pool formulas. Minting into pools is in `minting.py`.
 """
 
+import numpy as np
+
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import (
-    PRICE_BURN_GATE,
-    PRICE_ROOTPROP,
     USER_RULE,
     Market,
     Rest,
     RuleSettings,
-    demand_shares,
     emission_shares,
-    mass_quantile_bar,
+    is_sum_rule,
     next_flow_ema,
+    rules_reading,
+    with_quantile_bar,
 )
 from dtao_gym.protocol.coinbase import (
     CLAIMABLE,
@@ -28,7 +29,7 @@ from dtao_gym.protocol.coinbase import (
     split_alpha_out,
 )
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
-from dtao_gym.protocol.plugin_calls import apply_user_rule
+from dtao_gym.protocol.plugin_calls import NOT_IMPLEMENTED, apply_user_rule
 from dtao_gym.protocol.pool import spot_price
 from dtao_gym.views import array_of
 from dtao_gym.world.minting import mint_into_pools
@@ -39,7 +40,8 @@ from dtao_gym.world.state import signal_row, subnet_rows
 from dtao_gym.world.trades import grow_scripted_root, scripted_root
 
 BAR_REFRESH_BLOCKS = 360.0
-"""Blocks between two readings of the gate's bar."""
+"""Blocks between two measurements of the gate's bar."""
+ROOT_PROPORTION_READERS = (*rules_reading("root_proportion"), USER_RULE)
 ROUNDING = 1e-9
 """Part of a block's TAO below which a gap in the sum of shares is rounding."""
 
@@ -90,10 +92,10 @@ def _pay_root(world, stakers, amount, root):
 
 @stage
 def _market(s, t, signal, root_weighted_tao, world, allocation):
-    """What an allocation rule may read, at the beginning of a span; a chain's rule gets what it needs of it."""
+    """Inputs of an allocation rule at the beginning of a span; columns that it does not read may be out of date."""
     for i in range(s.tao_reserve.size):
         t.paid[i] = s.emission_enabled[i] * s.started[i]
-    if allocation in (PRICE_ROOTPROP, USER_RULE):
+    if allocation in ROOT_PROPORTION_READERS:
         for i in range(s.tao_reserve.size):
             issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
             t.root_share[i] = root_proportion(1.0, root_weighted_tao, issuance)
@@ -102,23 +104,26 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
             t.age_days[i] = (world.block - s.start_block[i]) / BLOCKS_PER_DAY
             s.spot_price[i] = spot_price(s.tao_reserve[i], s.alpha_reserve[i], s.pool_tao_weight[i])
     return Market(
-        array_of(s.moving_price),
-        array_of(s.spot_price),
-        array_of(s.miner_burned),
-        array_of(t.paid),
-        array_of(s.user_flow_ema),
-        array_of(s.protocol_flow_ema),
-        array_of(t.root_share),
-        array_of(signal),
-        array_of(s.vote_share),
-        array_of(t.age_days),
-        array_of(s.knowledge_disclosed),
+        moving_price=array_of(s.moving_price),
+        spot_price=array_of(s.spot_price),
+        miner_burned=array_of(s.miner_burned),
+        emission_enabled=array_of(t.paid),
+        user_flow_ema=array_of(s.user_flow_ema),
+        protocol_flow_ema=array_of(s.protocol_flow_ema),
+        root_proportion=array_of(t.root_share),
+        signal=array_of(signal),
+        votes=array_of(s.vote_share),
+        age_days=array_of(t.age_days),
+        knowledge_disclosed=array_of(s.knowledge_disclosed),
     )
 
 
 @inlined_rule
 def share_out(fields, scratch, at, world, parameters, root, blocks):
-    """Emission rates, and emission shares from what was stored before; returns the share of the frozen subnets."""
+    """Write emission rates and, from the state before the span, emission shares; return the share of the frozen subnets.
+
+    A fault of the rule is noted in `world.rule_error`.
+    """
     p = parameters_of(parameters)
     s, t = subnet_rows(fields), span_scratch(scratch)
     if p.halving:
@@ -138,15 +143,18 @@ def share_out(fields, scratch, at, world, parameters, root, blocks):
         error = apply_user_rule(p.rule_address, market, rest, s.emission_share)
         world.rule_error = max(world.rule_error, error)
         return rest.share
-    refresh = world.gate_bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks
-    settings = RuleSettings(p.share_exponent, p.gate_bar, p.flow_cutoff, p.norm_exponent)
-    if p.allocation == PRICE_BURN_GATE and p.gate_from_quantile == 1:
-        if refresh:
-            demand_shares(market, settings, rest, s.emission_share)
-            world.gate_bar = mass_quantile_bar(s.emission_share, p.gate_quantile, t.bar_shares)
-        settings = RuleSettings(p.share_exponent, world.gate_bar, p.flow_cutoff, p.norm_exponent)
+    bar = world.gate_bar if p.gate_from_quantile == 1 else p.gate_bar
+    settings = RuleSettings(p.share_exponent, bar, p.flow_cutoff, p.norm_exponent)
+    due = bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks
+    if p.gate_from_quantile == 1 and due:
+        settings = with_quantile_bar(
+            p.allocation, market, settings, rest, p.gate_quantile, s.emission_share, t.bar_shares
+        )
+        world.gate_bar = settings.gate_bar
     rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
-    if p.frozen_share and p.allocation <= PRICE_ROOTPROP:
+    if np.isnan(rest_share):
+        world.rule_error = NOT_IMPLEMENTED
+    if p.frozen_share and is_sum_rule(p.allocation):
         for i in range(s.emission_share.size):
             s.emission_share[i] *= 1.0 - rest.share
         rest_share = rest.share

@@ -29,10 +29,10 @@ class Vector:
 
 def load(category: str = "*") -> dict[str, Vector]:
     """Vectors by id."""
-    found = {}
+    vectors = {}
     for path in sorted(FOLDER.glob(f"{category}.json")):
         for entry in json.loads(path.read_text()):
             key = f"{path.stem}/{entry['name']}"
-            assert key not in found, f"{key} is there twice"
-            found[key] = Vector(key, entry)
-    return found
+            assert key not in vectors, f"{key}: two vectors have this id"
+            vectors[key] = Vector(key, entry)
+    return vectors

@@ -1,4 +1,4 @@
-"""Emission shares: what must hold of every rule that divides the block's TAO."""
+"""Emission shares: properties of every rule that divides the block's TAO."""
 
 import numpy as np
 import pytest
@@ -9,11 +9,16 @@ from hypothesis.extra.numpy import arrays
 from dtao_gym.protocol import allocation
 from dtao_gym.protocol.allocation import (
     ALLOCATIONS,
+    CHAIN_RULES,
     NO_REST,
+    SUM_RULES,
+    USER_RULE,
+    DemandSums,
     Market,
     Rest,
     RuleSettings,
     demand_shares,
+    demand_weight,
     emission_shares,
     flow_ema_decay,
     flow_weights,
@@ -22,10 +27,12 @@ from dtao_gym.protocol.allocation import (
     net_flow,
     net_flow_factor,
     next_flow_ema,
+    total_demand,
+    with_quantile_bar,
 )
 
 RULES = sorted(ALLOCATIONS)
-SUM_RULES = ["uniform", "price", "price_burn", "price_rootprop"]
+WEIGHT_RULES = [rule.name for rule in SUM_RULES]
 FLOW_RULES = ["tao_flow", "net_flow"]
 CHAIN = RuleSettings(share_exponent=1.0, gate_bar=0.01, flow_cutoff=0.0, norm_exponent=1.0)
 
@@ -91,7 +98,7 @@ def test_shares_add_to_one_or_are_all_zero(rule, market, settings):
     shares, of_rest = shares_of(rule, market, settings)
     assert of_rest == 0.0
     assert (shares >= 0.0).all()
-    if rule == "root_vote":  # what is voted to root itself is nobody's
+    if rule == "root_vote":  # votes for root itself are not issued
         assert shares == pytest.approx(market.votes * market.emission_enabled)
     else:
         assert shares.sum() == pytest.approx(1.0, rel=1e-13) or not shares.any()
@@ -127,11 +134,51 @@ def test_order_of_the_subnets_does_not_matter(rule, market, settings, random):
     assert shuffled == pytest.approx(shares[order], rel=1e-11, abs=1e-200)
 
 
+# --- the table of rules
+
+
+@pytest.mark.parametrize("rule", CHAIN_RULES, ids=lambda rule: rule.name)
+@given(markets(), rule_settings())
+def test_a_rule_reads_the_columns_of_the_table_and_no_others(rule, market, settings):
+    read = (*rule.columns, "emission_enabled")
+    nothing = np.full(market.votes.size, np.nan)
+    others = {name: nothing for name in Market._fields if name not in read}
+    expected, of_rest = shares_of(rule.name, market, settings)
+    shares, without = shares_of(rule.name, market._replace(**others), settings)
+    assert np.array_equal(shares, expected)
+    assert without == of_rest
+
+
+@pytest.mark.parametrize("number", [-1, USER_RULE, USER_RULE + 1, 1000])
+def test_an_unknown_id_gives_no_number(number):
+    market = market_of(moving_price=[0.1, 0.2], user_flow_ema=[1.0, 2.0], votes=[0.5, 0.5])
+    shares = np.zeros(2)
+    assert np.isnan(emission_shares(number, market, CHAIN, NO_REST, shares))
+    assert np.isnan(shares).all()
+    assert np.isnan(demand_weight(number, 0.1, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_other_rules_than_those_of_sums_have_no_demand_weight(rule):
+    weight = demand_weight(ALLOCATIONS[rule], 0.5, 0.5, 0.5)
+    assert np.isnan(weight) == (rule not in WEIGHT_RULES)
+
+
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
+@given(markets())
+def test_demand_of_several_subnets_is_the_sum_of_their_weights(rule, market):
+    claims = [rest_of(name, market, 1.0).demand for name in WEIGHT_RULES]
+    columns = market.moving_price, market.miner_burned, market.root_proportion
+    weights = [demand_weight(ALLOCATIONS[rule], *row) for row in zip(*columns, strict=True)]
+    total = total_demand(ALLOCATIONS[rule], DemandSums(*claims))
+    assert total == pytest.approx(sum(weights), rel=1e-12)
+
+
 # --- the rest of a snapshot
 
 
 def rest_of(rule: str, market: Market, exponent: float) -> Rest:
-    """The sums that stand for subnets which are not simulated."""
+    """Sums over subnets that are not simulated."""
     moving, enabled = market.moving_price**exponent, market.emission_enabled
     claims = moving
     if rule == "uniform":
@@ -143,7 +190,7 @@ def rest_of(rule: str, market: Market, exponent: float) -> Rest:
     return Rest(claims.sum(), claims @ enabled, moving.sum(), moving @ enabled, 0.0)
 
 
-@pytest.mark.parametrize("rule", SUM_RULES)
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
 @given(markets(), exponents, st.integers(1, 6))
 def test_the_aggregate_stands_for_the_subnets_that_it_sums(rule, market, exponent, kept):
     settings = CHAIN._replace(share_exponent=exponent)
@@ -227,6 +274,10 @@ def test_the_bar_is_the_share_at_which_the_largest_pass_a_quantile(market, quant
     ordered = np.sort(shares)[::-1]
     place = np.searchsorted(np.cumsum(ordered), quantile * shares.sum() * (1 - 1e-12))
     assert bar == pytest.approx(ordered[min(place, shares.size - 1)], abs=1e-12)
+    work = np.empty((2, shares.size))
+    for rule in RULES:
+        settings = with_quantile_bar(ALLOCATIONS[rule], market, CHAIN, NO_REST, quantile, *work)
+        assert settings == (CHAIN._replace(gate_bar=bar) if rule == "price_burn_gate" else CHAIN)
 
 
 # --- flows

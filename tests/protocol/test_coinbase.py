@@ -1,4 +1,4 @@
-"""Properties of the coinbase: what a span of blocks may and may not do to a subnet."""
+"""Properties of the coinbase: effects of a span of blocks on a subnet."""
 
 import math
 
@@ -14,7 +14,9 @@ from dtao_gym.protocol.coinbase import (
     INJECTIONS,
     ROOT_PROPORTION_CAP,
     SUBSIDY,
+    EmissionLaw,
     Span,
+    SubnetPool,
     coinbase_span,
     moving_price_decay,
     moving_price_rate,
@@ -63,7 +65,7 @@ span_lengths = st.sampled_from([1.0, 30.0, 300.0, 1800.0, 7200.0])
 
 @st.composite
 def spans(draw, **fixed):
-    """Arguments of `coinbase_span` by name: subnets as mainnet has them, unless said otherwise."""
+    """Inputs of `coinbase_span` by name: subnets as on mainnet, apart from `fixed` values."""
     tao_reserve = draw(powers(100.0, 1e6))
     arguments = {
         "blocks": draw(span_lengths),
@@ -84,7 +86,10 @@ def spans(draw, **fixed):
 
 
 def run(arguments: dict) -> Span:
-    return coinbase_span(*arguments.values())
+    emissions = ("blocks", "tao_emission", "block_emission", "alpha_emission")
+    pool = SubnetPool(*(arguments[name] for name in SubnetPool._fields))
+    law = EmissionLaw(*(arguments[name] for name in EmissionLaw._fields if name in arguments))
+    return coinbase_span(*(arguments[name] for name in emissions), pool, law)
 
 
 def price_after(span: Span) -> float:
@@ -105,7 +110,7 @@ def test_a_span_neither_creates_nor_loses_tao_or_alpha(a):
         a["alpha_reserve"] + span.alpha_injected, rel=1e-14
     )
     minted = a["blocks"] * a["alpha_emission"]
-    # root gets no more than half of what the owner leaves
+    # root gets at most half of the alpha that is left after the owner's cut
     assert 0.0 <= span.root_alpha <= 0.5 * minted * (1 - a["owner_cut"]) * (1 + EPS)
     assert min(span.alpha_injected, span.alpha_bought, span.tao_unused) >= 0.0
 
@@ -177,8 +182,9 @@ def test_the_coinbase_never_empties_a_pool(changed):
 @pytest.mark.parametrize("blocks", [1.0, 1800.0])
 def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reserves, blocks):
     emission = 0.1
-    rules = injection, 1.0, 0.0
-    span = coinbase_span(blocks, emission, 0.5, 1.0, *reserves, 0.5, 0.0, 1e6, 0.18, *rules)
+    pool = SubnetPool(*reserves, pool_tao_weight=0.5, alpha_outstanding=0.0)
+    law = EmissionLaw(injection, 0.18, 1e6, destroyed_part=1.0, sold_part=0.0)
+    span = coinbase_span(blocks, emission, 0.5, 1.0, pool, law)
     assert np.isfinite(span).all()
     assert min(span) >= 0.0
     if min(reserves) == 0.0:
@@ -186,7 +192,7 @@ def test_a_pool_without_a_price_spends_nothing_and_stays_finite(injection, reser
         if injection in NEUTRAL:
             assert span.tao_unused == pytest.approx(blocks * emission)
             assert span[:2] == reserves
-        else:  # the launch put in what it had, at any price
+        else:  # the rule of the launch injects all alpha at any price
             assert span.alpha_injected == blocks
             assert span.tao_unused == 0.0
 
@@ -311,7 +317,7 @@ def test_alpha_out_is_divided_without_rest(alpha_out, owner_cut, root_share):
     assert owner == alpha_out * owner_cut
     assert min(owner, miners, validators, root) >= 0.0
     assert root == miners * root_share
-    # validators and root share what miners get alone
+    # validators and root together get as much as miners
     assert validators + root == pytest.approx(miners, rel=4 * EPS)
 
 

@@ -1,4 +1,4 @@
-"""Registration, seeding, pruning and dissolution: what must hold whatever the numbers."""
+"""Registration, seeding, pruning and dissolution: properties that hold for all numbers."""
 
 import statistics
 

@@ -1,4 +1,4 @@
-"""Rules that users write: what is accepted, what is refused and in which words, and what the engine calls."""
+"""Rules that users write: registration, errors and their messages, calls from compiled code."""
 
 import re
 import subprocess
@@ -163,7 +163,7 @@ def test_threads_may_call_a_rule_at_once():
         assert out == pytest.approx(rule(market), rel=1e-14)
 
 
-# --- what is refused when it is registered
+# --- functions that registration refuses
 
 
 def refused(function, name: str = "mine") -> str:
@@ -230,12 +230,12 @@ def _with_file(market):
     ],
 )
 def test_function_that_does_not_compile_gives_its_own_line(function, line, message):
-    said = refused(function)
+    text = refused(function)
     code = function.__code__
     last = max(n for _, _, n in code.co_lines() if n)
     lines = [code.co_firstlineno + line] if line else range(code.co_firstlineno, last + 1)
-    assert any(f"does not compile: {_shown(code.co_filename)}:{n}: " in said for n in lines), said
-    assert re.search(message, said), said
+    assert any(f"does not compile: {_shown(code.co_filename)}:{n}: " in text for n in lines), text
+    assert re.search(message, text), text
 
 
 def _shown(file: str) -> str:
@@ -331,7 +331,7 @@ def test_function_that_is_defined_again_replaces_itself():
     assert out.tolist() == [0.25] * 4
 
 
-# --- what is found out later
+# --- faults on later markets
 
 
 def _late(market):
@@ -384,12 +384,14 @@ def test_check_shares():
     check_shares("x", np.array([0.25, 0.75]))
     check_shares("x", np.array([0.25, 0.75 + 5e-10]))
     check_shares("x", np.zeros(3))
-    for shares, said in (
+    for shares, message in (
         ([0.5, -0.5, 1.0], "returns -0.5 for subnet 2 of 3"),
         ([0.5, np.nan], "returns nan for subnet 2 of 2"),
         ([0.5, 0.5 + 2e-9], "add up to 1.000000002"),
     ):
-        with pytest.raises(RuleError, match=f"rule 'x' {said}" if said[0] == "r" else said):
+        with pytest.raises(
+            RuleError, match=f"rule 'x' {message}" if message[0] == "r" else message
+        ):
             check_shares("x", np.array(shares))
 
 

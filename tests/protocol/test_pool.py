@@ -1,4 +1,4 @@
-"""Properties of the pool: what must hold of every swap, whatever reserves, weights, sizes and fees."""
+"""Properties of the pool that hold for all reserves, weights, sizes and fees."""
 
 import math
 
@@ -88,14 +88,14 @@ def test_a_swap_without_fee_keeps_the_weighted_product(pool, size):
 
 @given(tao_reserves, alpha_reserves, sizes)
 def test_weights_of_one_half_are_constant_product(tao, alpha, size):
-    # the rational branch at 1/2 and the general one beside it are one curve
-    beside = np.nextafter(0.5, 1.0)
+    # the rational branch at 1/2 and the general one next to it are one curve
+    neighbour = np.nextafter(0.5, 1.0)
     assert alpha_for_tao(tao, alpha, 0.5, size * tao) == pytest.approx(
         alpha * size / (1 + size), rel=4e-15
     )
     for curve, amount in ((alpha_for_tao, size * tao), (tao_for_alpha, size * alpha)):
         assert curve(tao, alpha, 0.5, amount) == pytest.approx(
-            curve(tao, alpha, beside, amount), rel=2e-14
+            curve(tao, alpha, neighbour, amount), rel=2e-14
         )
 
 
@@ -152,7 +152,7 @@ def test_an_order_is_executed_within_the_limits_or_not_at_all(pool, size, fee, f
         assert taken == amount
         assert out >= 0.0
         assert paid_fee >= 0.0
-        # what comes out, less the rounding of a difference of reserves
+        # the output, less the rounding of a difference of reserves
         left, whole = (alpha_after, alpha) if order is buy else (tao_after, tao)
         assert left >= MIN_RESERVE - 2 * EPS * whole
         assert amount * (1 - fee) - flat <= MAX_INPUT_RATIO * reserve * (1 + EPS)
@@ -254,16 +254,16 @@ EDGES += [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0), (1e-300, 1e-300), (21e6, 21e6)]
 def test_no_edge_gives_a_number_that_is_not_one(reserves, weight):
     pool = (*reserves, weight)
     price = spot_price(*pool)
-    found = [price, weight_ratio(weight)]
+    values = [price, weight_ratio(weight)]
     for amount in (0.0, 1e-9, 1.0, 21e6):
-        found += [alpha_for_tao(*pool, amount), tao_for_alpha(*pool, amount)]
+        values += [alpha_for_tao(*pool, amount), tao_for_alpha(*pool, amount)]
         for flat in (0.0, 50_000e-9):
-            found += [*buy(*pool, amount, 0.0005, flat), *sell(*pool, amount, 0.0005, flat)]
+            values += [*buy(*pool, amount, 0.0005, flat), *sell(*pool, amount, 0.0005, flat)]
         for target in (0.0, 1e-12, 1.0, 1e12):
-            found += trade_to_reach(*pool, price, target)
-        found.append(weight_after_injection(*pool, amount, amount, price))
-    assert np.isfinite(found).all()
-    assert min(found) >= 0.0
+            values += trade_to_reach(*pool, price, target)
+        values.append(weight_after_injection(*pool, amount, amount, price))
+    assert np.isfinite(values).all()
+    assert min(values) >= 0.0
 
 
 @pytest.mark.parametrize("reserves", EDGES)

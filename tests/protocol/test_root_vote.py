@@ -1,4 +1,4 @@
-"""The vote of the root validators: properties of the count, and who may vote."""
+"""The vote of the root validators: properties of the count, and seats."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def count(stakes, weights, slope=root_vote.CONSENSUS_SLOPE):
 
 @st.composite
 def votes(draw):
-    """(stakes, weights) of a few validators and columns; some abstain."""
+    """(stakes, votes) of a few validators and columns; some abstain."""
     shape = draw(st.integers(1, 6)), draw(st.integers(1, 6))
     weights = draw(arrays(float, shape, elements=st.just(0.0) | st.floats(1e-3, 65535.0)))
     return draw(arrays(float, shape[0], elements=st.floats(1e-3, 1e6))), weights
@@ -62,7 +62,7 @@ def test_a_column_of_the_minority_loses_most_of_its_rank():
     assert shares[0] < 0.06
 
 
-# --- who sits
+# --- seats
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=15), st.integers(1, 6))

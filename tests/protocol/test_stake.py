@@ -1,4 +1,4 @@
-"""Stake: what dividends, claims, prices and locks keep, whatever the numbers."""
+"""Stake: properties of dividends, claims, prices and locks that hold for all numbers."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_a_dividend_reaches_the_stakers_whole(dividend, take, stakes):
 
 @given(st.lists(st.tuples(positive, positive), min_size=1, max_size=8), positive)
 def test_claims_pay_out_what_was_accrued_while_staked(rounds, added):
-    """A second staker joins after each round and is owed nothing of it."""
+    """A second staker joins after each round, and has no claim on it."""
     rate, watermark, expected = 0.0, 0.0, 0.0
     mine = 0.0
     for alpha, others in rounds:
@@ -70,7 +70,7 @@ def test_who_leaves_without_claiming_forfeits():
     assert stake.owed(rate, 50.0, 0.0) == 5.0
     left = stake.watermark_after_unstaking(0.0, rate, 50.0)
     assert (left, stake.owed(rate, 0.0, left)) == (0.0, 0.0)
-    # one who had claimed all and leaves half owes nothing and is owed nothing
+    # a staker who had claimed all and unstakes half has no claim and no debt
     half = stake.watermark_after_unstaking(5.0, rate, 25.0)
     assert (half, stake.owed(rate, 25.0, half)) == (2.5, 0.0)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dtao_gym
+from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
 from tests.world.toy import arrays, assert_sound
@@ -102,6 +103,14 @@ def test_a_rule_that_goes_wrong_is_named_and_nothing_has_changed():
     batch.state.row("start_block")[1] = 0.0
     batch.step()
     assert batch.state.worlds["day"].tolist() == [2, 2, 2]
+
+
+def test_a_rule_of_the_chain_without_code_is_refused_before_a_world_starts(monkeypatch):
+    monkeypatch.setitem(ALLOCATIONS, "without_code", -1)
+    for frozen in ("prices", "share"):
+        config = Config.make(SMALL, allocation="without_code", frozen_subnets=frozen)
+        with pytest.raises(dtao_gym.RuleError, match="'without_code' is not implemented"):
+            Batch(config)
 
 
 def test_a_yaml_file_names_a_rule_by_its_import_path_in_any_process(tmp_path):

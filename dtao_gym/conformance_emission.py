@@ -1,8 +1,9 @@
-"""Adapters from chain vectors to the rules: emission, pools, prices, whole blocks.
+"""Adapters from chain vectors to the rules: issuance, emission shares, division of emission, whole blocks.
 
-Each category of vectors has one function (inputs, label of the era) -> results by name, here or in
-`conformance_lifecycle.py`. It turns integer rao into tokens, calls the functions of `dtao_gym.protocol` that
-the engine calls, and floors to a whole rao where the chain floors: nothing else in the package knows rao.
+Each category of vectors has one function (inputs, label of the era) -> results by name, here, in
+`conformance_pool.py` or in `conformance_lifecycle.py`. It turns integer rao into tokens, calls the functions of
+`dtao_gym.protocol` that the engine calls, and floors to a whole rao where the chain floors. No other code of the
+package counts in rao.
 """
 
 import math
@@ -17,8 +18,7 @@ from dtao_gym.conformance_vectors import (
     U16,
     U63,
     U64,
-    Fields,
-    Rules,
+    Inputs,
     VectorError,
     emission_rao,
     floor_rao,
@@ -26,11 +26,11 @@ from dtao_gym.conformance_vectors import (
     rules_of,
     tokens,
 )
-from dtao_gym.protocol import allocation, coinbase, lifecycle, pool
+from dtao_gym.protocol import allocation, coinbase, pool
 from dtao_gym.protocol.issuance import emission_per_block
 
 
-def block_emission(inputs: Fields, era: str) -> dict[str, Any]:
+def block_emission(inputs: Inputs, era: str) -> dict[str, Any]:
     """TAO minted per block."""
     if "repeat" not in inputs:
         return {"block_emission_rao": emission_rao(inputs.rao("total_issuance_rao"))}
@@ -40,119 +40,21 @@ def block_emission(inputs: Fields, era: str) -> dict[str, Any]:
     return {"total_issuance_rao": issuance}
 
 
-def alpha_emission(inputs: Fields, era: str) -> dict[str, Any]:
+def alpha_emission(inputs: Inputs, era: str) -> dict[str, Any]:
     """Alpha minted per block."""
     issuance = inputs.rao("alpha_in_rao") + inputs.rao("alpha_out_rao")
     return {"alpha_emission_rao": emission_rao(issuance)}
 
 
-def price(inputs: Fields, era: str) -> dict[str, Any]:
-    """Spot price, that of a fixed-price subnet, median price."""
-    if "subnet_prices_excluding_root" in inputs:
-        prices = inputs.numbers("subnet_prices_excluding_root")
-        return {"median_price": lifecycle.median_price(prices)}
-    in_pool = inputs.rao("mechanism", 1) > 0
-    nothing = None if in_pool else 0.0
-    reserves = inputs.number("tao_reserve", nothing), inputs.number("alpha_reserve", nothing)
-    spot = pool.spot_price(*reserves, inputs.between_0_and_1("quote_weight", 0.5))
-    # mechanism 0 trades one to one whatever lies in its pool
-    return {"price": spot if in_pool else 1.0}
-
-
-def swap_balancer(inputs: Fields, era: str) -> dict[str, Any]:
-    """The weighted pool: orders, limits, injection."""
-    weight = inputs.between_0_and_1("quote_weight", 0.5)
-    if (
-        "delta_in_rao" in inputs
-    ):  # pools of a few rao, below what an order may leave: the curve alone
-        reserves = float(inputs.rao("tao_reserve_rao")), float(inputs.rao("alpha_reserve_rao"))
-        rate = inputs.rao("fee_u16", 0) / U16
-        amount = inputs.rao("delta_in_rao")
-        amount -= math.floor(amount * rate)
-        return {
-            "sell_out_rao": math.floor(pool.tao_for_alpha(*reserves, weight, float(amount))),
-            "buy_out_rao": math.floor(pool.alpha_for_tao(*reserves, weight, float(amount))),
-        }
-    if "exponent" in inputs:  # (x / (x + dx))**(w1 / w2) is what a sale leaves of one TAO
-        inputs.text("exponent", ("base/quote",))
-        sold = pool.tao_for_alpha(1.0, inputs.number("reserve"), weight, inputs.number("delta"))
-        return {"ratio_power": 1.0 - sold}
-    if "price_limit" in inputs:
-        return _limit_order(inputs, weight)
-    tao, alpha = inputs.tokens("tao_reserve_rao"), inputs.tokens("alpha_reserve_rao")
-    before = pool.spot_price(tao, alpha, weight)
-    if "tao_injected_rao" in inputs or "alpha_injected_rao" in inputs:
-        tao_in, alpha_in = (
-            inputs.tokens("tao_injected_rao", 0),
-            inputs.tokens("alpha_injected_rao", 0),
-        )
-        after = pool.weight_after_injection(tao, alpha, weight, tao_in, alpha_in, before)
-        spot = pool.spot_price(tao + tao_in, alpha + alpha_in, after)
-        return {"quote_weight_after": after, "price_before": before, "price_after": spot}
-    buys = inputs.text("side", ("buy", "sell")) == "buy"
-    order = pool.buy if buys else pool.sell
-    amount, rate = inputs.tokens("amount_rao"), inputs.rao("fee_u16", 33) / U16
-    fee = tokens(
-        floor_rao(order(tao, alpha, weight, amount, rate, 0.0)[2] if buys else amount * rate)
-    )
-    # the chain takes a whole number of rao, which is another rate for orders of a few rao
-    rate = fee / amount if amount > 0.0 else 0.0
-    out, taken, fee_tao, tao, alpha = order(tao, alpha, weight, amount, rate, 0.0)
-    fee = fee if taken > 0.0 else 0.0
-    if not buys:  # the chain's price is that before the author sells the fee
-        tao, alpha = tao + fee_tao, alpha - fee
-    after = pool.spot_price(tao, alpha, weight)
-    return floors({"fee": fee, "amount_out": out}) | {"price_before": before, "price_after": after}
-
-
-def _limit_order(inputs: Fields, weight: float) -> dict[str, Any]:
-    buys = inputs.text("side", ("buy", "sell")) == "buy"
-    tao, alpha = inputs.tokens("tao_reserve_rao", 0), inputs.tokens("alpha_reserve_rao", 0)
-    now = inputs.number("price_now", pool.spot_price(tao, alpha, weight))
-    tao_in, alpha_in = pool.trade_to_reach(tao, alpha, weight, now, inputs.number("price_limit"))
-    return floors({"tao_in": tao_in if buys else 0.0, "alpha_in": 0.0 if buys else alpha_in})
-
-
-def swap_constant_product(inputs: Fields, era: str) -> dict[str, Any]:
-    """The pool of the launch."""
-    tao, alpha = inputs.tokens("tao_reserve_rao"), inputs.tokens("alpha_reserve_rao")
-    before = pool.spot_price(tao, alpha, 0.5)
-    order = pool.buy if inputs.text("side", ("stake", "unstake")) == "stake" else pool.sell
-    amount, flat_fee = inputs.tokens("amount_rao"), inputs.tokens("flat_fee_rao", 50_000)
-    out, _, _, tao, alpha = order(tao, alpha, 0.5, amount, 0.0, flat_fee)
-    results = {"alpha_out": out, "tao_out": out}
-    results |= {"tao_reserve_after": tao, "alpha_reserve_after": alpha}
-    after = pool.spot_price(tao, alpha, 0.5)
-    return floors(results) | {"price_before": before, "price_after": after}
-
-
-def moving_price(inputs: Fields, era: str) -> dict[str, Any]:
-    """Moving price after some blocks."""
-    moving, spot = inputs.number("moving_price"), inputs.number("spot_price")
-    age, halving = (
-        inputs.number_or_null("blocks_since_start"),
-        inputs.number_or_null("halving_blocks"),
-    )
-    base, updates = inputs.number("base_alpha"), inputs.rao("updates", 1)
-    grows = inputs.flag("age_grows", False)
-    # at a constant rate all updates are one
-    for _ in range(updates if grows else 1):
-        rate = coinbase.moving_price_rate(base, age, halving)
-        decay = coinbase.moving_price_decay(rate, 1.0 if grows else float(updates))
-        moving = coinbase.next_moving_price(moving, spot, decay)
-        age += 1.0
-    return {"moving_price": moving}
-
-
 def market(n: int, **columns: np.ndarray) -> allocation.Market:
-    """Public numbers of `n` subnets; what is not given is 0, except that emission is enabled."""
+    """Market of `n` subnets; columns that are not given are 0, except that emission is enabled."""
     columns.setdefault("emission_enabled", np.ones(n))
     return allocation.Market(
         *(columns.get(name, np.zeros(n)) for name in allocation.Market._fields)
     )
 
 
-def shares_of(rule: str, subnets: allocation.Market, inputs: Fields) -> np.ndarray:
+def shares_of(rule: str, subnets: allocation.Market, inputs: Inputs) -> np.ndarray:
     """Emission shares under a rule, with the settings among the inputs."""
     n = len(subnets.moving_price)
     settings = allocation.RuleSettings(
@@ -162,17 +64,16 @@ def shares_of(rule: str, subnets: allocation.Market, inputs: Fields) -> np.ndarr
         norm_exponent=inputs.number("norm_exponent", 1.0),
     )
     quantile, shares = inputs.number("gate_quantile", 0.75), np.empty(n)
-    if rule == "price_burn_gate" and "gate_bar" not in inputs:
-        allocation.demand_shares(subnets, settings, allocation.NO_REST, shares)
-        bar = allocation.mass_quantile_bar(shares, quantile, np.empty(n))
-        settings = settings._replace(gate_bar=bar)
-    allocation.emission_shares(
-        allocation.ALLOCATIONS[rule], subnets, settings, allocation.NO_REST, shares
-    )
+    rule_id, rest = allocation.ALLOCATIONS[rule], allocation.NO_REST
+    if "gate_bar" not in inputs:
+        settings = allocation.with_quantile_bar(
+            rule_id, subnets, settings, rest, quantile, shares, np.empty(n)
+        )
+    allocation.emission_shares(rule_id, subnets, settings, rest, shares)
     return shares
 
 
-def price_shares(inputs: Fields, era: str) -> dict[str, Any]:
+def price_shares(inputs: Inputs, era: str) -> dict[str, Any]:
     """Shares under the price rules."""
     rule, prices = rules_of(era).allocation, inputs.numbers("moving_prices")
     if not rule.startswith("price"):
@@ -188,13 +89,13 @@ def price_shares(inputs: Fields, era: str) -> dict[str, Any]:
     return _with_emission(shares_of(rule, subnets, inputs), inputs)
 
 
-def _with_emission(shares: np.ndarray, inputs: Fields) -> dict[str, Any]:
+def _with_emission(shares: np.ndarray, inputs: Inputs) -> dict[str, Any]:
     emission = inputs.tokens("block_emission_rao", 0)
     return {"shares": shares, "tao_emission_rao": [floor_rao(emission * share) for share in shares]}
 
 
-def taoflow(inputs: Fields, era: str) -> dict[str, Any]:
-    """Averages of flows, and shares by flow or, where the protocol's flow is given, by net flow."""
+def taoflow(inputs: Inputs, era: str) -> dict[str, Any]:
+    """Averages of flows; shares by flow, or by net flow if the protocol's flow is given."""
     if "stored_u64" in inputs:
         scales = {"2^63-1": U63, "2^64-1": U64}
         base = inputs.rao("stored_u64") / scales[inputs.text("scale", tuple(scales))]
@@ -226,15 +127,15 @@ def taoflow(inputs: Fields, era: str) -> dict[str, Any]:
     }
 
 
-def root_proportion(inputs: Fields, era: str) -> dict[str, Any]:
+def root_proportion(inputs: Inputs, era: str) -> dict[str, Any]:
     """Root's weight against a subnet's alpha."""
     weight = inputs.rao("tao_weight_u64") / U64
     amounts = inputs.tokens("root_tao_rao"), inputs.tokens("alpha_issuance_rao")
     return {"tao_weight": weight, "root_proportion": coinbase.root_proportion(weight, *amounts)}
 
 
-def pending_split(inputs: Fields, era: str) -> dict[str, Any]:
-    """How minted alpha is divided; whether root is paid."""
+def pending_split(inputs: Inputs, era: str) -> dict[str, Any]:
+    """Division of minted alpha; whether root is paid."""
     if "moving_prices" in inputs:
         total = inputs.numbers("moving_prices").sum()
         return {"root_sell_flag": bool(coinbase.root_sell_open(False, total))}
@@ -256,15 +157,15 @@ def pending_split(inputs: Fields, era: str) -> dict[str, Any]:
     }
     inputs.number("price", 1.0)
     reserves = inputs.tokens("tao_reserve_rao", 0), inputs.tokens("alpha_reserve_rao", 0)
-    if not inputs.rao("mechanism", 1):  # one to one
+    if not inputs.rao("mechanism", 1):  # swaps are one to one
         results["pending_root_tao"] = results["root"]
     elif min(reserves) > 0.0:
         results["pending_root_tao"] = pool.sell(*reserves, 0.5, results["root"], 0.0, 0.0)[0]
     return floors(results)
 
 
-def subnet_terms(inputs: Fields, era: str) -> dict[str, Any]:
-    """What enters a pool in a block, and the TAO that buys instead."""
+def subnet_terms(inputs: Inputs, era: str) -> dict[str, Any]:
+    """TAO and alpha that enter a pool in a block, and the TAO that buys alpha instead."""
     injection = rules_of(era).injection
     if injection == "direct":
         raise VectorError(f"era: got {era!r}, which has no pools")
@@ -281,34 +182,40 @@ def subnet_terms(inputs: Fields, era: str) -> dict[str, Any]:
     return floors({"tao_in": tao_in, "alpha_in": alpha_in, "alpha_out": minted, "excess": excess})
 
 
-def full_block(inputs: Fields, era: str) -> dict[str, Any]:
+def full_block(inputs: Inputs, era: str) -> dict[str, Any]:
     """One coinbase of several subnets."""
     rules = rules_of(era)
     if rules.injection == "direct":
         raise VectorError(f"era: got {era!r}, which has no pools")
     emission = inputs.tokens("block_emission_rao")
     root = inputs.rao("tao_weight_u64") / U64 * inputs.tokens("root_tao_rao")
-    owner_cut = inputs.rao("owner_cut_u16", OWNER_CUT_U16) / U16
     base, halving = inputs.number("base_alpha"), inputs.number_or_null("halving_blocks")
     subnets = list(inputs.parts("subnets").values())
     moving = np.array([subnet.number("moving") for subnet in subnets])
     gate = bool(coinbase.root_sell_open(False, moving.sum()))
     is_open = gate or rules.root_gate == "open"
+    law = coinbase.EmissionLaw(
+        injection=coinbase.INJECTIONS[rules.injection],
+        owner_cut=inputs.rao("owner_cut_u16", OWNER_CUT_U16) / U16,
+        root_weighted_tao=root,
+        destroyed_part=1.0 if rules.chain_bought == "destroyed" else 0.0,
+        sold_part=1.0 if is_open and rules.root_dividend == "sold" else 0.0,
+    )
     shares = shares_of(rules.allocation, _market_of_block(subnets, root), inputs)
     results = []
     for subnet, share in zip(subnets, shares, strict=True):
-        of_subnet = _one_subnet(subnet, rules, emission, share, root, owner_cut, is_open)
+        result = _one_subnet(subnet, law, emission, share, is_open)
         age = subnet.number_or_null("blocks_since_start")
         decay = coinbase.moving_price_decay(coinbase.moving_price_rate(base, age, halving), 1.0)
-        of_subnet["moving_price_after"] = coinbase.next_moving_price(
-            subnet.number("moving"), of_subnet["price_after"], decay
+        result["moving_price_after"] = coinbase.next_moving_price(
+            subnet.number("moving"), result["price_after"], decay
         )
-        results.append(of_subnet)
+        results.append(result)
     issued = sum(result["tao_in_rao"] + result["excess_tao_rao"] for result in results)
     return {"root_sell_flag": gate, "subnets": results, "tao_issued_rao": issued}
 
 
-def _market_of_block(subnets: list[Fields], root: float) -> allocation.Market:
+def _market_of_block(subnets: list[Inputs], root: float) -> allocation.Market:
     def column(name: str, default: float) -> np.ndarray:
         return np.array([subnet.number(name, default) for subnet in subnets])
 
@@ -330,25 +237,17 @@ def _market_of_block(subnets: list[Fields], root: float) -> allocation.Market:
 
 
 def _one_subnet(
-    subnet: Fields,
-    rules: Rules,
-    emission: float,
-    share: float,
-    root: float,
-    owner_cut: float,
-    is_open: bool,
+    subnet: Inputs, law: coinbase.EmissionLaw, emission: float, share: float, is_open: bool
 ) -> dict[str, Any]:
     tao, alpha, out = (subnet.tokens(name) for name in ("tao", "alpha_in", "alpha_out"))
     minted = emission_per_block(
         tokens(max(SUPPLY_RAO - subnet.rao("alpha_in") - subnet.rao("alpha_out"), 0))
     )
-    weight = subnet.between_0_and_1("quote_weight", 0.5)
+    weight, root = subnet.between_0_and_1("quote_weight", 0.5), law.root_weighted_tao
     before = pool.spot_price(tao, alpha, weight)
-    injection = coinbase.INJECTIONS[rules.injection]
-    destroyed = 1.0 if rules.chain_bought == "destroyed" else 0.0
-    sells = 1.0 if is_open and rules.root_dividend == "sold" else 0.0
-    amounts = emission * share, emission, minted, tao, alpha, weight, out, root, owner_cut
-    span = coinbase.coinbase_span(1.0, *amounts, injection, destroyed, sells)
+    span = coinbase.coinbase_span(
+        1.0, emission * share, emission, minted, coinbase.SubnetPool(tao, alpha, weight, out), law
+    )
     proceeds, sold = 0.0, 0.0
     tao_after, alpha_after = span.tao_reserve, span.alpha_reserve
     if span.root_alpha_to_sell > 0.0:
@@ -357,14 +256,13 @@ def _one_subnet(
         )
     share_before = coinbase.root_proportion(1.0, root, alpha + out)
     tao_in, _, excess = coinbase.subnet_terms(
-        injection, emission * share, before, minted, share_before, emission
+        law.injection, emission * share, before, minted, share_before, emission
     )
-    share_after = coinbase.root_proportion(
-        1.0, root, alpha + out + span.alpha_injected + minted - destroyed * span.alpha_bought
-    )
-    owner, miners, validators, _ = coinbase.split_alpha_out(minted, owner_cut, share_after)
+    issuance = alpha + out + span.alpha_injected + minted - law.destroyed_part * span.alpha_bought
+    share_after = coinbase.root_proportion(1.0, root, issuance)
+    owner, miners, validators, _ = coinbase.split_alpha_out(minted, law.owner_cut, share_after)
     recycled = 0.0 if is_open else span.root_alpha
-    kept = (1.0 - destroyed) * span.alpha_bought
+    kept = (1.0 - law.destroyed_part) * span.alpha_bought
     return floors(
         {
             "tao_in": tao_in,
@@ -398,10 +296,6 @@ ADAPTERS = {
     for adapter in (
         block_emission,
         alpha_emission,
-        price,
-        swap_balancer,
-        swap_constant_product,
-        moving_price,
         price_shares,
         taoflow,
         root_proportion,
