@@ -1,4 +1,4 @@
-"""Evaluate a run in a checkout: `python evaluate.py RUN [flags]`; the same as `dtao evaluate`."""
+"""`python evaluate.py RUN [flags]`: `dtao evaluate` in a checkout."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Run the probe in a checkout: `python probe.py configs/probe_quick.yaml [flags]`; the same as `dtao probe`."""
+"""`python probe.py configs/probe_quick.yaml [flags]`: `dtao probe` in a checkout."""
 
 import sys
 

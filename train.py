@@ -1,4 +1,4 @@
-"""Train in a checkout: `python train.py configs/staker_quickstart.yaml [flags]`; the same as `dtao train`."""
+"""`python train.py configs/staker_quickstart.yaml [flags]`: `dtao train` in a checkout."""
 
 import sys
 

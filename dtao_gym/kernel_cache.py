@@ -117,7 +117,7 @@ def _families() -> tuple[str, ...]:
 
 
 class KernelCache:
-    """The files of one kernel, a file for each signature, with the interface of the cache of a Numba dispatcher.
+    """Cache of a Numba dispatcher: the files of one kernel, one for each signature.
 
     Kept are functions of modules in regular packages. A function that is defined in another one is kept where the
     variables that it takes from there are plain numbers or texts. The rules of a kernel must lie in its own top-level
@@ -260,7 +260,7 @@ def _mark_used(file: Path) -> None:
 
 @functools.cache
 def _remove_unused(root: Path) -> None:
-    """Remove files that have not been used for `KEPT_DAYS`, and empty folders, once in a process that compiles."""
+    """Remove files unused for `KEPT_DAYS`, and empty folders, once in a process that compiles."""
     oldest = time.time() - 86_400.0 * KEPT_DAYS
     for folder in root.glob("*-numba*/*"):
         for file in folder.iterdir():

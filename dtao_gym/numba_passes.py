@@ -158,7 +158,7 @@ _BecomeWhole = _choose_library(_Whole, "dtao_gym_whole", compiles=True)
 
 @register_pass(mutates_CFG=False, analysis_only=True)
 class _RegisterPart(AnalysisPass):
-    """Register the library that callers of a part link; its entry point for Python is a key that is never called."""
+    """Register the library that callers link; its entry point for Python is never called."""
 
     _name = "dtao_gym_register_part"
 

@@ -72,7 +72,7 @@ def _log_parts(x):
 
 @inlined_rule
 def _log_core(f, correction, k):
-    """k ln 2 + ln(1 + f) + correction; the scheme of fdlibm's e_log.c, coefficients by scripts/polynomials.py."""
+    """k ln 2 + ln(1 + f) + correction, as fdlibm's e_log.c; coefficients: scripts/polynomials.py."""
     s = f / (2.0 + f)
     z = s * s
     series = fma(0.14616449685043406, z, 0.15331721600556042)
@@ -174,7 +174,7 @@ def next_power_of_two(x):
 
 @intrinsic
 def _eight_sums(typingctx, row, count):
-    """Eight strided sums of the first `count` numbers of a row, `count` a multiple of eight, in one vector register."""
+    """Eight strided sums of `count` numbers, a multiple of eight, in one vector register."""
     if not (isinstance(row, types.Array) and row.layout == "C" and row.dtype == types.float64):
         return None  # Numba reports a wrong type
 
@@ -195,7 +195,7 @@ def _eight_sums(typingctx, row, count):
 
 @inlined_rule
 def row_sum(row):
-    """Sum of a row in a fixed order with eight partial sums: equal bits on every machine, and no long dependency chain."""
+    """Sum of a row by eight partial sums in a fixed order: fast, and equal bits on every machine."""
     whole = row.size - row.size % 8
     a, b, c, d, e, f, g, h = _eight_sums(row, whole)
     for i in range(whole, row.size):

@@ -1,4 +1,4 @@
-"""Cache of finished computations on disk, by the hash of all their inputs, so that interrupted runs can continue."""
+"""Finished computations on disk, by the hash of their inputs, so that runs can continue."""
 
 import hashlib
 import inspect

@@ -207,7 +207,7 @@ def where_positive(typingctx, condition, x):
 
 @intrinsic
 def dot(typingctx, x, y):
-    """Dot product of vectors of 2**k lanes; halves are added pairwise, so that the order of the sum is fixed."""
+    """Dot product of vectors of 2**k lanes; halves are added pairwise, in a fixed order."""
 
     def build(context, builder, signature, args):
         total, half = builder.fmul(*args), x.lanes
@@ -232,7 +232,7 @@ _TANH_LARGEST = 20.0
 
 @intrinsic
 def tanh(typingctx, x):
-    """Hyperbolic tangent, lane by lane, to 2e-7 relative: -m / (2 + m) with m = exp(-2 |x|) - 1, and the sign of x."""
+    """Hyperbolic tangent, lane by lane, to 2e-7 relative: -m / (2 + m), m = exp(-2 |x|) - 1."""
 
     def build(context, builder, signature, args):
         def constant(value):

@@ -30,13 +30,15 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def set_threads(threads: int) -> None:
-    """Set the number of threads that share the blocks of a batch, 1 by default; results do not depend on it."""
+    """Set the number of threads that share a batch, 1 by default; results do not depend on it."""
     global _threads
     _threads = threads
 
 
 def applies(observation: Tensor, n_local: int, n_common: int, weights: Sequence[Tensor]) -> bool:
-    """Whether the compiled passes can be used: float32 on the CPU, a width of `HIDDEN`, no gradient of observations.
+    """Whether the compiled passes can be used.
+
+    They need float32 tensors on the CPU and a width of `HIDDEN`, and give no gradient of observations.
 
     Parameters
     ----------

@@ -60,7 +60,10 @@ class Kernels(NamedTuple):
 
 
 def scratch_floats(hidden: int, sizes: tuple[int, int, int, int]) -> int:
-    """Size of a kernel's scratch memory, in floats: transposed weights and gradients, two vectors a subnet, six others."""
+    """Size of a kernel's scratch memory, in floats.
+
+    It holds transposed weights and gradients, two vectors for each subnet, and six others.
+    """
     n_seen, n_local, n_common, _ = sizes
     transposed = n_local + 2 * n_common + 2 * hidden
     return hidden * (2 * transposed + 2 * n_seen + 6)

@@ -98,7 +98,7 @@ def rows_times_matrix(x, n_rows, count, matrix, start, floor, output):
 
 @inlined_rule
 def add_outer_products(x, n_rows, count, vectors, matrix, like):
-    """Add to a matrix of `count` vectors the outer products of rows x_i, `count` floats long, and as many vectors."""
+    """Add the outer products of rows x_i of `count` floats and as many vectors to a matrix."""
     width = lanes_of(like)
     whole = count - count % 4
     for k in range(0, whole, 4):
