@@ -99,12 +99,15 @@ class MarketParallelEnv(ParallelEnv):
         return self.worlds.config
 
     def observation_space(self, agent: str) -> spaces.Space:
+        """Return the observation space of an agent."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space:
+        """Return the action space of an agent."""
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None):
+        """Start the next episode, or the first of a seed; return observations and infos by agent."""
         self.worlds.reset(0, seed)
         self.worlds.reset_done()
         self.agents = self.possible_agents[:]
@@ -182,6 +185,7 @@ class MarketParallelEnv(ParallelEnv):
         )
 
     def render(self):
+        """Return a table or a picture of the market as the first agent sees it, by the render mode."""
         if self._picture is None:
             gym.logger.warn("render() was called without a render_mode: pass it to parallel_env.")
             return None

@@ -87,6 +87,7 @@ class MarketVecEnv(_BatchVecEnv):
         self._returns = np.zeros(num_envs)
 
     def reset(self) -> np.ndarray:
+        """Start the next episode of each world, or the first of its seed; return observations `(num_envs, size)`."""
         for world in range(self.num_envs):
             self.episodes.reset(world, self._seeds[world])
         self.episodes.reset_done()
@@ -97,6 +98,7 @@ class MarketVecEnv(_BatchVecEnv):
         return self.episodes.observe()
 
     def step_wait(self):
+        """Advance all worlds by the actions of `step_async`; return observations, rewards, dones, infos."""
         reward, terminated, truncated = self.episodes.step(self._actions)
         self._returns += reward
         done = terminated | truncated
@@ -234,6 +236,7 @@ class SharedVecEnv(_BatchVecEnv):
         self._lengths = np.zeros(self.num_envs, np.int64)
 
     def reset(self) -> np.ndarray:
+        """Start the next episode of each world, or the first of its seed; return observations `(num_envs, size)`."""
         for world in range(self.worlds.n_worlds):
             self.worlds.reset(world, self._seeds[world])
         self.worlds.reset_done()
@@ -258,6 +261,7 @@ class SharedVecEnv(_BatchVecEnv):
         return actions
 
     def step_wait(self):
+        """Advance all worlds by the actions of `step_async`; return observations, rewards, dones, infos."""
         worlds, batch = self.worlds, self.worlds.batch
         actions: dict[str, Any] = {self.role: self._all_actions()}
         for name, companion in self._companions.items():

@@ -69,6 +69,7 @@ class SingleEnv(gym.Env):
         return self.episodes.config
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
+        """Start the next episode, or the first of a seed; return observation and info."""
         super().reset(seed=seed)
         self.episodes.reset(0, seed)
         self.episodes.reset_done()
@@ -77,6 +78,7 @@ class SingleEnv(gym.Env):
         return self.episodes.observe()[0], self._info()
 
     def step(self, action: np.ndarray):
+        """Advance by one decision; return observation, reward, terminated, truncated, info."""
         self.episodes.check_started()
         fused = self._fused_step() if self._fusible else None
         if fused is not None and (results := fused(action)) is not None:
@@ -108,6 +110,7 @@ class SingleEnv(gym.Env):
         return self.__dict__ | {"_fused": None}
 
     def render(self):
+        """Return a table or a picture of the episode, by the render mode; None with a warning without one."""
         if self._picture is None:
             gym.logger.warn(
                 "render() was called without a render_mode: pass render_mode to gym.make."

@@ -96,6 +96,7 @@ class AllocationRule:
         functools.update_wrapper(self, function)
 
     def __call__(self, market: Market) -> np.ndarray:
+        """Return the checked shares of a market, `(n,)` float64."""
         shares = self._evaluate(market)
         check_shares(self.name, shares)
         return shares

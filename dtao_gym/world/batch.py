@@ -90,6 +90,7 @@ class Batch(TableOwner):
 
     @property
     def n_worlds(self) -> int:
+        """Number of worlds."""
         return len(self.configs)
 
     def reset(self, world: int, seed: int, episode: int) -> None:

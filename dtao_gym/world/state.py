@@ -263,6 +263,7 @@ class Layout:
 
     @property
     def n_rows(self) -> int:
+        """Number of rows of `fields`: named ones and sections."""
         return self.sections["pipeline"].stop
 
 
@@ -314,6 +315,7 @@ class State:
 
     @property
     def n_worlds(self) -> int:
+        """Number of worlds."""
         return self.worlds.size
 
     def row(self, name: str) -> np.ndarray:
