@@ -1,1 +1,1 @@
-"""Probe of one question: do subnet markets crowd out long-term research?"""
+"""The probe: do subnet markets crowd out long-term research? Run by `python probe.py configs/probe_quick.yaml`."""
