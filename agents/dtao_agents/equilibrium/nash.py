@@ -17,8 +17,8 @@ from dtao_agents.equilibrium.game import (
     HIGHEST,
     LOWEST,
     Curve,
-    Game,
     Payoffs,
+    ShareGame,
     adopt_capitalisation,
     evaluate,
     grid_of,
@@ -46,10 +46,10 @@ __all__ = [
     "QUICK",
     "Equilibrium",
     "FirstOrderCondition",
-    "Game",
     "Iterate",
     "NashSettings",
     "Payoffs",
+    "ShareGame",
     "Starts",
     "best_deviation",
     "first_order_condition",
@@ -208,7 +208,7 @@ class Starts(NamedTuple):
     multiple: bool
 
 
-def solve(game: Game, start: float, settings: NashSettings | None = None) -> Equilibrium:
+def solve(game: ShareGame, start: float, settings: NashSettings | None = None) -> Equilibrium:
     """The equilibrium that damped best responses reach from `start`, a share.
 
     The wide grid only finds the neighbourhood: its population is arbitrary, so the step from it is not damped and
@@ -251,7 +251,7 @@ def solve(game: Game, start: float, settings: NashSettings | None = None) -> Equ
 
 
 def multiple_starts(
-    game: Game, settings: NashSettings | None = None, starts: Sequence[float] | None = None
+    game: ShareGame, settings: NashSettings | None = None, starts: Sequence[float] | None = None
 ) -> Starts:
     """`solve` from each start, `settings.starts` unless told, c_bar as it is now at each.
 
@@ -273,7 +273,7 @@ def multiple_starts(
 
 
 def first_order_condition(
-    game: Game, research_share: float, settings: NashSettings | None = None
+    game: ShareGame, research_share: float, settings: NashSettings | None = None
 ) -> FirstOrderCondition:
     """Root of D = J(logit r + d) - J(logit r - d) in the population's r, with d = `logit_step`, near a known share.
 
@@ -308,7 +308,7 @@ def first_order_condition(
     return FirstOrderCondition(populations, marginal, share, bca_interval(resampled), resampled)
 
 
-def _near(game: Game, place: float, settings: NashSettings) -> tuple[Curve, float, float]:
+def _near(game: ShareGame, place: float, settings: NashSettings) -> tuple[Curve, float, float]:
     """Last curve around a population, its best response in log-odds, and the c_bar of the run."""
     offsets = np.linspace(-settings.half_width, settings.half_width, settings.grid_near)
     centre = place
@@ -322,7 +322,7 @@ def _near(game: Game, place: float, settings: NashSettings) -> tuple[Curve, floa
 
 
 def _close(
-    game: Game,
+    game: ShareGame,
     settings: NashSettings,
     curve: Curve,
     iterates: list[Iterate],
@@ -358,7 +358,7 @@ def _close(
     )
 
 
-def _shifted(game: Game, curve: Curve, settings: NashSettings) -> Curve:
+def _shifted(game: ShareGame, curve: Curve, settings: NashSettings) -> Curve:
     """Every second candidate of a curve again, the population nearer to a half and with its own c_bar."""
     here = float(log_odds(curve.population))
     place = here + (settings.population_step if here < 0.0 else -settings.population_step)
@@ -370,7 +370,7 @@ def _shifted(game: Game, curve: Curve, settings: NashSettings) -> Curve:
     return shifted
 
 
-def _pair(game: Game, place: float, step: float) -> np.ndarray:
+def _pair(game: ShareGame, place: float, step: float) -> np.ndarray:
     """Payoffs a step below and a step above the population's log-odds, `(seeds, 2)`."""
     return evaluate(game, place, share_of(np.array([place - step, place + step])))[0].values
 

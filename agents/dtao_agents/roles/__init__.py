@@ -1,1 +1,1 @@
-"""Agents of each role: scripted policies, metrics, networks, report tables."""
+"""Agent roles: all that training, evaluation, equilibrium analysis and the results page need to know of a role."""
