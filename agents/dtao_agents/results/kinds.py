@@ -153,7 +153,7 @@ def _multi_agent_section(row: TrainingRow, records: list[dict[str, Any]]) -> lis
         "among scripted policies; with its 95 % interval over evaluation seeds. Where its lower end is above 0 the "
         "policies are no equilibrium; where it is 0 no deviation that was tried gains for sure."
     )
-    lines = [f"## Multi-agent: {row.name}", "", *about, ""]
+    lines = [f"## Many learners: {row.name}", "", *about, ""]
     for name in records[0]["roles"]:
         caption = agent_role(name).payoff_caption
         lines += [*prose(f"Each {name} ({caption}):"), "", *_exploitability(name, records)]

@@ -131,12 +131,13 @@ class SharedActor(Actor):
         self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
-        parameters, widths = self._parameters_in_order(), self.encoder.widths
+        parameters, widths = self.parameters_in_order(), self.encoder.widths
         if fused_networks.applies(observation, *widths, parameters):
             return fused_networks.shared_actor(observation, *widths, parameters)
         return self.reference(observation)
 
-    def _parameters_in_order(self) -> list[Tensor]:
+    def parameters_in_order(self) -> list[Tensor]:
+        """Return all parameters as `dtao_agents.training.fused_networks` takes them."""
         layers = (self.second, self.context, self.logit, self.overall)
         return [*self.encoder.parameters_in_order(), *parameters_of(layers)]
 
@@ -159,12 +160,13 @@ class PooledNetwork(nn.Module):
         self.top = mlp(sizes.hidden + self.encoder.n_common, sizes.hidden, n_out)
 
     def forward(self, observation: Tensor) -> Tensor:
-        parameters, widths = self._parameters_in_order(), self.encoder.widths
+        parameters, widths = self.parameters_in_order(), self.encoder.widths
         if fused_networks.applies(observation, *widths, parameters):
             return fused_networks.pooled_network(observation, *widths, parameters)
         return self.reference(observation)
 
-    def _parameters_in_order(self) -> list[Tensor]:
+    def parameters_in_order(self) -> list[Tensor]:
+        """Return all parameters as `dtao_agents.training.fused_networks` takes them."""
         layers = cast(list[nn.Linear], list(self.top)[::2])
         return [*self.encoder.parameters_in_order(), *parameters_of(layers)]
 

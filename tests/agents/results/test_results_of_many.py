@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dtao_agents.results.kinds import KINDS, multi_agent_settings
-from dtao_agents.results.plan import Row, make_results_plan
+from dtao_agents.results.plan import TrainingRow, make_results_plan
 
 from dtao_gym.world.config import ConfigError
 from tests.agents.training.test_multi_agent import MANY
@@ -20,7 +20,7 @@ def plan_of(folder: Path, **overrides):
     response = RESPONSE | {"episodes": 8, "generations": 1, "nash_seeds": 0}
     env = WORLD | {"horizon_cap_days": 40}
     config.write_text(yaml.safe_dump(MANY | {"env": env, "response": response}))
-    row = {"name": "many", "kind": "many", "config": str(config), "overrides": overrides}
+    row = {"name": "many", "kind": "multi_agent", "config": str(config), "overrides": overrides}
     plan = make_results_plan({"rows": [row], "training_seeds": [3, 4], "threads": 1})
     return plan, plan.rows[0]
 
@@ -40,8 +40,8 @@ def record(seed: int, gain: float, low: float) -> dict:
 
 
 def test_the_page_says_where_it_is_no_equilibrium():
-    row = Row(name="many", kind="many", config=Path("many.yaml"))
-    lines = KINDS["many"].section(row, [record(0, 0.2, 0.05), record(1, 0.01, 0.0)])
+    row = TrainingRow(name="many", kind="multi_agent", config=Path("many.yaml"))
+    lines = KINDS["multi_agent"].section(row, [record(0, 0.2, 0.05), record(1, 0.01, 0.0)])
     assert max(map(len, lines)) <= 100
     rows = [[c.strip() for c in line.split("|")] for line in lines if line.startswith("| ")]
     cells = {row[1]: row[2:] for row in rows}
@@ -53,7 +53,7 @@ def test_the_page_says_where_it_is_no_equilibrium():
 
 def test_results_depend_on_settings_and_seed_but_not_on_threads(tmp_path):
     plan, row = plan_of(tmp_path)
-    inputs = KINDS["many"].inputs
+    inputs = KINDS["multi_agent"].inputs
     assert inputs(plan, row, 3) == inputs(plan.model_copy(update={"threads": 2}), row, 3)
     assert inputs(plan, row, 3) != inputs(plan, row, 4)
     other, changed = plan_of(tmp_path, total_timesteps=4000)
@@ -67,7 +67,7 @@ def test_results_depend_on_settings_and_seed_but_not_on_threads(tmp_path):
 @pytest.mark.slow
 def test_a_row_is_trained_and_judged(tmp_path):
     plan, row = plan_of(tmp_path)
-    kind = KINDS["many"]
+    kind = KINDS["multi_agent"]
     found, _ = kind.train(plan, row, 3, tmp_path / "run")
     assert all((tmp_path / "run" / name).is_file() for name in kind.files)
     assert set(found["roles"]) == {"staker", "builder"}

@@ -7,11 +7,11 @@ import pytest
 from dtao_agents.oracles.learned.runs import judge, results_path
 from dtao_agents.oracles.learned.settings import FOLDER, configured, read
 from dtao_agents.oracles.table import NUMBERS
-from dtao_agents.roles.scripted import kernel_logit
+from dtao_agents.roles.builder_policies import closed_form_logit
 
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.kernel import Technology, daily_discount, discount_with_hazard
-from dtao_gym.world.config import Config
+from dtao_gym.envs.task import TaskConfig
 
 FILES = configured()
 LEARNED = {"O6", "O7", "O10", "O10b", "O11", "O11b", "O12c", "O13b", "O14", "O14b", "O17", "O24"}
@@ -83,8 +83,8 @@ def test_tolerances_are_those_of_learned_numbers():
 def test_what_is_expected_of_the_fee_arm_is_its_closed_form():
     settings = read(FILES["calibration"])
     for case in settings.cases:
-        config = Config.make(settings.parameters | case.parameters)
-        share = 1.0 / (1.0 + np.exp(-kernel_logit(config)))
+        config = TaskConfig.make(settings.parameters | case.parameters)
+        share = 1.0 / (1.0 + np.exp(-closed_form_logit(config)))
         assert case.expected[0] == pytest.approx(share, abs=5e-5)
 
 
