@@ -1,4 +1,4 @@
-"""Evaluation of a learned policy beside the scripted ones of its role, on seeds that training never uses."""
+"""Evaluation of a learned policy and of the scripted ones of its role, on seeds that training never uses."""
 
 import csv
 import io

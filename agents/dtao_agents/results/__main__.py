@@ -1,4 +1,4 @@
-"""Train, judge and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F] [--policies F]`."""
+"""Train, evaluate and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F] [--policies F]`."""
 
 import shlex
 import sys
@@ -21,11 +21,11 @@ def main(
 ) -> None:
     """Train all rows with all seeds, play the arena, write RESULTS.md and the pretrained policies.
 
-    What a killed run has finished is kept, and the same command goes on.
+    Finished parts of a killed run are kept; the same command continues it.
 
     Args:
-        config: What to do, in YAML.
-        folder: Trainings and all that was measured.
+        config: The plan, in YAML.
+        folder: Trainings and evaluations.
         out: The page.
         policies: Folder of the pretrained policies.
     """
@@ -46,4 +46,4 @@ if __name__ == "__main__":
     except (CheckpointError, ConfigError, PolicyError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; the same command goes on")
+        sys.exit("interrupted; the same command continues")

@@ -66,7 +66,7 @@ class AgentRole:
         Whether the training environment is a replay of real prices.
 
     scripted : mapping
-        Baselines by name, which `evaluate` plays beside a learned policy.
+        Baselines by name, which `evaluate` compares a learned policy with.
     exploits : mapping
         Policies that try to earn without contributing anything, for the arena.
     ceilings : frozenset

@@ -35,7 +35,7 @@ def train_multi_agent(
     """Train in a run's folder until `total_timesteps`, then measure and return the exploitability.
 
     Writes manifest.json, metrics.csv, learning_curve.png, exploitability.json, checkpoints/, tensorboard/ and a folder
-    for the policy of each role beside config.yaml, which is there already.
+    for the policy of each role into the folder, which holds config.yaml already.
 
     Parameters
     ----------

@@ -256,7 +256,7 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
     Writes manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
-    beside config.yaml, which is there already.
+    into the folder, which holds config.yaml already.
 
     Parameters
     ----------

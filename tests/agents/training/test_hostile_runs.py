@@ -56,6 +56,8 @@ def test_its_code_is_not_imported(hostile, command):
 def test_it_is_imported_for_who_trusts_it(hostile, monkeypatch):
     folder, mark, message = hostile
     monkeypatch.syspath_prepend(str(folder.parent))
+    for module in ("evil_run", "evil_run.rule"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(ConfigError, match=message):
         read(folder / "config.yaml", trusted=False)
     assert not mark.exists()
