@@ -1,4 +1,4 @@
-"""Exploitability of learned policies: the most that one member of a role gains by deviating, the others frozen.
+"""Exploitability of learned policies: the largest gain of one deviating member, others frozen.
 
 Responses are searched for in three ways: by PPO, from several fresh starts and from the learned policy; by the
 cross-entropy method over constants with linear feedback; and among scripted policies. The one that does best on seeds set

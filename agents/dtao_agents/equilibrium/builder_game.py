@@ -106,7 +106,7 @@ class BuilderGame:
         return self._play(research_share, np.asarray(candidates, float), "research_share")
 
     def influence_payoffs(self, influence_share: float, candidates: np.ndarray) -> Payoffs:
-        """Return the same for shares of influence in the budget; research shares are those of the configuration."""
+        """Return the same for shares of influence in the budget; research shares are as configured."""
         config = Config.make(self.config, influence_share=influence_share)
         game = BuilderGame(
             config,
@@ -182,7 +182,10 @@ def _outcome(
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return Spearman's correlation along the last axis; nan where one side does not vary. Ties share their mean rank."""
+    """Return Spearman's correlation along the last axis; nan where one side does not vary.
+
+    Ties share their mean rank.
+    """
 
     def ranks(values: np.ndarray) -> np.ndarray:
         below = (values[..., None, :] < values[..., None]).sum(-1)

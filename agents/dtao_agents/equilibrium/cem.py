@@ -60,7 +60,7 @@ def maximise(
     rng: np.random.Generator,
     initial_sd: np.ndarray | float | None = None,
 ) -> SearchResult:
-    """Search for the largest objective.
+    """Maximise an objective.
 
     Parameters
     ----------
@@ -101,9 +101,9 @@ def maximise(
 
 
 def linear_policy(parameters: np.ndarray, features: np.ndarray, actions: int = 1) -> np.ndarray:
-    """Return actions `(..., actions)` of parameters `(..., actions * (1 + f))` at features `(..., f)`, in [-1, 1].
+    """Return actions that are linear in features, clipped to [-1, 1].
 
-    Each action has a constant and then a weight for each feature.
+    Parameters `(..., actions * (1 + f))` and features `(..., f)` give actions `(..., actions)`. Each action has a constant and then a weight for each feature.
     """
     shaped = parameters.reshape(*parameters.shape[:-1], actions, 1 + features.shape[-1])
     feedback = (shaped[..., 1:] * features[..., None, :]).sum(-1)

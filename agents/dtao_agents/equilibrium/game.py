@@ -1,4 +1,4 @@
-"""The interface of games in research shares: payoffs of one builder's share against that of all others."""
+"""The interface of games in research shares: payoffs of one builder against all others."""
 
 from typing import NamedTuple, Protocol
 

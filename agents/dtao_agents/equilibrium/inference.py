@@ -1,4 +1,4 @@
-"""Inference on equilibria from payoff curves: best responses, fixed points and their intervals, verdicts.
+"""Inference on equilibria from payoff curves: best responses, fixed points, intervals, verdicts.
 
 A curve holds, seed by seed, the payoff of one builder at several research shares r' while all others play one r.
 
@@ -60,7 +60,7 @@ Verdict = Literal["supported", "refuted", "undecided"]
 
 
 class Result(Protocol):
-    """Inputs of a paired difference from an equilibrium: reported log-odds, last iterates, resampled fixed point."""
+    """Inputs of a paired difference from an equilibrium."""
 
     @property
     def interval(self) -> Estimate | None:
@@ -131,7 +131,9 @@ def _peak(places: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def best_response(candidates: np.ndarray, means: np.ndarray, fit: Fit = "all") -> BestResponse:
-    """Return the peak of the parabola through mean payoffs `(k,)` at increasing shares: all, or the best three.
+    """Return the peak of the parabola through mean payoffs `(k,)` at increasing shares.
+
+    It is fitted to all of them, or to the best three.
 
     `all` falls back on the best three where its parabola is not concave.
     """
@@ -149,13 +151,16 @@ def best_response(candidates: np.ndarray, means: np.ndarray, fit: Fit = "all") -
 
 
 def curvature(curve: Curve) -> float:
-    """Return -J''/J at the population, per squared log-odds: eta (1-eta) r (1-r) for the payoff in closed form."""
+    """Return -J''/J at the population, per squared log-odds.
+
+    eta (1-eta) r (1-r) for the payoff in closed form.
+    """
     level, _, bend = curve.values.mean(axis=0) @ _parabola(curve.candidates, curve.population)
     return float(-2.0 * bend / level * curve.population * (1.0 - curve.population))
 
 
 def falling_root(place, value, slope, lowest, highest):
-    """Return the root within `lowest`..`highest` of a falling line; where it does not fall, the end that `value` points to."""
+    """Return the root within bounds of a falling line; of other lines, the end that `value` points to."""
     falls = slope < 0.0
     end = np.where(value > 0.0, highest, lowest)
     root = np.where(falls, place - value / np.where(falls, slope, -1.0), end)
@@ -173,7 +178,7 @@ def _relative(parabola: np.ndarray) -> np.ndarray:
 
 
 def _root(curve: Curve, shifted: Curve | None) -> Callable[[np.ndarray], np.ndarray]:
-    """Log-odds of the fixed point as a function of column means, those of `shifted` after those of `curve`."""
+    """Log-odds of the fixed point as a function of column means, of `curve` and then of `shifted`."""
     k = len(curve.candidates)
     here = _parabola(curve.candidates, curve.population)
     start, ends = angle(curve.population), angle(np.array([LOWEST_SHARE, HIGHEST_SHARE]))
@@ -235,7 +240,7 @@ def root_of_pairs(
 
 
 def fixed_point(curve: Curve, shifted: Curve | None, resamples: int) -> Resampled:
-    """Return the log-odds of the fixed point near `curve.population`, resampled over seeds; see the module's docstring.
+    """Return the log-odds of the fixed point near `curve.population`, resampled over seeds.
 
     `shifted` has some of the candidates of `curve`, at least three, at another population.
     """
@@ -291,7 +296,7 @@ def best_deviation(
 def identified_set(
     research_share: float, epsilon: float, curvature: float | None = None, eta: float = 0.5
 ) -> tuple[float, float]:
-    """Return the range of research shares whose payoff is within a relative `epsilon` of that of the best one.
+    """Return the range of research shares whose payoff is within a relative `epsilon` of the best.
 
     Without a curvature the loss in closed form is inverted, exactly: to second order
     |d| <= sqrt(2 epsilon / (eta (1-eta) r (1-r))) in log-odds. With one the same bound is used in the angle, where
@@ -311,7 +316,6 @@ def identified_set(
     Returns
     -------
     (float, float)
-        Ends of the range, within 0 and 1.
 
     Raises
     ------
@@ -355,9 +359,9 @@ def widened(value: float, bounds: Estimate, settled: Sequence[float] | np.ndarra
 
 
 def paired_difference(one: Result, other: Result) -> Estimate:
-    """Return the log-odds of `one` less those of `other` with a 95 % BCa interval, the same resampled seeds in both.
+    """Return the log-odds of `one` less those of `other` with a 95 % BCa interval.
 
-    Lambda of an institution is the fee arm less the institution. The interval is widened by the differences of the last
+    Both are resampled over the same seeds. Lambda of an institution is the fee arm less the institution. The interval is widened by the differences of the last
     iterates, as that of an equilibrium is by the iterates: the same run twice gives 0 without width.
 
     Raises
@@ -383,9 +387,9 @@ def judge(interval: Estimate, smallest_effect: float = SMALLEST_EFFECT) -> Verdi
 
 
 def judge_no_effect(interval: Estimate, smallest_effect: float = SMALLEST_EFFECT) -> Verdict:
-    """Return the verdict on "no effect", by two one-sided tests: supported if the interval is within +-smallest_effect.
+    """Return the verdict on "no effect", by two one-sided tests.
 
-    Refuted if it is wholly outside. With a 95 % interval each of the two tests has a level of 2.5 %.
+    Supported if the interval is within +-smallest_effect; refuted if it is wholly outside. With a 95 % interval each of the two tests has a level of 2.5 %.
     """
     if -smallest_effect < interval.low and interval.high < smallest_effect:
         return "supported"

@@ -68,7 +68,7 @@ GRID_STEPS = 3
 
 
 class Iterate(NamedTuple):
-    """One grid: payoffs at `population`, their best response, and the damped step between, `research_share`."""
+    """One grid: the population, its best response, and the damped step between, `research_share`."""
 
     population: float
     best_response: float
@@ -130,7 +130,7 @@ class Equilibrium:
 
 
 class FirstOrderCondition(NamedTuple):
-    """Root of the first-order condition: log-odds with its interval, and the inputs of a paired difference.
+    """Root of the first-order condition, with its interval and the inputs of a paired difference.
 
     Attributes
     ----------
@@ -241,8 +241,9 @@ def multiple_starts(
 def first_order_condition(
     game: ShareGame, research_share: float, settings: NashSettings | None = None
 ) -> FirstOrderCondition:
-    """Return the root of D = J(logit r + d) - J(logit r - d) in the population's r, d = `logit_step`, near a known share.
+    """Return the root of the first-order condition near a known research share.
 
+    The root of D = J(logit r + d) - J(logit r - d) in the population's r, with d = `logit_step`.
     Two passes: D, over the level of pay, at `research_share` and at `population_step` from it on the side of the root.
     The root of the line through both is resampled over seeds, so the slope of D, which includes the reaction of the best
     response to the population, is resampled with it. No iterate enters. Points so close suffice at 2,048 seeds; at 64,

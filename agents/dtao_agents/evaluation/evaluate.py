@@ -1,4 +1,4 @@
-"""Evaluation of a learned policy and of the scripted ones of its role, on seeds that training never uses."""
+"""Evaluation of a learned policy and scripted ones, on seeds that training never uses."""
 
 import csv
 import io
@@ -118,7 +118,7 @@ def evaluate(
     threads: int | None = None,
     trusted: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate the policy of a run; write evaluation.json, evaluation.csv and evaluation.png into its folder.
+    """Evaluate the policy of a run; write evaluation.json, .csv and .png into its folder.
 
     Parameters
     ----------

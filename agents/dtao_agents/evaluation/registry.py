@@ -1,4 +1,4 @@
-"""Every policy that can be played, by role and name: scripted, exploits, ceilings, and learned ones from folders."""
+"""Policies by role and name: scripted, exploits, ceilings, and learned ones from folders."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -55,13 +55,13 @@ def learned(folder: str | Path, name: str | None = None) -> Entry:
 
 
 def learned_in(folder: str | Path) -> dict[str, Entry]:
-    """Return the policies of all sub-folders that hold one, by name. Raises PolicyError for one that is broken."""
+    """Return the policies of all sub-folders that hold one, by name. Raises PolicyError."""
     folders = sorted(path.parent for path in Path(folder).glob(f"*/{CARD_NAME}"))
     return {path.name: learned(path) for path in folders}
 
 
 def fits(entry: Entry, role: str, config: TaskConfig) -> bool:
-    """Return whether a policy can be played in a task: role, number of subnets and size of actions are its own."""
+    """Return whether a policy can be played in a task: role, subnets and size of actions fit."""
     its = agent_role(role)
     if entry.role != its.card_name:
         return False

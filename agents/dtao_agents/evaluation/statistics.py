@@ -21,7 +21,10 @@ class Estimate(NamedTuple):
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Return the mean of the middle half along the last axis: a quarter, rounded down, is cut off at each end."""
+    """Return the mean of the middle half along the last axis.
+
+    A quarter, rounded down, is cut off at each end.
+    """
     ordered = np.sort(values, axis=-1)
     cut = values.shape[-1] // 4
     return ordered[..., cut : values.shape[-1] - cut].mean(axis=-1)

@@ -1,4 +1,4 @@
-"""Train, evaluate and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F] [--policies F]`."""
+"""Train, evaluate and publish: `python -m dtao_agents.results [--config F] [--folder F] [--out F]`."""
 
 import shlex
 import sys

@@ -19,7 +19,7 @@ from dtao_agents.evaluation.policy_files import CARD_NAME, WEIGHTS_NAME
 from dtao_agents.files import write_atomically
 from dtao_agents.results.page import prose, table
 from dtao_agents.results.plan import ResultsPlan, TrainingRow
-from dtao_agents.roles.registry import agent_role, source_of_role
+from dtao_agents.roles.registry import agent_role, role_fingerprint
 from dtao_agents.training.checkpoints import PATTERN
 from dtao_agents.training.multi_agent_run import train_multi_agent
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
@@ -86,7 +86,7 @@ def multi_agent_settings(plan: ResultsPlan, row: TrainingRow, seed: int) -> Mult
 def _run(
     run: Callable[..., Any], settings: TrainConfig | MultiAgentConfig, folder: Path
 ) -> tuple[Any, dict[str, Any]]:
-    """Train in a folder, or continue from its latest checkpoint; return the result, and a record of the training."""
+    """Train in a folder, or continue there; return the result, and a record of the training."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(settings.to_yaml())
     begun = any((folder / "checkpoints").glob(PATTERN))
@@ -105,9 +105,8 @@ def _inputs(plan: ResultsPlan, row: TrainingRow, seed: int) -> dict[str, Any]:
     # the result of training does not depend on these
     del settings["evaluation_episodes"], settings["threads"]
     inputs = {"settings": settings, "sources": fingerprint("dtao_agents.training.ppo")}
-    source = source_of_role(settings["role"])
-    if source is not None:
-        inputs["role_source"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    if sources := role_fingerprint(settings["role"]):
+        inputs["role_sources"] = sources
     return inputs
 
 

@@ -25,7 +25,7 @@ from dtao_agents.results.plan import ResultsPlan, TrainingRow
 from dtao_agents.results.pretrained import publish
 from dtao_agents.results.summary import PLAN_HASH, Results
 from dtao_agents.results.tasks import Task, run_tasks
-from dtao_agents.roles.registry import source_of_role
+from dtao_agents.roles.registry import role_fingerprint
 from dtao_agents.training.run_folder import PACKAGES, cpu_model, git_commit
 from dtao_gym.sources import fingerprint
 
@@ -46,7 +46,10 @@ class Player(NamedTuple):
 
 
 def training_task(plan: ResultsPlan, row: TrainingRow, seed: int, folder: Path) -> Task:
-    """Return the training of one row with one seed. Its folder has its hash in the name: no other settings share it."""
+    """Return the training of one row with one seed.
+
+    Its folder has the hash of its inputs in the name: no other settings share it.
+    """
     kind = kind_of(row)
     key = key_of({"kind": row.kind, **kind.inputs(plan, row, seed)})
     place = folder / "trainings" / f"{row.name}-seed{seed}-{key[:16]}"
@@ -68,9 +71,8 @@ def evaluation_task(scenario: Scenario, player: Player, threads: int) -> Task:
         "seeds": scenario.seeds,
         "policy": weights or player.name,
     }
-    source = source_of_role(scenario.role)
-    if source is not None:
-        parts["role_source"] = hashlib.sha256(source.read_bytes()).hexdigest()
+    if sources := role_fingerprint(scenario.role):
+        parts["role_sources"] = sources
     seed = "" if player.training_seed is None else f" seed {player.training_seed}"
     name = f"play {scenario.name} {player.name}{seed}"
     return Task(name, key_of(parts), evaluate_player, (scenario, player, threads))
@@ -175,7 +177,7 @@ def _play_all(
     store: Store,
     say: Callable[[str], None],
 ) -> list[Score]:
-    """Play each row's policies at home, those of the arena's rows in the arena, policies without a file in both."""
+    """Play learned policies at home, those of arena rows in the arena, all others in both."""
     in_arena = {row.name for row in plan.rows if row.arena}
     entries = {player: player.entry() for player in players}
     meetings: list[tuple[Scenario, Player, str]] = []

@@ -105,7 +105,7 @@ class Results:
         return np.array([means[seed] for seed in self.plan.training_seeds])
 
     def minus(self, scenario: Scenario, row: str, other: str) -> Estimate:
-        """Return learned less another policy on the same evaluation seeds; the interval is over training seeds."""
+        """Return learned less another policy on the same evaluation seeds, over training seeds."""
         reference = self.others(scenario)[other].values[agent_role(scenario.role).score].mean()
         return bootstrap(self.by_training_seed(scenario, row) - reference)
 

@@ -1,1 +1,1 @@
-"""Agent roles: all that training, evaluation, equilibrium analysis and the results page need to know of a role."""
+"""Agent roles: everything that training, evaluation and results need to know of a role."""

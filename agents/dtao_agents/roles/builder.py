@@ -190,14 +190,14 @@ class BuilderRole(AgentRole):
 
     def closed_form_sentence(self, name: str, analyses: Sequence[Mapping[str, Any]]) -> str:
         """Return the learned research shares of all training seeds and their distance from the closed form."""
-        found = [each["research"] for each in analyses]
-        gaps = np.array([each["difference"] for each in found])
-        shares = ", ".join(f"{each['share']:.3f}" for each in found)
-        within = sum(bool(each["within_tolerance"]) for each in found)
+        research = [each["research"] for each in analyses]
+        gaps = np.array([each["difference"] for each in research])
+        shares = ", ".join(f"{each['share']:.3f}" for each in research)
+        within = sum(bool(each["within_tolerance"]) for each in research)
         return (
-            f"{name}: the best research share is {found[0]['closed_form_share']:.3f} in closed form. Learned: {shares} by "
+            f"{name}: the best research share is {research[0]['closed_form_share']:.3f} in closed form. Learned: {shares} by "
             f"training seed; in log-odds {span(bootstrap(gaps), '+.3f')} from it on average, "
-            f"{within} of {len(found)} within {TOLERANCE}."
+            f"{within} of {len(research)} within {TOLERANCE}."
         )
 
     # ------------------------------------------------------------ best responses
@@ -242,7 +242,10 @@ class BuilderRole(AgentRole):
         epsilon: Mapping[str, float],
         progress: Callable[[str], Any],
     ) -> dict[str, Any]:
-        """Return `research_share`, its `identified_set` at epsilon, and `nash`, the equilibrium in constant shares."""
+        """Return the research share, its identified set, and the equilibrium in constant shares.
+
+        Entries: `research_share`; `identified_set` at epsilon; `nash`, None where none is solved for.
+        """
         record: dict[str, Any] = {
             "research_share": statistic,
             "identified_set": identified_set(statistic, min(epsilon["value"], 1.0)),

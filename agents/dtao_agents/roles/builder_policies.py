@@ -66,7 +66,7 @@ def closed_form_logit(config: TaskConfig) -> float:
 
 
 def _lasting_values(config: TaskConfig) -> tuple[float, float, float]:
-    """Present values of the perpetual pay for a unit of product, research and influence, times its productivity."""
+    """Present values of perpetual pay for a unit of spending on product, research and influence."""
     discount = discount_per_day(config.builder_discount_per_year)
     worth_of = [
         capitalisation(discount, decay_per_day(half_life))
@@ -114,7 +114,7 @@ def myopic_shares(config: TaskConfig, days: int = MYOPIC_DAYS) -> tuple[float, f
 def _productive_values(
     config: TaskConfig, short: float, research: float, influence: float
 ) -> tuple[float, float, float]:
-    """Values of a unit of spending on product, research and influence, from those of a unit of their stocks."""
+    """Values of a unit of spending on product, research and influence, from those of their stocks."""
     fees = config.payment == "fee"
     visible = 1.0 if fees else 1.0 + config.hype
     bought = config.influence_productivity * influence if config.influence and not fees else 0.0

@@ -2,12 +2,12 @@
 
 import importlib
 import re
-from pathlib import Path
 from typing import Any
 
 from dtao_agents.roles.builder import BUILDER
 from dtao_agents.roles.role import AgentRole
 from dtao_agents.roles.staker import REPLAY, STAKER
+from dtao_gym.sources import fingerprint
 from dtao_gym.world.config import ConfigError
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -66,12 +66,12 @@ def _imported(path: str) -> AgentRole:
     return register_agent_role(role)
 
 
-def source_of_role(name: str) -> Path | None:
-    """Return the file of a role that is named by its import path, for cache keys; None for other names."""
-    if not is_import_path(name):
-        return None
-    found = importlib.import_module(type(agent_role(name)).__module__).__file__
-    return None if found is None else Path(found)
+def role_fingerprint(name: str) -> str:
+    """Return the hash of the sources of a role that is named by its import path; empty for other names.
+
+    For cache keys: the sources of the package's own roles are part of those of training and evaluation.
+    """
+    return fingerprint(name.partition(":")[0]) if is_import_path(name) else ""
 
 
 def policy_roles() -> dict[str, AgentRole]:

@@ -284,7 +284,10 @@ class AgentRole:
         return []
 
     def closed_form_sentence(self, name: str, analyses: Sequence[Mapping[str, Any]]) -> str:
-        """Return the comparison of a row of the results page with the closed form, from `analyse` by training seed."""
+        """Return the comparison of a row of the results page with the closed form.
+
+        `analyses` are results of `analyse`, by training seed.
+        """
         raise NotImplementedError(f"{self.name}: has no closed form")
 
     # ------------------------------------------------------------ best responses
@@ -308,7 +311,10 @@ class AgentRole:
     def linear_deviation(
         self, parameters: np.ndarray, observation: np.ndarray, n_subnets: int, n_actions: int
     ) -> np.ndarray:
-        """Return actions `(rows, n_actions)` of parameters `(rows, k)`: constants, plus feedback where the role has it."""
+        """Return actions `(rows, n_actions)` of parameters `(rows, k)`.
+
+        By default constants; roles may add linear feedback.
+        """
         return np.clip(parameters, -1.0, 1.0)
 
     def payoff(self, rewards: np.ndarray, config: TaskConfig, max_steps: int) -> np.ndarray:

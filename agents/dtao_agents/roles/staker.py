@@ -106,7 +106,10 @@ class StakerRole(AgentRole):
     # ------------------------------------------------------------ evaluation and reports
 
     def play_episodes(self, policy: Policy, episodes: Episodes) -> EpisodeMetrics:
-        """Play until the horizon; the path is log wealth over its start. A ruined staker keeps its last values."""
+        """Play until the horizon; the path is mean log wealth over its start.
+
+        A ruined staker keeps its last values.
+        """
         n_seeds, rngs = episodes.n_worlds, action_generators(episodes.batch)
         accounts = episodes.batch.state.stakers
         wealth = np.empty((episodes.max_steps + 1, n_seeds))
@@ -158,7 +161,7 @@ class StakerRole(AgentRole):
         return config.n_stakers
 
     def deviation_size(self, n_actions: int) -> int:
-        """Return the number of parameters: root, speed, and a constant and one slope per feature for all subnets."""
+        """Return the number of parameters: root, speed, a constant and a slope per feature for subnets."""
         return len(SUBNET_FEATURES) + 3
 
     def linear_deviation(
@@ -177,7 +180,7 @@ class StakerRole(AgentRole):
 
 
 class ReplayRole(StakerRole):
-    """A staker on a real price path: networks and policies' files of `StakerRole`, evaluated by a back-test."""
+    """A staker on a real price path: networks and files of `StakerRole`, evaluated by a back-test."""
 
     name = "replay"
     card_name = "staker"

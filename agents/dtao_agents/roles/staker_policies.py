@@ -28,7 +28,7 @@ def subnet_feature(observation: np.ndarray, name: str) -> np.ndarray:
 
 
 def without_signal(observation: np.ndarray) -> np.ndarray:
-    """Return a copy of stakers' observations `(rows, size)` in which the signal features are 0, as in a replay."""
+    """Return a copy of observations `(rows, size)` in which signal features are 0, as in a replay."""
     seen = observation.copy()
     width, n_global = len(SUBNET_FEATURES), len(GLOBAL_FEATURES)
     seen[:, SUBNET_FEATURES.index("signal_value") : seen.shape[1] - n_global : width] = 0.0

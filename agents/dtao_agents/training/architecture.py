@@ -76,7 +76,7 @@ class Architecture:
         return self.agent_role.action_size(self.n_subnets, self.n_actions)
 
     def actor(self) -> Actor:
-        """Return a module from observations `(batch, observation_size)` to mean actions `(batch, action_size)`."""
+        """Return the module from observations `(batch, size)` to mean actions `(batch, action_size)`."""
         return self.agent_role.actor(self)
 
     def critic(self, linear: bool = False) -> nn.Module:

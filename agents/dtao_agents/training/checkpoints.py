@@ -60,12 +60,12 @@ def write_checkpoint(
 
 def latest_checkpoint(folder: Path) -> Path:
     """Return the newest checkpoint. Raises CheckpointError where there is none."""
-    found = sorted(folder.glob(PATTERN))
-    if not found:
+    checkpoints = sorted(folder.glob(PATTERN))
+    if not checkpoints:
         raise CheckpointError(
             f"{folder}: got no checkpoint, allowed is a folder of a run that wrote one"
         )
-    return found[-1]
+    return checkpoints[-1]
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any]]:
@@ -85,7 +85,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], 
 
 
 def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Return the arrays and JSON facts that `restore` needs, of PPO over a `MarketVecEnv` between two rollouts."""
+    """Return arrays and JSON facts for `restore`, of PPO over a `MarketVecEnv` between two rollouts."""
     env = _env_of(model)
     arrays: dict[str, Any]
     arrays, facts = worlds_arrays(env.episodes)

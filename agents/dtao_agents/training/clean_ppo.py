@@ -120,7 +120,9 @@ class Agent(nn.Module):
 
 
 class Rollout(NamedTuple):
-    """Experience of a policy, `(steps, worlds)` each; observations and values have one more row, after the last step.
+    """Experience of a policy, `(steps, worlds)` each.
+
+    Observations and values have one more row, after the last step.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ RIDGE = 1e-7
 
 
 class LinearCritic(nn.Module):
-    """Value as a linear function of some entries of an observation; its weights are not trained by gradients.
+    """Value as a linear function of entries of an observation; gradients do not change its weights.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class LinearCritic(nn.Module):
 
 
 class LinearCriticPPO(PPO):
-    """PPO that solves for a linear critic after each rollout, before the update; plain PPO with other critics.
+    """PPO that solves for a linear critic before each update; plain PPO with other critics.
 
     Its environment has a list `truncations` of `(N,)` bool: whether the steps since the last update were truncations.
     """
@@ -108,7 +108,7 @@ def solve_critic(
     starts: np.ndarray,
     truncations: np.ndarray,
 ) -> None:
-    """Solve for a critic from a full buffer, and write its values and the implied advantages into the buffer.
+    """Solve for a critic from a full buffer, and write its values and advantages into the buffer.
 
     Parameters
     ----------

@@ -84,7 +84,10 @@ class Learner:
         self._past_actor.load_state_dict(chosen or self.actor.state_dict())
 
     def decide(self, seen: np.ndarray, learning: bool) -> np.ndarray:
-        """Return actions of all rows: with exploration where it learns, else means of the present or a past version."""
+        """Return actions of all rows.
+
+        With exploration in rows that it learns from, else means of the present or a past version.
+        """
         observation = torch.tensor(seen)
         actions = np.empty((len(seen), self.n_actions), np.float32)
         with torch.no_grad():
@@ -128,7 +131,10 @@ class Learner:
         self.starts = done
 
     def learn(self, seen: np.ndarray, left: float) -> None:
-        """Update by PPO from the rollout; `left` is the remaining part of the run, `seen` the observations after it."""
+        """Update by PPO from the rollout.
+
+        `seen` are the observations after it, `left` is the remaining part of the run.
+        """
         after, buffer = seen[self.rows], self.ppo.rollout_buffer
         critic = self.ppo.policy.mlp_extractor.critic
         if isinstance(critic, LinearCritic):

@@ -113,12 +113,12 @@ class SubnetEncoder(nn.Module):
         return self.n_local, self.n_common
 
     def parameters_in_order(self) -> list[Tensor]:
-        """Return local weight and bias, and common weight, as `dtao_agents.training.fused_networks` takes them."""
+        """Return local weight and bias, and common weight, in the order of the compiled passes."""
         return parameters_of((self.local, self.common))
 
 
 class SharedActor(Actor):
-    """Logit of a subnet from its own encoding and the mean encoding; root and speed from the mean over subnets."""
+    """Logit of a subnet from its own and the mean encoding; root and speed from the mean encoding."""
 
     def __init__(self, sizes: NetworkSizes):
         super().__init__()
@@ -137,7 +137,7 @@ class SharedActor(Actor):
         return self.reference(observation)
 
     def parameters_in_order(self) -> list[Tensor]:
-        """Return all parameters as `dtao_agents.training.fused_networks` takes them."""
+        """Return all parameters in the order of the compiled passes."""
         layers = (self.second, self.context, self.logit, self.overall)
         return [*self.encoder.parameters_in_order(), *parameters_of(layers)]
 
@@ -166,7 +166,7 @@ class PooledNetwork(nn.Module):
         return self.reference(observation)
 
     def parameters_in_order(self) -> list[Tensor]:
-        """Return all parameters as `dtao_agents.training.fused_networks` takes them."""
+        """Return all parameters in the order of the compiled passes."""
         layers = cast(list[nn.Linear], list(self.top)[::2])
         return [*self.encoder.parameters_in_order(), *parameters_of(layers)]
 

@@ -121,9 +121,9 @@ def _short(value: float) -> float | int | str:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a metrics.csv, `timesteps` as int and the rest as text; none where there is no file.
+    """Return the rows of a metrics.csv, `timesteps` as int and the rest as text.
 
-    A last row that was cut off by a kill is left out.
+    None where there is no file. A last row that was cut off by a kill is left out.
     """
     if not path.exists():
         return []

@@ -268,7 +268,7 @@ class SubnetPolicy(ActorCriticPolicy):
     def evaluate_actions(
         self, obs: torch.Tensor, actions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return values `(batch, 1)`, and log densities and entropies `(batch,)`, of actions under this policy."""
+        """Return values `(batch, 1)`, log densities and entropies `(batch,)` of given actions."""
         mean, values = self.mlp_extractor(self.extract_features(obs))
         log_stds = self._log_stds()
         entropy = (log_stds + (0.5 + HALF_LOG_2_PI)).sum()

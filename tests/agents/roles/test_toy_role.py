@@ -15,7 +15,7 @@ from dtao_agents.evaluation.evaluate import evaluate
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
 from dtao_agents.evaluation.registry import fits, learned, policies_of
 from dtao_agents.evaluation.reports import report
-from dtao_agents.roles.registry import ROLES, agent_role, register_agent_role, source_of_role
+from dtao_agents.roles.registry import ROLES, agent_role, register_agent_role, role_fingerprint
 from dtao_agents.training.ppo import train
 from dtao_agents.training.sb3_policy import SubnetPolicy
 from dtao_agents.training.settings import read
@@ -25,6 +25,7 @@ from stable_baselines3 import PPO
 import dtao_gym
 from dtao_gym.envs import roles as environment_roles
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.sources import fingerprint, import_closure
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import SETTINGS, WORLD
 
@@ -153,8 +154,10 @@ def test_bad_names_are_refused_in_one_line(path, message):
 
 
 def test_names_are_unique_and_sources_of_roles_are_found(saver):
-    assert source_of_role(PATH) == REPOSITORY / "tests/agents/toy_role/agent.py"
-    assert source_of_role("staker") is None
+    module = PATH.partition(":")[0]
+    assert {path.name for path in import_closure(module)} >= {"agent.py", "environment.py"}
+    assert role_fingerprint(PATH) == fingerprint(module)
+    assert role_fingerprint("staker") == ""
 
     class Impostor(type(saver)):
         """Another role of the same name."""

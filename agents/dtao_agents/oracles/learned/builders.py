@@ -1,4 +1,4 @@
-"""A builder in the engine, learned by PPO, as `train.py` runs it, and by the cross-entropy method with linear feedback."""
+"""A builder in the engine, learned by PPO and by the cross-entropy method with linear feedback."""
 
 import contextlib
 import io
@@ -41,7 +41,10 @@ class BuilderCemSettings(CemSettings):
 
 
 def market_config(world: dict[str, Any]) -> TaskConfig:
-    """Return the task of a builder's row; `frictionless: true` starts from the preset of the simulated oracles."""
+    """Return the task of a builder's row.
+
+    `frictionless: true` starts from the preset of the simulated oracles.
+    """
     changes = dict(world)
     preset = FRICTIONLESS if changes.pop("frictionless", False) else {}
     return BUILDER.task(dict(preset) | changes)
@@ -50,7 +53,10 @@ def market_config(world: dict[str, Any]) -> TaskConfig:
 def learn_by_ppo(
     world: dict[str, Any], settings: dict[str, Any], start: float, seed: int, episodes: int
 ) -> dict[str, float]:
-    """Train from the research share `start` and return `learned_shares`; `settings` are fields of a training run."""
+    """Train from the research share `start` and return `learned_shares`.
+
+    `settings` are fields of `TrainConfig`.
+    """
     config = market_config(world)
     made = TrainConfig.make(
         {
@@ -69,9 +75,9 @@ def learn_by_ppo(
 
 
 def learned_shares(policy: Policy, config: TaskConfig, episodes: int) -> dict[str, float]:
-    """Return the mean division of the budget by a policy without exploration, in evaluation worlds with drawn ends.
+    """Return the mean division of the budget by a policy without exploration.
 
-    `research`: share of research in spending on product and research; `influence`: share of the budget.
+    It is played in evaluation worlds with drawn ends. `research`: share of research in spending on product and research; `influence`: share of the budget.
     """
     made = BUILDER.evaluation_task(config)
     if not config.influence:

@@ -8,7 +8,7 @@ from dtao_agents.results.kinds import KINDS, multi_agent_settings
 from dtao_agents.results.plan import TrainingRow, make_results_plan
 
 from dtao_gym.world.config import ConfigError
-from tests.agents.training.test_multi_agent import MANY
+from tests.agents.training.test_multi_agent import MULTI_AGENT
 from tests.agents.worlds import WORLD
 
 RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64, "starts": 3}
@@ -16,11 +16,16 @@ RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64
 
 def plan_of(folder: Path, **overrides):
     """A plan with one row of many learners, and the row."""
-    config = folder / "many.yaml"
+    config = folder / "multi_agent.yaml"
     response = RESPONSE | {"episodes": 8, "generations": 1, "nash_seeds": 0}
     env = WORLD | {"horizon_cap_days": 40}
-    config.write_text(yaml.safe_dump(MANY | {"env": env, "response": response}))
-    row = {"name": "many", "kind": "multi_agent", "config": str(config), "overrides": overrides}
+    config.write_text(yaml.safe_dump(MULTI_AGENT | {"env": env, "response": response}))
+    row = {
+        "name": "multi_agent",
+        "kind": "multi_agent",
+        "config": str(config),
+        "overrides": overrides,
+    }
     plan = make_results_plan({"rows": [row], "training_seeds": [3, 4], "threads": 1})
     return plan, plan.rows[0]
 
@@ -40,7 +45,7 @@ def record(seed: int, gain: float, low: float) -> dict:
 
 
 def test_the_page_says_where_it_is_no_equilibrium():
-    row = TrainingRow(name="many", kind="multi_agent", config=Path("many.yaml"))
+    row = TrainingRow(name="multi_agent", kind="multi_agent", config=Path("multi_agent.yaml"))
     lines = KINDS["multi_agent"].section(row, [record(0, 0.2, 0.05), record(1, 0.01, 0.0)])
     assert max(map(len, lines)) <= 100
     rows = [[c.strip() for c in line.split("|")] for line in lines if line.startswith("| ")]
@@ -60,7 +65,7 @@ def test_results_depend_on_settings_and_seed_but_not_on_threads(tmp_path):
     assert inputs(plan, row, 3) != inputs(other, changed, 3)
     assert multi_agent_settings(other, changed, 3).total_timesteps == 4000
     plan, row = plan_of(tmp_path, stalkers=2)
-    with pytest.raises(ConfigError, match="row many: stalkers: unknown setting"):
+    with pytest.raises(ConfigError, match="row multi_agent: stalkers: unknown setting"):
         inputs(plan, row, 3)
 
 
