@@ -25,7 +25,7 @@ from dtao_agents.results.plan import ResultsPlan, TrainingRow
 from dtao_agents.results.pretrained import publish
 from dtao_agents.results.summary import PLAN_HASH, Results
 from dtao_agents.results.tasks import Task, run_tasks
-from dtao_agents.roles.registry import role_fingerprint
+from dtao_agents.roles.registry import agent_role, role_fingerprint
 from dtao_agents.training.run_folder import PACKAGES, cpu_model, git_commit
 from dtao_gym.sources import fingerprint
 
@@ -83,6 +83,7 @@ def evaluate_player(
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Play a policy; return means, and values by evaluation seed, of all metrics."""
     torch.set_num_threads(1)
+    agent_role(scenario.role)  # makes a role known whose policy's file is read next
     values = play_entry(scenario, player.entry(), threads).values
     return {name: float(rows.mean()) for name, rows in values.items()}, values
 

@@ -15,6 +15,8 @@ from dtao_agents.evaluation.evaluate import evaluate
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
 from dtao_agents.evaluation.registry import fits, learned, policies_of
 from dtao_agents.evaluation.reports import report
+from dtao_agents.results.pipeline import make_results
+from dtao_agents.results.plan import make_results_plan
 from dtao_agents.roles.registry import ROLES, agent_role, register_agent_role, role_fingerprint
 from dtao_agents.training.ppo import train
 from dtao_agents.training.sb3_policy import SubnetPolicy
@@ -166,6 +168,22 @@ def test_names_are_unique_and_sources_of_roles_are_found(saver):
 
     with pytest.raises(ConfigError, match="got 'saver' twice"):
         register_agent_role(Impostor())
+
+
+def test_it_has_its_place_on_the_results_page(tmp_path):
+    config = tmp_path / "saver.yaml"
+    config.write_text(yaml.safe_dump(SETTINGS | {"role": PATH, "total_timesteps": 256}))
+    row = {"name": "saver", "config": str(config)}
+    plan = {"rows": [row], "training_seeds": [0, 1], "evaluation_seeds": 4, "workers": 1}
+    page = tmp_path / "RESULTS.md"
+    make_results(
+        make_results_plan(plan), tmp_path / "run", page, tmp_path / "policies", lambda line: None
+    )
+    text = page.read_text()
+    for name in ("**learned**", "miser", "half", "spender"):
+        assert f"| {name} " in text
+    assert "sum of rewards in an episode" in text
+    assert json.loads((tmp_path / "policies/saver/published.json").read_text())["role"] == PATH
 
 
 @pytest.mark.slow
