@@ -145,7 +145,7 @@ def compare(checkouts: dict[str, Path], threads: int, turns: int, rollouts: int)
 def networks(repeats: int) -> None:
     """Print the times of forward and backward passes, compiled and in torch."""
     import torch
-    from dtao_agents.training.networks import Architecture
+    from dtao_agents.training.architecture import Architecture
 
     def best(run, *arguments) -> float:
         run(*arguments)
