@@ -8,7 +8,7 @@ from dtao_agents.results.kinds import KINDS, multi_agent_settings
 from dtao_agents.results.plan import TrainingRow, make_results_plan
 
 from dtao_gym.world.config import ConfigError
-from tests.agents.training.test_multi_agent import MULTI_AGENT
+from tests.agents.training.test_multi_agent_training import MULTI_AGENT
 from tests.agents.worlds import WORLD
 
 RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64, "starts": 3}
