@@ -146,7 +146,7 @@ def compare(checkouts: dict[str, Path], threads: int, turns: int, rollouts: int)
 def networks(repeats: int) -> None:
     """Time forward and backward passes, in torch and compiled, and print them."""
     import torch
-    from dtao_agents.training.networks import Architecture
+    from dtao_agents.training.architecture import Architecture
 
     def fastest(run, *arguments) -> float:
         run(*arguments)

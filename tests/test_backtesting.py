@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from dtao_agents.evaluation.replay import SCRIPTED
+from dtao_agents.evaluation.replay import REPLAY_POLICIES
 
 import dtao_gym
 from dtao_gym.backtesting import (
@@ -46,7 +46,7 @@ def test_figures_of_the_real_paths():
     its own yields. The last momentum differs here (+.15), where the pools of 2026 are taken from the captures.
     """
     result = dtao_gym.backtest(
-        {"momentum_7d": SCRIPTED["momentum_7d"]}, windows=[SPRING, SUMMER, NEXT_SPRING]
+        {"momentum_7d": REPLAY_POLICIES["momentum_7d"]}, windows=[SPRING, SUMMER, NEXT_SPRING]
     )
     played = result.played["recovering"]
     np.testing.assert_allclose(played[ROOT].total, [0.033, 0.020, 0.006], atol=0.004)
@@ -72,8 +72,8 @@ def test_all_usable_days_are_played_once():
 
 
 def test_results_of_a_window_do_not_depend_on_other_windows():
-    whole = dtao_gym.backtest(SCRIPTED["momentum"], windows=[SPRING, SUMMER])
-    alone = dtao_gym.backtest(SCRIPTED["momentum"], windows=[SUMMER])
+    whole = dtao_gym.backtest(REPLAY_POLICIES["momentum"], windows=[SPRING, SUMMER])
+    alone = dtao_gym.backtest(REPLAY_POLICIES["momentum"], windows=[SUMMER])
     for impact in IMPACTS:
         one, two = (b.played[impact]["policy"].growth[-1] for b in (whole, alone))
         np.testing.assert_array_equal(one, two)

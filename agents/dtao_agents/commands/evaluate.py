@@ -15,7 +15,8 @@ from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.replay import replay as replay_run
 from dtao_agents.evaluation.replay import report as report_replay
 from dtao_agents.evaluation.reports import report
-from dtao_agents.training.multi_agent_run import judge_run
+from dtao_agents.roles.registry import agent_role
+from dtao_agents.training.multi_agent_run import measure_exploitability
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_gym import command_line
 from dtao_gym.world.config import ConfigError
@@ -62,9 +63,9 @@ def evaluate_run(
         changes = {} if episodes is None else {"episodes": max(episodes, 8)}
         response = settings.response.model_copy(update=changes)
         more = {"response": response} | ({} if threads is None else {"threads": threads})
-        judge_run(run, settings.model_copy(update=more))
+        measure_exploitability(run, settings.model_copy(update=more))
         return
-    if replay or settings.role == "replay":
+    if replay or agent_role(settings.role).trains_on_prices:
         report_replay(replay_run(run, replay_config, trust_rule)[0], Console(width=100))
         print(f"Saved: {run}/replay.json, replay.csv")
         return

@@ -1,7 +1,7 @@
-"""The game of builders, played by the engine: what one of them earns by a research share of its own.
+"""The game of builders in research shares, played by the engine: payoffs of one builder that deviates.
 
 All other builders, newcomers too, play the population's share. In every seed one builder of genesis deviates, a
-different slot from seed to seed; all candidates face the same shocks, since no draw depends on what anyone does.
+different slot from seed to seed; all candidates face the same shocks, since no draw depends on decisions.
 Episodes end on drawn days, one quantile of the geometric distribution per seed and the same for all institutions,
 and payoffs are undiscounted; with a fixed horizon they are discounted, and a terminal value may be added.
 """
@@ -19,18 +19,18 @@ from dtao_gym.world.genesis import end_of_life
 from dtao_gym.world.state import State
 
 DAYS_PER_CALL = 500
-"""Between two reports of progress."""
+"""Days between two reports of progress."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a population that plays one share brings about; arrays have one entry per seed."""
+class PopulationOutcome:
+    """Results of a population that plays one research share; arrays have one entry per seed."""
 
     research_share: float
     research_tao: np.ndarray
-    """Spent on research over the run, all builders."""
+    """Spending on research over the run, all builders."""
     work_tao: np.ndarray
-    """Spent on research and short-term work."""
+    """Spending on research and short-term work."""
     influence_tao: np.ndarray
     welfare_tao: np.ndarray
     """Value to users less costs, over the run."""
@@ -45,17 +45,27 @@ class Outcome:
 class BuilderGame:
     """Payoffs of constant policies in a configuration, for `dtao_agents.equilibrium.nash`.
 
-    Args:
-        config: the institution and everything else; `research_share` is replaced by the population's.
-        seeds: world seeds; the j-th world ends at the (j + 1/2) / n quantile where the horizon is geometric.
-        capitalisation: what a day of signal is worth to the uninformed at first; None: the configuration's,
-            which then stays as it is.
-        days: length of a run where the horizon is fixed.
-        terminal: adds to payoffs what stocks are worth at the end, `(batch, world, slot) -> TAO`.
-        prepare: changes the state of the worlds before they start.
-        threads: threads that share the worlds.
-        slots: of the builder who deviates in each seed; None: in the j-th seed slot j, counted round and round.
-        on_progress: called with the part of a run that is done, now and then.
+    Parameters
+    ----------
+    config : Config
+        The institution and all else; `research_share` is replaced by the population's.
+    seeds : sequence of int
+        World seeds; the j-th world ends at the (j + 1/2) / n quantile where the horizon is geometric.
+    capitalisation : float, optional
+        First value of a unit of daily signal to uninformed stakers, days; by default the configuration's, which then
+        stays as it is.
+    days : int, optional
+        Length of a run where the horizon is fixed.
+    terminal : callable, optional
+        Value of the stocks at the end, added to payoffs: ``(batch, world, slot) -> TAO``.
+    prepare : callable, optional
+        Changes the state of the worlds before they start.
+    threads : int
+        Threads that share the worlds.
+    slots : sequence of int, optional
+        Slot of the builder that deviates in each seed; by default slot j modulo their number in the j-th seed.
+    on_progress : callable
+        Called with the finished part of a run, now and then.
     """
 
     def __init__(
@@ -81,22 +91,22 @@ class BuilderGame:
         self.prepare = prepare
         self.slots = slots
         self.on_progress = on_progress
-        self.outcome: Outcome | None = None
-        """Of the last population that was asked about."""
+        self.outcome: PopulationOutcome | None = None
+        """Results of the last population."""
 
     def configured(self, research_share: float) -> Config:
-        """The configuration in which everybody plays a share."""
+        """Return the configuration in which all builders play a share."""
         changes: dict[str, float] = {"research_share": research_share}
         if self.capitalisation is not None:
             changes["pooled_capitalisation"] = self.capitalisation
         return Config.make(self.config, **changes)
 
     def payoffs(self, research_share: float, candidates: np.ndarray) -> Payoffs:
-        """Payoffs `(seeds, candidates)` of the deviating builder when the others play `research_share`."""
+        """Return payoffs `(seeds, candidates)` of the deviating builder when the others play `research_share`."""
         return self._play(research_share, np.asarray(candidates, float), "research_share")
 
     def influence_payoffs(self, influence_share: float, candidates: np.ndarray) -> Payoffs:
-        """The same for shares of influence in the budget; research shares are those of the configuration."""
+        """Return the same for shares of influence in the budget; research shares are as configured."""
         config = Config.make(self.config, influence_share=influence_share)
         game = BuilderGame(
             config,
@@ -149,14 +159,16 @@ class BuilderGame:
             self.on_progress(min(done + DAYS_PER_CALL, days) / days)
 
 
-def _outcome(research_share: float, state: State, worlds: np.ndarray, config: Config) -> Outcome:
+def _outcome(
+    research_share: float, state: State, worlds: np.ndarray, config: Config
+) -> PopulationOutcome:
     def of(name: str) -> np.ndarray:
         return state.worlds[name][worlds].copy()
 
     contributed = (
         state.row("short_stock")[worlds] + (1.0 + config.spillover) * state.row("knowledge")[worlds]
     )
-    return Outcome(
+    return PopulationOutcome(
         research_share,
         of("research_sum"),
         of("work_sum"),
@@ -170,7 +182,10 @@ def _outcome(research_share: float, state: State, worlds: np.ndarray, config: Co
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Spearman's correlation along the last axis; nan where one of the two does not vary. Ties share their mean rank."""
+    """Return Spearman's correlation along the last axis; nan where one side does not vary.
+
+    Ties share their mean rank.
+    """
 
     def ranks(values: np.ndarray) -> np.ndarray:
         below = (values[..., None, :] < values[..., None]).sum(-1)

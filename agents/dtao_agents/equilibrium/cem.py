@@ -1,8 +1,8 @@
-"""The cross-entropy method: search for the parameters at which an objective is largest, without gradients.
+"""The cross-entropy method: maximise an objective over parameters, without gradients.
 
 Candidates are drawn from a normal distribution with independent entries, which is then fitted to the best of them.
-Noise that is added to its variance and dies away keeps it from settling too early (Szita and Lőrincz 2006, "Learning
-Tetris Using the Noisy Cross-Entropy Method"). `linear_policy` makes actions of parameters: constants plus linear
+Decreasing noise added to its variance prevents premature convergence (Szita and Lőrincz 2006, "Learning
+Tetris Using the Noisy Cross-Entropy Method"). `linear_policy` maps parameters to actions: constants plus linear
 feedback.
 """
 
@@ -13,17 +13,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 Objective = Callable[[np.ndarray, int], np.ndarray]
-"""`objective(candidates (n, k), generation) -> (n,)`: larger is better; candidates of a call should share their luck."""
+"""`objective(candidates (n, k), generation) -> (n,)`: larger is better; candidates of a call should share their random numbers."""
 
 
 class CemSettings(BaseModel):
-    """How the search goes on. Standard deviations are in units of the parameters."""
+    """Settings of the search. Standard deviations are in units of the parameters."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     generations: int = Field(60, ge=1, description="Generations.")
     population: int = Field(64, ge=4, description="Candidates of a generation.")
-    elite: float = Field(0.2, gt=0.0, lt=1.0, description="Part of them that is fitted.")
+    elite: float = Field(
+        0.2, gt=0.0, lt=1.0, description="Part of them that the distribution is fitted to."
+    )
     initial_sd: float = Field(0.5, gt=0.0, description="First standard deviation.")
     noise_floor: float = Field(
         0.1, ge=0.0, description="Noise added at first; falls linearly to zero."
@@ -33,13 +35,17 @@ class CemSettings(BaseModel):
     )
 
 
-class Found(NamedTuple):
-    """What a search has come to.
+class SearchResult(NamedTuple):
+    """Result of a search.
 
-    Attributes:
-        parameters: `(k,)` the mean of the last distribution.
-        means: `(generations, k)` the mean after each generation.
-        best: `(generations,)` the largest objective in each generation.
+    Attributes
+    ----------
+    parameters : `(k,)`
+        Mean of the last distribution.
+    means : `(generations, k)`
+        Mean after each generation.
+    best : `(generations,)`
+        Largest objective in each generation.
     """
 
     parameters: np.ndarray
@@ -53,11 +59,24 @@ def maximise(
     settings: CemSettings,
     rng: np.random.Generator,
     initial_sd: np.ndarray | float | None = None,
-) -> Found:
-    """Search from `start` `(k,)`.
+) -> SearchResult:
+    """Maximise an objective.
 
-    `initial_sd`, `(k,)` or a number, replaces that of the settings. Raises ValueError for an objective that is not
-    finite.
+    Parameters
+    ----------
+    objective : callable
+        ``objective(candidates (n, k), generation) -> (n,)``.
+    start : `(k,)`
+        Mean of the first distribution.
+    settings : CemSettings
+    rng : numpy.random.Generator
+    initial_sd : `(k,)` or float, optional
+        Replaces that of the settings.
+
+    Raises
+    ------
+    ValueError
+        The objective is not finite.
     """
     mean = np.array(start, float)
     first_sd = settings.initial_sd if initial_sd is None else initial_sd
@@ -78,13 +97,13 @@ def maximise(
         sd = np.sqrt(elite.var(axis=0) + (left * floor) ** 2)
         means.append(mean)
         best.append(values.max())
-    return Found(mean, np.array(means), np.array(best))
+    return SearchResult(mean, np.array(means), np.array(best))
 
 
 def linear_policy(parameters: np.ndarray, features: np.ndarray, actions: int = 1) -> np.ndarray:
-    """Actions `(..., actions)` of parameters `(..., actions * (1 + f))` at features `(..., f)`, cut to [-1, 1].
+    """Return actions that are linear in features, clipped to [-1, 1].
 
-    Each action has a constant and then a weight for each feature.
+    Parameters `(..., actions * (1 + f))` and features `(..., f)` give actions `(..., actions)`. Each action has a constant and then a weight for each feature.
     """
     shaped = parameters.reshape(*parameters.shape[:-1], actions, 1 + features.shape[-1])
     feedback = (shaped[..., 1:] * features[..., None, :]).sum(-1)

@@ -1,4 +1,4 @@
-"""A game of builders as the solver sees it: payoffs of one builder's research share against that of all others."""
+"""The interface of games in research shares: payoffs of one builder against all others."""
 
 from typing import NamedTuple, Protocol
 
@@ -10,11 +10,14 @@ HIGHEST_SHARE = 0.998
 
 
 class Payoffs(NamedTuple):
-    """What one builder earns at each candidate while all others play one research share.
+    """Payoffs of one builder at each candidate while all others play one research share.
 
-    Attributes:
-        values: `(seeds, candidates)`; the shocks of a seed are the same in every column.
-        capitalisation: c_bar in days, estimated from the run in which the builder plays as the others do.
+    Attributes
+    ----------
+    values : `(seeds, candidates)`
+        The shocks of a seed are the same in every column.
+    capitalisation : float
+        c_bar in days, estimated from the run in which the builder plays as the others do.
     """
 
     values: np.ndarray
@@ -29,39 +32,41 @@ class Curve(NamedTuple):
     values: np.ndarray
 
 
-class Game(Protocol):
+class ShareGame(Protocol):
     """A market in which all builders play one research share and one of them deviates.
 
-    Attributes:
-        capitalisation: c_bar in days that uninformed readers use; None where it is fixed. The solver sets it.
+    Attributes
+    ----------
+    capitalisation : float or None
+        c_bar in days that uninformed stakers use; None where it is fixed. The solver sets it.
     """
 
     capitalisation: float | None
 
     def payoffs(self, research_share: float, candidates: np.ndarray) -> Payoffs:
-        """Payoffs of the one builder at candidates `(k,)`, shares, the others at `research_share`."""
+        """Return payoffs of the one builder at candidates `(k,)`, shares, the others at `research_share`."""
         ...
 
 
 def log_odds(share):
-    """ln(r / (1 - r))."""
+    """Return ln(r / (1 - r))."""
     share = np.asarray(share, float)
     return np.log(share) - np.log1p(-share)
 
 
 def share_of(odds):
-    """Research share of a log-odds, kept in the range of a research share."""
+    """Return the research share of a log-odds, kept in the range of a research share."""
     share = 1.0 / (1.0 + np.exp(-np.asarray(odds, float)))
     return np.clip(share, LOWEST_SHARE, HIGHEST_SHARE)
 
 
 def angle(share):
-    """2 arcsin(sqrt r), 0 to pi: du = sqrt(r (1 - r)) d log-odds."""
+    """Return 2 arcsin(sqrt r), 0 to pi: du = sqrt(r (1 - r)) d log-odds."""
     return 2.0 * np.arcsin(np.sqrt(share))
 
 
 def share_of_angle(u):
-    """Research share of an angle, kept in the range of a research share."""
+    """Return the research share of an angle, kept in the range of a research share."""
     return np.clip(np.sin(0.5 * np.clip(u, 0.0, np.pi)) ** 2, LOWEST_SHARE, HIGHEST_SHARE)
 
 
@@ -70,13 +75,16 @@ LOWEST, HIGHEST = float(log_odds(LOWEST_SHARE)), float(log_odds(HIGHEST_SHARE))
 
 
 def grid_of(places: np.ndarray) -> np.ndarray:
-    """Increasing shares of log-odds, those out of range moved to its end, none twice."""
+    """Return the increasing shares of log-odds, clipped to the range, each once."""
     inside = np.sort(np.clip(places, LOWEST, HIGHEST))
     return share_of(inside[np.diff(inside, prepend=-np.inf) > 1e-6])
 
 
-def evaluate(game: Game, place: float, candidates: np.ndarray) -> tuple[Curve, float]:
-    """Payoffs at candidates, the population at a log-odds, and the c_bar of the run."""
+def evaluate(game: ShareGame, place: float, candidates: np.ndarray) -> tuple[Curve, float]:
+    """Return payoffs at candidates, the population at a log-odds, and the c_bar of the run.
+
+    Raises ValueError for payoffs of a wrong shape or that are not finite.
+    """
     population = float(share_of(place))
     payoffs = game.payoffs(population, candidates)
     values = np.asarray(payoffs.values, float)
@@ -87,7 +95,7 @@ def evaluate(game: Game, place: float, candidates: np.ndarray) -> tuple[Curve, f
     return Curve(population, candidates, values), payoffs.capitalisation
 
 
-def adopt_capitalisation(game: Game, place: float) -> None:
+def adopt_capitalisation(game: ShareGame, place: float) -> None:
     """Give the game the c_bar of a population, where it is estimated."""
     if game.capitalisation is not None:
         game.capitalisation = evaluate(game, place, share_of(np.array([place])))[1]

@@ -1,22 +1,22 @@
-"""What payoff curves say about an equilibrium: best responses, fixed points and their intervals, verdicts.
+"""Inference on equilibria from payoff curves: best responses, fixed points, intervals, verdicts.
 
-A curve holds, seed by seed, what one builder earns at several research shares r' while all others play one r.
+A curve holds, seed by seed, the payoff of one builder at several research shares r' while all others play one r.
 
-**Coordinate.** Parabolas are fitted in the angle u = 2 arcsin(sqrt r'), not in the log-odds. The kernel's payoff
-w_S (1-r')^eta + w_L r'^eta is a cosine in u at eta = 1/2, so it is symmetric about its peak, and so is every
+**Coordinate.** Parabolas are fitted in the angle u = 2 arcsin(sqrt r'), not in the log-odds. The payoff in closed form,
+w_S (1-r')^eta + w_L r'^eta, is a cosine in u at eta = 1/2, so it is symmetric about its peak, and so is every
 increasing function of it. In log-odds it is skewed: with points 0.6 apart the vertex lies 0.07 too low at r = 0.1.
 In the angle that bias is 0 at eta = 1/2 and at most 0.02 for eta of 0.3 to 0.8 with three points.
 All points of the near grid enter one parabola by least squares. On smooth payoffs that is as precise as the best
 three; where single seeds jump (a pruned subnet) its standard error is up to a third smaller. The bias is then up to
 0.06 at eta 0.3 or 0.8 and r below 0.1; `NashSettings.fit = "three"` trades it for noise.
 
-**Interval of a fixed point.** At a symmetric equilibrium the marginal payoff G(u) = dJ/du' at u' = u, everybody at
+**Interval of a fixed point.** At a symmetric equilibrium the marginal payoff G(u) = dJ/du' at u' = u, all builders at
 u, is 0. G is read off the parabola at the population's own u, its slope G' by one more run at a shifted population:
-a secant, with G over the level of pay, which moves with the population and has no part in the choice. The root
-u - G/G' then carries the answer of the best response to the population (equal to dividing the interval of the best
-response by one less its slope), and all of it is a function of means over seeds, which are resampled by whole seeds.
-Where a resample has G' >= 0 the root is at an end of the range of r, so that noise too large to say anything gives an
-interval over everything. Without the shifted run G' is the curvature, which is right only if the best response
+a secant, with G over the level of pay, which moves with the population and does not affect the choice. The root
+u - G/G' then includes the reaction of the best response to the population (equal to dividing the interval of the best
+response by one less its slope), and is a function of means over seeds, which are resampled by whole seeds.
+Where a resample has G' >= 0 the root is at an end of the range of r, so that payoffs of noise alone give an
+interval over the whole range. Without the shifted run G' is the curvature, which is right only if the best response
 ignores the population. At 64 seeds with very unequal pay the 95 % interval covers 91 to 94 times of 100. Seeds whose
 end dates are stratified are resampled as if independent, which widens intervals a little.
 """
@@ -50,7 +50,7 @@ FLAT_RANGE = 1e-9
 """A payoff that varies less than this, relative, does not depend on the research share."""
 
 FLAT_LEVEL = 0.01
-"""Chance that a payoff which is flat but for noise is taken for one that is not."""
+"""Level of the test of flatness: probability of rejecting it for a payoff that is flat but for noise."""
 
 SMALLEST_EFFECT = 0.2
 """Smallest effect of interest, in log-odds."""
@@ -60,7 +60,7 @@ Verdict = Literal["supported", "refuted", "undecided"]
 
 
 class Result(Protocol):
-    """What a paired difference needs of an equilibrium: reported log-odds, last iterates, resampled fixed point."""
+    """Inputs of a paired difference from an equilibrium."""
 
     @property
     def interval(self) -> Estimate | None:
@@ -86,13 +86,13 @@ class BestResponse(NamedTuple):
 
 
 def is_constant(values: np.ndarray) -> bool:
-    """Whether the mean curve of payoffs `(seeds, k)` varies by no more than `FLAT_RANGE`."""
+    """Return whether the mean curve of payoffs `(seeds, k)` varies by no more than `FLAT_RANGE`."""
     means = values.mean(axis=0)
     return bool(np.ptp(means) <= FLAT_RANGE * np.abs(means).max())
 
 
 def is_flat(values: np.ndarray) -> bool:
-    """Whether payoffs `(seeds, k)` say nothing about the research share.
+    """Return whether payoffs `(seeds, k)` carry no information on the research share.
 
     True if they are constant, or if no candidate's mean differs from the mean of all
     by more than paired noise would allow at `FLAT_LEVEL` (Bonferroni over the candidates).
@@ -131,7 +131,9 @@ def _peak(places: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def best_response(candidates: np.ndarray, means: np.ndarray, fit: Fit = "all") -> BestResponse:
-    """Peak of the parabola through mean payoffs `(k,)` at increasing shares: all of them, or the best three.
+    """Return the peak of the parabola through mean payoffs `(k,)` at increasing shares.
+
+    It is fitted to all of them, or to the best three.
 
     `all` falls back on the best three where its parabola is not concave.
     """
@@ -149,13 +151,16 @@ def best_response(candidates: np.ndarray, means: np.ndarray, fit: Fit = "all") -
 
 
 def curvature(curve: Curve) -> float:
-    """Relative loss per squared log-odds, times two: -J''/J at the population; eta (1-eta) r (1-r) in the kernel."""
+    """Return -J''/J at the population, per squared log-odds.
+
+    eta (1-eta) r (1-r) for the payoff in closed form.
+    """
     level, _, bend = curve.values.mean(axis=0) @ _parabola(curve.candidates, curve.population)
     return float(-2.0 * bend / level * curve.population * (1.0 - curve.population))
 
 
 def falling_root(place, value, slope, lowest, highest):
-    """Root within `lowest`..`highest` of a line that falls; where it does not, the end that `value` points to."""
+    """Return the root within bounds of a falling line; of other lines, the end that `value` points to."""
     falls = slope < 0.0
     end = np.where(value > 0.0, highest, lowest)
     root = np.where(falls, place - value / np.where(falls, slope, -1.0), end)
@@ -173,7 +178,7 @@ def _relative(parabola: np.ndarray) -> np.ndarray:
 
 
 def _root(curve: Curve, shifted: Curve | None) -> Callable[[np.ndarray], np.ndarray]:
-    """Log-odds of the fixed point as a function of column means, those of `shifted` after those of `curve`."""
+    """Log-odds of the fixed point as a function of column means, of `curve` and then of `shifted`."""
     k = len(curve.candidates)
     here = _parabola(curve.candidates, curve.population)
     start, ends = angle(curve.population), angle(np.array([LOWEST_SHARE, HIGHEST_SHARE]))
@@ -199,10 +204,21 @@ def _root(curve: Curve, shifted: Curve | None) -> Callable[[np.ndarray], np.ndar
 def root_of_pairs(
     pairs: tuple[np.ndarray, np.ndarray], place: float, other: float, resamples: int
 ) -> Resampled | None:
-    """Where upper less lower payoff, over their mean, is 0 along the population, in log-odds.
+    """Return the log-odds of the population at which upper less lower payoff, over their mean, is 0.
 
-    `pairs` are lower and upper payoffs `(seeds, 2)` with the population at `place` and at `other`. None if they are
-    constant, or if more than 2.5 % of the resampled lines do not fall: noise has no root to report.
+    Parameters
+    ----------
+    pairs : two of `(seeds, 2)`
+        Lower and upper payoffs with the population at `place` and at `other`.
+    place, other : float
+        Log-odds.
+    resamples : int
+        Bootstrap samples.
+
+    Returns
+    -------
+    Resampled or None
+        None if payoffs are constant, or if more than 2.5 % of the resampled lines do not fall: noise has no root.
     """
     if all(is_constant(pair) for pair in pairs):
         return None
@@ -224,7 +240,7 @@ def root_of_pairs(
 
 
 def fixed_point(curve: Curve, shifted: Curve | None, resamples: int) -> Resampled:
-    """Log-odds of the fixed point near `curve.population`, resampled over seeds; see the top of this file.
+    """Return the log-odds of the fixed point near `curve.population`, resampled over seeds.
 
     `shifted` has some of the candidates of `curve`, at least three, at another population.
     """
@@ -233,7 +249,7 @@ def fixed_point(curve: Curve, shifted: Curve | None, resamples: int) -> Resample
 
 
 def response_slope(curve: Curve, shifted: Curve) -> float:
-    """Slope of the best response in the population's r, both as angles: 1 - G'/(own curvature)."""
+    """Return the slope of the best response in the population's r, both as angles: 1 - G'/(own curvature)."""
     same = _parabola(shifted.candidates, curve.population)
     there = _parabola(shifted.candidates, shifted.population)
     shared = np.isin(curve.candidates, shifted.candidates)
@@ -247,11 +263,16 @@ def response_slope(curve: Curve, shifted: Curve) -> float:
 def best_deviation(
     payoffs: Payoffs, candidates: np.ndarray, research_share: float, resamples: int = 2_000
 ) -> Estimate:
-    """Profit of the best deviation from a research share, relative to the payoff there: epsilon.
+    """Return epsilon, the profit of the best deviation from a research share relative to the payoff there.
 
     The best is the peak of the parabola through the best three candidates (increasing shares), at least the best of
-    them. It is sought anew in each resample, so the percentile interval leans upwards: never in favour of a claim.
-    Raises ValueError if the share is not a candidate or earns nothing.
+    them. The search is repeated in each resample, so the percentile interval is biased upwards: never in favour of a
+    claim.
+
+    Raises
+    ------
+    ValueError
+        The share is not a candidate or earns nothing.
     """
     candidates = np.asarray(candidates, float)
     own = int(np.abs(candidates - research_share).argmin())
@@ -275,12 +296,31 @@ def best_deviation(
 def identified_set(
     research_share: float, epsilon: float, curvature: float | None = None, eta: float = 0.5
 ) -> tuple[float, float]:
-    """Research shares whose payoff is within a relative `epsilon` of the best, when `research_share` is best.
+    """Return the range of research shares whose payoff is within a relative `epsilon` of the best.
 
-    Without a curvature the kernel's own loss is inverted, exactly: to second order
-    |d| <= sqrt(2 epsilon / (eta (1-eta) r (1-r))) in log-odds. With one (-J''/J per squared log-odds, of `curvature`)
-    the same bound is used in the angle, where payoffs are nearly symmetric. Ends are 0 and 1 at most.
-    Raises ValueError for arguments out of range.
+    Without a curvature the loss in closed form is inverted, exactly: to second order
+    |d| <= sqrt(2 epsilon / (eta (1-eta) r (1-r))) in log-odds. With one the same bound is used in the angle, where
+    payoffs are nearly symmetric.
+
+    Parameters
+    ----------
+    research_share : float
+        The best share r, between 0 and 1.
+    epsilon : float
+        Relative loss, from 0.
+    curvature : float, optional
+        -J''/J per squared log-odds, from `curvature`.
+    eta : float
+        Exponent of spending in stocks, between 0 and 1.
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    ValueError
+        Arguments out of range.
     """
     r = research_share
     if not (0.0 < r < 1.0 and epsilon >= 0.0 and 0.0 < eta < 1.0):
@@ -310,7 +350,7 @@ def identified_set(
 
 
 def widened(value: float, bounds: Estimate, settled: Sequence[float] | np.ndarray) -> Estimate:
-    """Bounds about a reported value, wide enough for each settled value and the one that was resampled."""
+    """Return bounds about a reported value, widened to cover each last iterate and the resampled value."""
     values = (*settled, value, bounds.value)
     low, high = min(values), max(values)
     return Estimate(
@@ -319,11 +359,15 @@ def widened(value: float, bounds: Estimate, settled: Sequence[float] | np.ndarra
 
 
 def paired_difference(one: Result, other: Result) -> Estimate:
-    """Log-odds of `one` less those of `other` with a 95 % BCa interval, the same resampled seeds in both.
+    """Return the log-odds of `one` less those of `other` with a 95 % BCa interval.
 
-    Lambda of an institution is the fee arm less the institution. The interval is widened by the last iterates as that
-    of an equilibrium is, but by their differences: the same run twice gives 0 without width.
-    Raises ValueError if one is indeterminate, or if seeds or resamples differ in number.
+    Both are resampled over the same seeds. Lambda of an institution is the fee arm less the institution. The interval is widened by the differences of the last
+    iterates, as that of an equilibrium is by the iterates: the same run twice gives 0 without width.
+
+    Raises
+    ------
+    ValueError
+        One is indeterminate, or seeds or resamples differ in number.
     """
     if one.interval is None or other.interval is None:
         raise ValueError("equilibrium: got an indeterminate one, allowed are those with a number")
@@ -336,16 +380,16 @@ def paired_difference(one: Result, other: Result) -> Estimate:
 
 
 def judge(interval: Estimate, smallest_effect: float = SMALLEST_EFFECT) -> Verdict:
-    """Verdict on "the effect exceeds the smallest of interest", from its 95 % interval."""
+    """Return the verdict on "the effect exceeds the smallest of interest", from its 95 % interval."""
     if interval.low > smallest_effect:
         return "supported"
     return "refuted" if interval.high < smallest_effect else "undecided"
 
 
 def judge_no_effect(interval: Estimate, smallest_effect: float = SMALLEST_EFFECT) -> Verdict:
-    """Verdict on "no effect", by two one-sided tests: supported if the interval lies within +-smallest_effect.
+    """Return the verdict on "no effect", by two one-sided tests.
 
-    Refuted if it lies wholly outside. With a 95 % interval each of the two tests has a level of 2.5 %.
+    Supported if the interval is within +-smallest_effect; refuted if it is wholly outside. With a 95 % interval each of the two tests has a level of 2.5 %.
     """
     if -smallest_effect < interval.low and interval.high < smallest_effect:
         return "supported"

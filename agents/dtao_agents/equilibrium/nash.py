@@ -1,8 +1,8 @@
 """Nash equilibria of builders in constant research shares, by best responses on common random numbers.
 
 `solve` searches from one start: a wide grid of candidates finds the neighbourhood, then grids around the population's
-own share give damped best responses on the log-odds until they settle. `first_order_condition` confirms a result on
-seeds of its own. The statistics are those of `dtao_agents.equilibrium.inference`; an equilibrium keeps its last payoff curves, so that
+own share give damped best responses on the log-odds until they converge. `first_order_condition` confirms a result on
+other seeds. Statistics are in `dtao_agents.equilibrium.inference`; an equilibrium keeps its last payoff curves, so that
 two of them can be compared over the same resampled seeds (`paired_difference`).
 """
 
@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dtao_agents.equilibrium.game import (
     HIGHEST,
     LOWEST,
     Curve,
-    Game,
     Payoffs,
+    ShareGame,
     adopt_capitalisation,
     evaluate,
     grid_of,
@@ -26,7 +25,6 @@ from dtao_agents.equilibrium.game import (
     share_of,
 )
 from dtao_agents.equilibrium.inference import (
-    Fit,
     best_deviation,
     best_response,
     curvature,
@@ -40,16 +38,17 @@ from dtao_agents.equilibrium.inference import (
     root_of_pairs,
     widened,
 )
+from dtao_agents.equilibrium.nash_settings import QUICK, NashSettings
 from dtao_agents.evaluation.statistics import Estimate, Resampled, bca_interval
 
 __all__ = [
     "QUICK",
     "Equilibrium",
     "FirstOrderCondition",
-    "Game",
     "Iterate",
     "NashSettings",
     "Payoffs",
+    "ShareGame",
     "Starts",
     "best_deviation",
     "first_order_condition",
@@ -65,74 +64,11 @@ SETTLED_ITERATES = 3
 """The reported share is the mean of this many last iterates."""
 
 GRID_STEPS = 3
-"""How often the near grid may follow a best response beyond its edge before an iterate is closed."""
-
-
-class NashSettings(BaseModel):
-    """How an equilibrium is sought. Distances are log-odds of the research share."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    grid_wide: int = Field(
-        default=12, ge=0, description="Candidates of the first grid; 0 skips it."
-    )
-    wide_low: float = Field(
-        default=-6.0, ge=-6.2, description="Lowest candidate of the first grid."
-    )
-    wide_high: float = Field(
-        default=5.0, le=6.2, description="Highest candidate of the first grid."
-    )
-    grid_near: int = Field(
-        default=9, ge=5, description="Candidates of a later grid, an odd number."
-    )
-    half_width: float = Field(
-        default=1.8, gt=0.0, le=4.0, description="Reach of a later grid each way."
-    )
-    fit: Fit = Field(
-        default="all", description="Later grids: parabola through all points or the best 3."
-    )
-    damping: float = Field(
-        default=0.8, gt=0.0, le=1.0, description="Part of the way to a best response."
-    )
-    max_iterations: int = Field(default=8, ge=2, description="Most grids, the wide one included.")
-    tolerance: float = Field(
-        default=0.05, gt=0.0, description="Largest change of a settled iterate."
-    )
-    starts: tuple[float, ...] = Field(default=(0.02, 0.2, 0.7, 0.95), description="Starts, shares.")
-    distinct: float = Field(
-        default=0.2, gt=0.0, description="Gap that makes two equilibria of two starts."
-    )
-    logit_step: float = Field(
-        default=0.25, gt=0.0, le=1.0, description="Deviation of the condition."
-    )
-    population_step: float = Field(
-        default=0.5, gt=0.0, le=2.0, description="Shift that measures slopes."
-    )
-    measure_slope: bool = Field(
-        default=True, description="Run the shifted population after solving."
-    )
-    resamples: int = Field(default=2_000, ge=100, description="Bootstrap samples of an interval.")
-
-    @model_validator(mode="after")
-    def _fits(self) -> "NashSettings":
-        """Itself. Raises ValueError where fields do not fit."""
-        if self.grid_near % 2 == 0:
-            raise ValueError(f"grid_near: got {self.grid_near}, allowed are odd numbers from 5")
-        if self.grid_wide in (1, 2):
-            raise ValueError(f"grid_wide: got {self.grid_wide}, allowed are 0 and numbers from 3")
-        if not self.wide_low < self.wide_high:
-            raise ValueError(
-                f"wide_low: got {self.wide_low}, allowed is less than wide_high = {self.wide_high}"
-            )
-        return self
-
-
-QUICK = NashSettings(grid_near=7, max_iterations=4)
-"""The short plan; 64 seeds."""
+"""Largest number of times that a near grid follows a best response beyond its edge in one iterate."""
 
 
 class Iterate(NamedTuple):
-    """One grid: payoffs at `population`, their best response, and the damped step between, `research_share`."""
+    """One grid: the population, its best response, and the damped step between, `research_share`."""
 
     population: float
     best_response: float
@@ -144,18 +80,33 @@ class Iterate(NamedTuple):
 class Equilibrium:
     """A symmetric equilibrium in constant research shares, or why there is none.
 
-    Attributes:
-        verdict: `indeterminate` if the payoff does not depend on the research share: then there is no number.
-        research_share: from the mean log-odds of the last three iterates of near grids.
-        interval: log-odds with 95 % BCa bounds over seeds, widened by the last iterates and by the fixed point that
-            the last curve itself implies.
-        iterates: every grid, the wide one first.
-        iterate_spread: largest less smallest log-odds of the last three iterates.
-        slope: of the best response in the population's share, angles; None if not measured.
-        epsilon: profit of the best deviation from the last population.
-        curvature: -J''/J there, per squared log-odds, for `identified_set`.
-        capitalisation: c_bar at the end, days; None where it is fixed.
-        curve, shifted: payoffs of the last grid, and of the shifted population if there was one.
+    Attributes
+    ----------
+    verdict : {"solved", "not converged", "indeterminate"}
+        "indeterminate" if the payoff does not depend on the research share: then there is no number.
+    research_share : float, optional
+        From the mean log-odds of the last three iterates of near grids.
+    interval : Estimate, optional
+        Log-odds with 95 % BCa bounds over seeds, widened by the last iterates and by the fixed point that the last curve
+        itself implies.
+    iterates : tuple of Iterate
+        Every grid, the wide one first.
+    iterate_spread : float, optional
+        Largest less smallest log-odds of the last three iterates.
+    slope : float, optional
+        Slope of the best response in the population's share, angles; None if not measured.
+    epsilon : Estimate, optional
+        Profit of the best deviation from the last population.
+    curvature : float, optional
+        -J''/J there, per squared log-odds, for `identified_set`.
+    capitalisation : float, optional
+        c_bar at the end, days; None where it is fixed.
+    settled : tuple of float
+        Log-odds of the last iterates.
+    fixed_point : Resampled, optional
+        The fixed point over resampled seeds.
+    curve, shifted : Curve, optional
+        Payoffs of the last grid, and of the shifted population if there was one.
     """
 
     verdict: Literal["solved", "not converged", "indeterminate"]
@@ -179,13 +130,18 @@ class Equilibrium:
 
 
 class FirstOrderCondition(NamedTuple):
-    """Root of the first-order condition: log-odds with its interval, and what a paired difference needs.
+    """Root of the first-order condition, with its interval and the inputs of a paired difference.
 
-    Attributes:
-        populations: the two shares at which all others played.
-        marginal: mean of J(logit r + d) - J(logit r - d) at each.
-        research_share, interval, fixed_point: None if the payoff is flat, or its curvature no more than
-            noise.
+    Attributes
+    ----------
+    populations : (float, float)
+        Shares at which all others played.
+    marginal : (float, float)
+        Mean of J(logit r + d) - J(logit r - d) at each.
+    research_share, interval, fixed_point
+        None if the payoff is flat, or its curvature no more than noise.
+    settled : tuple of float
+        Empty.
     """
 
     populations: tuple[float, float]
@@ -199,8 +155,14 @@ class FirstOrderCondition(NamedTuple):
 class Starts(NamedTuple):
     """Equilibria by start, and the distinct shares among those that were solved.
 
-    Attributes:
-        multiple: more than one distinct share. Equilibria that best responses run away from are not found.
+    Attributes
+    ----------
+    equilibria : tuple of Equilibrium
+        In the order of the starts.
+    distinct : tuple of float
+        Distinct shares, increasing.
+    multiple : bool
+        Whether there is more than one. Equilibria that repel best responses are not found.
     """
 
     equilibria: tuple[Equilibrium, ...]
@@ -208,15 +170,19 @@ class Starts(NamedTuple):
     multiple: bool
 
 
-def solve(game: Game, start: float, settings: NashSettings | None = None) -> Equilibrium:
-    """The equilibrium that damped best responses reach from `start`, a share.
+def solve(game: ShareGame, start: float, settings: NashSettings | None = None) -> Equilibrium:
+    """Return the equilibrium that damped best responses reach from `start`, a share.
 
     The wide grid only finds the neighbourhood: its population is arbitrary, so the step from it is not damped and
     c_bar stays. Every later grid lies around the population's share, moves the population by `damping` of the way to
     the best response, and c_bar half of the way to its estimate. It is solved if neither the last step nor that of
-    ln c_bar exceeds the tolerance, and stops once three iterates lie within it, so that their mean holds no approach.
+    ln c_bar exceeds the tolerance, and stops once three iterates lie within it, so that their mean has no transient.
     The game keeps the last c_bar.
-    Raises ValueError for a start outside 0..1 and payoffs that are not finite.
+
+    Raises
+    ------
+    ValueError
+        A start outside 0..1, or payoffs that are not finite.
     """
     settings = settings or NashSettings()
     if not 0.0 < start < 1.0:
@@ -251,9 +217,9 @@ def solve(game: Game, start: float, settings: NashSettings | None = None) -> Equ
 
 
 def multiple_starts(
-    game: Game, settings: NashSettings | None = None, starts: Sequence[float] | None = None
+    game: ShareGame, settings: NashSettings | None = None, starts: Sequence[float] | None = None
 ) -> Starts:
-    """`solve` from each start, `settings.starts` unless told, c_bar as it is now at each.
+    """Run `solve` from each start, by default `settings.starts`, each with the present c_bar.
 
     Solved shares further apart than `settings.distinct` in log-odds count as distinct. The game keeps the c_bar of the
     last start.
@@ -273,12 +239,13 @@ def multiple_starts(
 
 
 def first_order_condition(
-    game: Game, research_share: float, settings: NashSettings | None = None
+    game: ShareGame, research_share: float, settings: NashSettings | None = None
 ) -> FirstOrderCondition:
-    """Root of D = J(logit r + d) - J(logit r - d) in the population's r, with d = `logit_step`, near a known share.
+    """Return the root of the first-order condition near a known research share.
 
+    The root of D = J(logit r + d) - J(logit r - d) in the population's r, with d = `logit_step`.
     Two passes: D, over the level of pay, at `research_share` and at `population_step` from it on the side of the root.
-    The root of the line through both is resampled over seeds, so the slope of D, which holds the answer of the best
+    The root of the line through both is resampled over seeds, so the slope of D, which includes the reaction of the best
     response to the population, is resampled with it. No iterate enters. Points so close suffice at 2,048 seeds; at 64,
     where single seeds jump, the interval of `solve` is narrower and covers better. The skew of the payoff in log-odds
     moves the root by up to 0.02 away from a half.
@@ -308,7 +275,7 @@ def first_order_condition(
     return FirstOrderCondition(populations, marginal, share, bca_interval(resampled), resampled)
 
 
-def _near(game: Game, place: float, settings: NashSettings) -> tuple[Curve, float, float]:
+def _near(game: ShareGame, place: float, settings: NashSettings) -> tuple[Curve, float, float]:
     """Last curve around a population, its best response in log-odds, and the c_bar of the run."""
     offsets = np.linspace(-settings.half_width, settings.half_width, settings.grid_near)
     centre = place
@@ -322,7 +289,7 @@ def _near(game: Game, place: float, settings: NashSettings) -> tuple[Curve, floa
 
 
 def _close(
-    game: Game,
+    game: ShareGame,
     settings: NashSettings,
     curve: Curve,
     iterates: list[Iterate],
@@ -358,7 +325,7 @@ def _close(
     )
 
 
-def _shifted(game: Game, curve: Curve, settings: NashSettings) -> Curve:
+def _shifted(game: ShareGame, curve: Curve, settings: NashSettings) -> Curve:
     """Every second candidate of a curve again, the population nearer to a half and with its own c_bar."""
     here = float(log_odds(curve.population))
     place = here + (settings.population_step if here < 0.0 else -settings.population_step)
@@ -370,7 +337,7 @@ def _shifted(game: Game, curve: Curve, settings: NashSettings) -> Curve:
     return shifted
 
 
-def _pair(game: Game, place: float, step: float) -> np.ndarray:
+def _pair(game: ShareGame, place: float, step: float) -> np.ndarray:
     """Payoffs a step below and a step above the population's log-odds, `(seeds, 2)`."""
     return evaluate(game, place, share_of(np.array([place - step, place + step])))[0].values
 

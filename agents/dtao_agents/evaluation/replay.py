@@ -1,4 +1,4 @@
-"""Evaluation on real prices: a learned policy, the scripted stakers, root and buy-and-hold."""
+"""Evaluation on real prices: a learned policy, scripted stakers, root and buy-and-hold."""
 
 import csv
 import io
@@ -16,7 +16,9 @@ from dtao_agents.evaluation.evaluate import check_policy
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
 from dtao_agents.evaluation.reports import LEARNED
 from dtao_agents.files import write_atomically
-from dtao_agents.roles.scripted import STAKERS, Follower, in_proportion
+from dtao_agents.roles.policies import Policy
+from dtao_agents.roles.registry import agent_role
+from dtao_agents.roles.staker_policies import SCRIPTED, TargetWeights, in_proportion
 from dtao_agents.training.settings import TrainConfig, read
 from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
 from dtao_gym.replay.config import ReplayConfig
@@ -29,12 +31,12 @@ MOST_SUBNETS = 48
 LIMITS = (
     "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
     "September and October 2025 are held out, November 2025 to early March 2026 is missing.",
-    "Intervals know only the days seen, and no number of policies tried before.",
+    "Intervals account for the days seen only, not for the number of policies tried before.",
 )
 
 
 def momentum_7d(observation: np.ndarray, batch: Any) -> np.ndarray:
-    """Weights proportional to positive log returns of the last week."""
+    """Return weights in proportion to positive log returns of the last week."""
     days, history = batch.state.worlds["day"], batch.state.section("price_history")
     past = history[np.arange(len(history)), (days - 7) % history.shape[1]]
     known = (past > 0.0) & (batch.state.row("started") > 0.0)
@@ -42,15 +44,18 @@ def momentum_7d(observation: np.ndarray, batch: Any) -> np.ndarray:
     return in_proportion(np.log(ratio))
 
 
-SCRIPTED = {
-    **{name: player for name, player in STAKERS.items() if name not in ("all_root", "value")},
-    "momentum_7d": Follower(momentum_7d, 0.1),
+REPLAY_POLICIES: dict[str, Policy] = {
+    **{name: policy for name, policy in SCRIPTED.items() if name not in ("all_root", "value")},
+    "momentum_7d": TargetWeights(momentum_7d, 0.1),
 }
-"""Scripted stakers of a replay: `root` takes the place of `all_root`; without a signal `value` stays in root."""
+"""Scripted stakers of a replay: `root` replaces `all_root`; without a signal `value` would stay in root."""
 
 
 def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
-    """Configuration of the back-test: the given one, else the evaluation split of the run's own replay, else both packaged paths."""
+    """Return the configuration of a back-test.
+
+    The given one, else the evaluation split of the run's own replay, else both packaged price paths.
+    """
     if config is not None:
         return ReplayConfig.make(config)
     env = settings.env
@@ -68,7 +73,7 @@ def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
 
 
 def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
-    """Whether the test days are disjoint from the days that training may have used.
+    """Return whether the test days are disjoint from the days that training may have used.
 
     Simulated training uses no price of the data (the simulator is fitted to moments of the same months). Training in a
     replay uses the days of every window that it can draw, and the closes before them that are observed.
@@ -77,70 +82,85 @@ def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
     if not isinstance(env, ReplayConfig):
         return True
     starts = WindowSampler(env, env.markets())
-    seen: set[np.datetime64] = set()
+    trained: set[np.datetime64] = set()
     for number, first in starts.starts:
         dates = starts.markets[number].dates
-        seen.update(dates[first - env.history_days : first + starts.length + 1])
+        trained.update(dates[first - env.history_days : first + starts.length + 1])
     markets = config.markets()
-    judged: set[np.datetime64] = set()
+    tested: set[np.datetime64] = set()
     for window, days in consecutive(config):
-        judged.update(markets[window.market].dates[window.first + 1 : window.first + days + 1])
-    return not seen & judged
+        tested.update(markets[window.market].dates[window.first + 1 : window.first + days + 1])
+    return not trained & tested
 
 
 def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[str, Any], Backtest]:
     """Back-test the policy of a staker's run; write replay.json and replay.csv into its folder.
 
-    Args:
-        config: a `ReplayConfig`, a dict or a path; by default what `replay_config` says.
-        trusted: whether a rule of emission that the run names as a Python function may be imported.
+    Parameters
+    ----------
+    run : Path
+        Folder of a trained run.
+    config : ReplayConfig, dict or path, optional
+        By default that of `replay_config`.
+    trusted : bool
+        Whether Python code that the run names (an emission rule, a role) may be imported.
 
-    Returns:
-        The content of replay.json, and the back-test. Raises PolicyError, ConfigError.
+    Returns
+    -------
+    dict, Backtest
+        The content of replay.json, and the back-test.
+
+    Raises
+    ------
+    PolicyError, ConfigError
+        For unusable files, and for roles that do not play prices.
     """
     settings = read(run / "config.yaml", trusted)
     torch.set_num_threads(settings.torch_threads)
-    if settings.role == "builder":
-        raise PolicyError(f"{run}: got a builder, allowed is a staker: prices are not a builder's")
+    role = agent_role(settings.role)
+    if not role.plays_prices:
+        raise PolicyError(
+            f"{run}: got a {role.name}, allowed is a staker: prices are not a {role.name}'s"
+        )
     made = replay_config(settings, config)
     check_policy(run, load_policy(run), settings)
     policy = load_policy(run, made.n_subnets)
-    players = {LEARNED: policy, **SCRIPTED}
-    found = backtest(players, made, unseen=training_saw_none(settings, made))
-    verdict = verdict_of(found, made)
+    policies = {LEARNED: policy, **REPLAY_POLICIES}
+    result = backtest(policies, made, unseen=training_saw_none(settings, made))
+    verdict = verdict_of(result, made)
     verdict |= {"run": run.resolve().name, "training_seed": settings.seed}
     write_atomically(run / "replay.json", (json.dumps(verdict, indent=2) + "\n").encode())
-    write_atomically(run / "replay.csv", _rows(found).encode())
-    return verdict, found
+    write_atomically(run / "replay.csv", _to_csv(result).encode())
+    return verdict, result
 
 
-def verdict_of(found: Backtest, config: ReplayConfig) -> dict[str, Any]:
-    """JSON content of a back-test."""
+def verdict_of(result: Backtest, config: ReplayConfig) -> dict[str, Any]:
+    """Return the content of replay.json."""
     policies: dict[str, Any] = {}
-    for name in found.played[IMPACTS[0]]:
-        of_impacts = {}
+    for name in result.played[IMPACTS[0]]:
+        by_impact = {}
         for impact in IMPACTS:
-            played = found.played[impact][name]
-            of_impacts[impact] = {
-                "log_growth": found.growth(name, impact)._asdict(),
+            played = result.played[impact][name]
+            by_impact[impact] = {
+                "log_growth": result.growth(name, impact)._asdict(),
                 "by_window": played.total.tolist(),
                 "turnover": played.turnover,
                 **{
-                    f"minus_{less}": found.growth(name, impact, less)._asdict()
+                    f"minus_{less}": result.growth(name, impact, less)._asdict()
                     for less in (ROOT, HOLD)
                 },
             }
-        policies[name] = of_impacts
+        policies[name] = by_impact
     return {
-        "windows": found.windows,
-        "days": found.days,
+        "windows": result.windows,
+        "days": result.days,
         "coverage": COVERAGE,
-        "block_days": found.block_days,
+        "block_days": result.block_days,
         "n_subnets": config.n_subnets,
         "wealth_tao": config.wealth_tao,
-        "unseen": found.unseen,
-        "credible": found.credible(LEARNED),
-        "treated": found.counts,
+        "unseen": result.unseen,
+        "credible": result.credible(LEARNED),
+        "treated": result.counts,
         "config": json.loads(config.model_dump_json()),
         "policies": policies,
     }
@@ -198,14 +218,14 @@ def _formatted(estimate: dict[str, float]) -> str:
     return f"{estimate['value']:+.2f} [{estimate['low']:+.2f}, {estimate['high']:+.2f}]"
 
 
-def _rows(found: Backtest) -> str:
-    """One row per impact, policy, window and day."""
+def _to_csv(result: Backtest) -> str:
+    """CSV with one row per impact, policy, window and day."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("impact", "policy", "first_close", "day", "log_growth"))
-    for impact, players in found.played.items():
+    for impact, players in result.played.items():
         for name, played in players.items():
-            for (first, _), days in zip(found.windows, played.growth, strict=True):
+            for (first, _), days in zip(result.windows, played.growth, strict=True):
                 rows.writerows(
                     (impact, name, first, k + 1, repr(float(x))) for k, x in enumerate(days)
                 )

@@ -1,4 +1,4 @@
-"""Statistics of a judgement: means, interquartile means, bootstrap intervals."""
+"""Statistics of an evaluation: means, interquartile means, bootstrap intervals."""
 
 from collections.abc import Callable
 from statistics import NormalDist
@@ -21,14 +21,17 @@ class Estimate(NamedTuple):
 
 
 def interquartile_mean(values: np.ndarray) -> np.ndarray:
-    """Mean of the middle half along the last axis: a quarter, rounded down, is cut off at each end."""
+    """Return the mean of the middle half along the last axis.
+
+    A quarter, rounded down, is cut off at each end.
+    """
     ordered = np.sort(values, axis=-1)
     cut = values.shape[-1] // 4
     return ordered[..., cut : values.shape[-1] - cut].mean(axis=-1)
 
 
 def mean(values: np.ndarray) -> np.ndarray:
-    """Mean along the last axis."""
+    """Return the mean along the last axis."""
     return values.mean(axis=-1)
 
 
@@ -38,10 +41,23 @@ def bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Estimate:
-    """A statistic of `(n,)` values with its 95 % percentile bootstrap interval.
+    """Return a statistic with its 95 % percentile bootstrap interval.
 
     Arrays of equal length are resampled in the same way, so that a paired difference and its parts agree.
-    Raises ValueError for fewer than two values and for values that are not finite.
+
+    Parameters
+    ----------
+    values : `(n,)`
+        Two or more finite numbers.
+    statistic : callable
+        Maps `(..., n)` to `(...)`.
+    resamples, seed : int
+        Number of bootstrap samples, and the seed of their draws.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two values, or values that are not finite.
     """
     values = np.asarray(values, float)
     if values.ndim != 1 or values.size < 2 or not np.isfinite(values).all():
@@ -55,12 +71,16 @@ def bootstrap(
 
 
 class Resampled(NamedTuple):
-    """A statistic of column means with what an interval needs.
+    """A statistic of column means, with the resampled statistics that an interval needs.
 
-    Attributes:
-        value: the statistic of the sample.
-        draws: `(resamples,)` of bootstrap samples; draw b picks the same rows for every sample of this size.
-        jackknife: `(n,)` of the sample without row i.
+    Attributes
+    ----------
+    value : float
+        The statistic of the sample.
+    draws : `(resamples,)`
+        That of bootstrap samples; draw b picks the same rows for every sample of this size.
+    jackknife : `(n,)`
+        That of the sample without row i.
     """
 
     value: float
@@ -68,7 +88,7 @@ class Resampled(NamedTuple):
     jackknife: np.ndarray
 
     def minus(self, other: "Resampled") -> "Resampled":
-        """The paired difference: same rows on both sides. Raises ValueError for unequal sizes."""
+        """Return the paired difference: same rows on both sides. Raises ValueError for unequal sizes."""
         if self.draws.shape != other.draws.shape or self.jackknife.shape != other.jackknife.shape:
             got = [(len(s.jackknife), len(s.draws)) for s in (self, other)]
             raise ValueError(f"(rows, resamples): got {got}, allowed are equal pairs")
@@ -83,10 +103,23 @@ def resample_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Resampled:
-    """A statistic of the column means of `(n, k)` values, over whole rows drawn with replacement.
+    """Return a statistic of column means, over whole rows drawn with replacement.
 
-    `statistic` maps means `(..., k)` to `(...)`. Samples of one size and seed are resampled in the same way.
-    Raises ValueError for fewer than two rows and for values that are not finite.
+    Samples of one size and seed are resampled in the same way.
+
+    Parameters
+    ----------
+    values : `(n, k)`
+        Two or more rows of finite numbers.
+    statistic : callable
+        Maps means `(..., k)` to `(...)`.
+    resamples, seed : int
+        Number of bootstrap samples, and the seed of their draws.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two rows, or values that are not finite.
     """
     values = np.ascontiguousarray(values, float)
     if values.ndim != 2 or len(values) < 2 or not np.isfinite(values).all():
@@ -108,12 +141,12 @@ def resample_means(
 
 
 def span(estimate: Estimate, form: str) -> str:
-    """Value and interval."""
+    """Return value and interval as text; `form` is a format specification."""
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def bca_interval(resampled: Resampled) -> Estimate:
-    """95 % bias-corrected and accelerated interval (Efron 1987).
+    """Return the 95 % bias-corrected and accelerated interval (Efron 1987).
 
     Draws may be bounded or tied; a statistic that is the same in every draw has an interval without width.
     """

@@ -16,7 +16,7 @@ from dtao_agents.probe.plan import Cell, Plan
 from dtao_gym.sources import fingerprint
 
 OUTCOMES = ("research_tao", "work_tao", "welfare_tao", "days", "merit", "dissolutions")
-"""Outcomes that are kept, one number per seed; see `dtao_agents.equilibrium.builder_game.Outcome`."""
+"""Outcomes that are kept, one number per seed; see `dtao_agents.equilibrium.builder_game.PopulationOutcome`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,21 +17,22 @@ import dtao_gym
 from dtao_agents.cache import Store, key_of, source_of_rule
 from dtao_agents.evaluation.arena import Scenario, Score, play_entry, tidy
 from dtao_agents.evaluation.policy_files import WEIGHTS_NAME
-from dtao_agents.evaluation.registry import REGISTERED, Entry, fits, learned, registered
+from dtao_agents.evaluation.registry import Entry, fits, learned, policies_of, registered
 from dtao_agents.files import write_atomically
 from dtao_agents.package_data import find_config
 from dtao_agents.results.kinds import kind_of
 from dtao_agents.results.page import write_page
-from dtao_agents.results.plan import ResultsPlan, Row
+from dtao_agents.results.plan import ResultsPlan, TrainingRow
 from dtao_agents.results.pretrained import publish
-from dtao_agents.results.summary import PLAN_HASH, Findings
+from dtao_agents.results.summary import PLAN_HASH, Results
 from dtao_agents.results.tasks import Task, run_tasks
+from dtao_agents.roles.registry import agent_role, role_fingerprint
 from dtao_agents.training.run_folder import PACKAGES, cpu_model, git_commit
 from dtao_gym.sources import fingerprint
 
 
 class Player(NamedTuple):
-    """A registered policy, or a learned one of a row and training seed, which lies in a folder."""
+    """A policy without a file, or the learned one of a row and training seed, in a folder."""
 
     name: str
     role: str
@@ -39,14 +40,17 @@ class Player(NamedTuple):
     folder: Path | None = None
 
     def entry(self) -> Entry:
-        """The policy itself."""
+        """Return the policy."""
         if self.folder is None:
             return registered(self.role, self.name)
         return learned(self.folder, self.name)
 
 
-def training_task(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Task:
-    """The training of one row with one seed. Its folder has its hash in the name: no other settings share it."""
+def training_task(plan: ResultsPlan, row: TrainingRow, seed: int, folder: Path) -> Task:
+    """Return the training of one row with one seed.
+
+    Its folder has the hash of its inputs in the name: no other settings share it.
+    """
     kind = kind_of(row)
     key = key_of({"kind": row.kind, **kind.inputs(plan, row, seed)})
     place = folder / "trainings" / f"{row.name}-seed{seed}-{key[:16]}"
@@ -55,7 +59,7 @@ def training_task(plan: ResultsPlan, row: Row, seed: int, folder: Path) -> Task:
 
 
 def evaluation_task(scenario: Scenario, player: Player, threads: int) -> Task:
-    """One policy on all seeds of a scenario."""
+    """Return the evaluation of one policy on all seeds of a scenario."""
     weights = ""
     if player.folder is not None:
         weights = hashlib.sha256((player.folder / WEIGHTS_NAME).read_bytes()).hexdigest()
@@ -68,6 +72,8 @@ def evaluation_task(scenario: Scenario, player: Player, threads: int) -> Task:
         "seeds": scenario.seeds,
         "policy": weights or player.name,
     }
+    if sources := role_fingerprint(scenario.role):
+        parts["role_sources"] = sources
     seed = "" if player.training_seed is None else f" seed {player.training_seed}"
     name = f"play {scenario.name} {player.name}{seed}"
     return Task(name, key_of(parts), evaluate_player, (scenario, player, threads))
@@ -76,8 +82,9 @@ def evaluation_task(scenario: Scenario, player: Player, threads: int) -> Task:
 def evaluate_player(
     scenario: Scenario, player: Player, threads: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Means, and values by evaluation seed, of all metrics."""
+    """Play a policy; return means, and values by evaluation seed, of all metrics."""
     torch.set_num_threads(1)
+    agent_role(scenario.role)  # makes a role known whose policy's file is read next
     values = play_entry(scenario, player.entry(), threads).values
     return {name: float(rows.mean()) for name, rows in values.items()}, values
 
@@ -89,11 +96,30 @@ def make_results(
     policies: Path,
     say: Callable[[str], None] = print,
     command: str = "make results",
-) -> Findings:
-    """Do what is not done yet; write RESULTS.md (`out`), the pretrained policies, and results.json and arena.csv.
+) -> Results:
+    """Train, evaluate, and write RESULTS.md, the pretrained policies, results.json and arena.csv.
 
-    Trainings and evaluations are kept in `folder`, each by the hash of what it depends on: a run that is killed goes
-    on where it was, and a changed plan does only what changed. Raises `ConfigError` before anything is trained.
+    Trainings and evaluations are cached, each by the hash of its inputs: a run that was killed continues, and a changed
+    plan computes only its changes.
+
+    Parameters
+    ----------
+    plan : ResultsPlan
+    folder : Path
+        Trainings, the cache, results.json and arena.csv.
+    out : Path
+        The page.
+    policies : Path
+        Folder of the pretrained policies.
+    say : callable
+        Called with lines of progress.
+    command : str
+        The command that the page names.
+
+    Raises
+    ------
+    ConfigError
+        For a bad plan, before anything is trained.
     """
     plan.checked()
     arena, facts = plan.scenarios(), _facts(plan, command)
@@ -106,7 +132,7 @@ def make_results(
     tasks = [training_task(plan, row, seed, folder) for row, seed in turns]
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(folder / "cache")
-    trained = run_tasks(tasks, store, plan.workers, _teller(len(tasks), say))
+    trained = run_tasks(tasks, store, plan.workers, _progress(len(tasks), say))
     records: dict[str, list[dict[str, Any]]] = {row.name: [] for row in plan.rows}
     players = []
     for (row, seed), task, (record, _) in zip(turns, tasks, trained, strict=True):
@@ -116,13 +142,13 @@ def make_results(
     scores = _play_all(plan, homes, arena, players, store, say)
     commits = {str(record.get("git_commit")) for each in records.values() for record in each}
     facts["commit of the trainings"] = ", ".join(sorted(commits))
-    findings = Findings(plan, homes, arena, scores, records, facts)
-    record = json.dumps(findings.to_record(), indent=1) + "\n"
+    results = Results(plan, homes, arena, scores, records, facts)
+    record = json.dumps(results.to_record(), indent=1) + "\n"
     write_atomically(folder / "results.json", record.encode())
     write_atomically(folder / "arena.csv", tidy(scores).encode())
     folders = {(player.name, player.training_seed): player.folder for player in players}
     published = [
-        publish(findings, row.name, lambda seed, row=row: folders[row.name, seed], policies)
+        publish(results, row.name, lambda seed, row=row: folders[row.name, seed], policies)
         for row in plan.rows
         if row.publish and row.name in homes
     ]
@@ -140,9 +166,9 @@ def make_results(
         if (section := kind_of(row).section) is not None
         for line in section(row, records[row.name])
     ]
-    write_page(out, findings, published, sections)
+    write_page(out, results, published, sections)
     say(f"Written: {out}, {policies}/, {folder}/results.json, {folder}/arena.csv")
-    return findings
+    return results
 
 
 def _play_all(
@@ -153,13 +179,13 @@ def _play_all(
     store: Store,
     say: Callable[[str], None],
 ) -> list[Score]:
-    """Each row's policies at home, those of the arena's rows in the arena; everything registered in both."""
+    """Play learned policies at home, those of arena rows in the arena, all others in both."""
     in_arena = {row.name for row in plan.rows if row.arena}
     entries = {player: player.entry() for player in players}
     meetings: list[tuple[Scenario, Player, str]] = []
     for scenario in (*homes.values(), *arena):
         role, config = scenario.role, scenario.config
-        for name, entry in REGISTERED[role].items():
+        for name, entry in policies_of(role).items():
             if fits(entry, role, config):
                 meetings.append((scenario, Player(name, role), entry.kind))
         for player, entry in entries.items():
@@ -169,23 +195,23 @@ def _play_all(
             if wanted and fits(entry, role, config):
                 meetings.append((scenario, player, entry.kind))
     tasks = [evaluation_task(scenario, player, plan.threads) for scenario, player, _ in meetings]
-    played = run_tasks(tasks, store, plan.workers, _teller(len(tasks), say))
+    played = run_tasks(tasks, store, plan.workers, _progress(len(tasks), say))
     return [
         Score(scenario.name, player.name, kind, player.training_seed, values)
         for (scenario, player, kind), (_, values) in zip(meetings, played, strict=True)
     ]
 
 
-def _teller(total: int, say: Callable[[str], None]) -> Callable[[Task, bool], None]:
-    """A line for every task that was done; those that were there already only count."""
-    started, there = time.perf_counter(), itertools.count(1)
+def _progress(total: int, say: Callable[[str], None]) -> Callable[[Task, bool], None]:
+    """A callback that prints a line for every task that was computed; cached ones only count."""
+    started, finished = time.perf_counter(), itertools.count(1)
 
-    def tell(task: Task, done_now: bool) -> None:
-        number = next(there)
-        if done_now:
+    def progress(task: Task, computed: bool) -> None:
+        number = next(finished)
+        if computed:
             say(f"{number:>4}/{total}  {time.perf_counter() - started:6.0f} s  {task.name}")
 
-    return tell
+    return progress
 
 
 def _facts(plan: ResultsPlan, command: str) -> dict[str, str]:

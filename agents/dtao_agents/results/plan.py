@@ -1,4 +1,4 @@
-"""What is trained and judged for RESULTS.md: a plan, read from YAML."""
+"""The plan of RESULTS.md, read from YAML: trainings, comparisons, arena."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from dtao_gym.world.config import ConfigError, read_yaml
 NAME = r"^[a-z0-9_]{1,32}$"
 
 
-class Row(BaseModel):
-    """One thing that is trained, once for each training seed."""
+class TrainingRow(BaseModel):
+    """Settings that are trained once for each training seed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=NAME, description="Unique; folders and tables call it so.")
+    name: str = Field(pattern=NAME, description="Unique name in folders and tables.")
     kind: str = Field(
         "single", description="How it is trained: a key of `dtao_agents.results.kinds`."
     )
@@ -42,7 +42,7 @@ class Comparison(BaseModel):
 
 
 class ResultsPlan(BaseModel):
-    """Everything that decides what RESULTS.md says."""
+    """All settings that RESULTS.md depends on."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,24 +50,24 @@ class ResultsPlan(BaseModel):
         (0, 1, 2, 3, 4), min_length=2, description="Intervals are over these."
     )
     evaluation_seeds: int = Field(
-        256, ge=2, le=65_536, description="Worlds on which each row is judged at home: 0, 1, ..."
+        256, ge=2, le=65_536, description="Number of seeds of the evaluation at home: 0, 1, ..."
     )
     workers: int = Field(2, ge=1, le=256, description="Processes that work side by side.")
     threads: int = Field(1, ge=1, le=256, description="Threads of each that share the worlds.")
-    rows: tuple[Row, ...] = Field(min_length=1, description="What is trained.")
-    comparisons: tuple[Comparison, ...] = Field((), description="Rows held against each other.")
+    rows: tuple[TrainingRow, ...] = Field(min_length=1, description="Trainings.")
+    comparisons: tuple[Comparison, ...] = Field((), description="Pairs of rows that are compared.")
     arena: Path | None = Field(None, description="YAML of scenarios.")
 
     def to_yaml(self) -> str:
-        """All fields, defaults too."""
+        """Return all fields, with defaults, as YAML."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
     def scenarios(self) -> list[Scenario]:
-        """Those of the arena. Raises `ConfigError`."""
+        """Return the scenarios of the arena. Raises ConfigError."""
         return [] if self.arena is None else read_arena(find_config(self.arena))
 
     def checked(self) -> "ResultsPlan":
-        """Itself. Raises `ConfigError` for names that are there twice or not at all."""
+        """Return itself. Raises ConfigError for repeated and for unknown names."""
         names = [row.name for row in self.rows]
         if len(set(names)) < len(names):
             raise ConfigError(f"rows: got {names}, allowed is each name once")
@@ -90,7 +90,7 @@ class ResultsPlan(BaseModel):
 
 
 def make_results_plan(content: dict[str, Any]) -> ResultsPlan:
-    """A plan from a mapping. Raises `ConfigError`."""
+    """Return a plan from a mapping. Raises ConfigError."""
     try:
         return ResultsPlan.model_validate(content).checked()
     except ValidationError as error:
@@ -98,7 +98,7 @@ def make_results_plan(content: dict[str, Any]) -> ResultsPlan:
 
 
 def read_results_plan(path: str | Path) -> ResultsPlan:
-    """A plan from a YAML file. Raises `ConfigError` that names the file."""
+    """Return a plan from a YAML file. Raises ConfigError that names the file."""
     content = read_yaml(Path(path))
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
@@ -109,5 +109,5 @@ def read_results_plan(path: str | Path) -> ResultsPlan:
 
 
 def _line(problem: Any) -> str:
-    model = {"rows": Row, "comparisons": Comparison}.get(problem["loc"][0], ResultsPlan)
+    model = {"rows": TrainingRow, "comparisons": Comparison}.get(problem["loc"][0], ResultsPlan)
     return line_of(problem, model.model_fields)

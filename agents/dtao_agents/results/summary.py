@@ -1,4 +1,4 @@
-"""What the scores say: learned against the others, by training seed."""
+"""Summary of all scores: learned policies against others, by training seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_agents.evaluation.arena import Scenario, Score, main_metric
-from dtao_agents.evaluation.evaluate import Outcome, research_of
+from dtao_agents.evaluation.arena import Scenario, Score
 from dtao_agents.evaluation.statistics import Estimate, bootstrap
 from dtao_agents.results.plan import Comparison, ResultsPlan
+from dtao_agents.roles.episodes import EpisodeMetrics
+from dtao_agents.roles.registry import agent_role
 
 PLAN_HASH = "plan with all files it names, SHA-256"
 """Name of a fact."""
@@ -18,12 +19,18 @@ PLAN_HASH = "plan with all files it names, SHA-256"
 class Verdict(NamedTuple):
     """Learned policies of a row against the others of a scenario.
 
-    Attributes:
-        row: name of the row.
-        learned: mean over training seeds.
-        best: name of the best policy that is neither learned nor a ceiling.
-        minus_best: learned less that policy.
-        not_beaten: all such policies whose paired lower bound is not above 0.
+    Attributes
+    ----------
+    row : str
+        Name of the row.
+    learned : Estimate
+        Mean over training seeds.
+    best : str
+        Name of the best policy that is neither learned nor a ceiling.
+    minus_best : Estimate
+        Learned less that policy.
+    not_beaten : list of str
+        All such policies whose paired lower bound is not above 0.
     """
 
     row: str
@@ -34,7 +41,7 @@ class Verdict(NamedTuple):
 
 
 class Paired(NamedTuple):
-    """Two rows against each other, paired by training seed: at home, in the metric of their role."""
+    """Two rows compared at home, in the score of their role, paired by training seed."""
 
     first: Estimate
     second: Estimate
@@ -43,16 +50,22 @@ class Paired(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Findings:
-    """All that RESULTS.md tells.
+class Results:
+    """The content of RESULTS.md.
 
-    Attributes:
-        plan: what was asked for.
-        homes: scenario of each row in which its policies are judged.
-        arena: the other scenarios.
-        scores: of every policy in every scenario that it fits.
-        records: of the trainings of each row, in the order of the training seeds.
-        facts: about how it was made.
+    Attributes
+    ----------
+    plan : ResultsPlan
+    homes : mapping of Scenario
+        Scenario of each row in which its policies are evaluated first: the world of training.
+    arena : sequence of Scenario
+        The other scenarios.
+    scores : sequence of Score
+        Of every policy in every scenario that it fits.
+    records : mapping of list
+        Records of the trainings of each row, in the order of the training seeds.
+    facts : mapping of str
+        Command, versions, hashes.
     """
 
     plan: ResultsPlan
@@ -63,50 +76,53 @@ class Findings:
     facts: Mapping[str, str]
 
     def of(self, scenario: Scenario) -> list[Score]:
-        """The scores of one scenario."""
+        """Return the scores of one scenario."""
         return [score for score in self.scores if score.scenario == scenario.name]
 
     def others(self, scenario: Scenario) -> dict[str, Score]:
-        """Policies that did not learn, by name, best first."""
-        main = main_metric(scenario.role)
-        found = [score for score in self.of(scenario) if score.kind != "learned"]
-        found.sort(key=lambda score: -score.values[main].mean())
-        return {score.policy: score for score in found}
+        """Return the policies that did not learn, by name, best first."""
+        metric = agent_role(scenario.role).score
+        scores = [score for score in self.of(scenario) if score.kind != "learned"]
+        scores.sort(key=lambda score: -score.values[metric].mean())
+        return {score.policy: score for score in scores}
 
     def learned_rows(self, scenario: Scenario) -> list[str]:
-        """Rows whose policies played there."""
-        found = [score.policy for score in self.of(scenario) if score.kind == "learned"]
-        return list(dict.fromkeys(found))
+        """Return the rows whose policies played in a scenario."""
+        rows = [score.policy for score in self.of(scenario) if score.kind == "learned"]
+        return list(dict.fromkeys(rows))
 
     def by_training_seed(self, scenario: Scenario, row: str, metric: str = "") -> np.ndarray:
-        """Means over evaluation seeds, one for each training seed in the order of the plan."""
-        metric = metric or main_metric(scenario.role)
-        found = {
+        """Return means over evaluation seeds, one for each training seed in the order of the plan.
+
+        By default of the score of the role.
+        """
+        metric = metric or agent_role(scenario.role).score
+        means = {
             score.training_seed: float(score.values[metric].mean())
             for score in self.of(scenario)
             if score.policy == row
         }
-        return np.array([found[seed] for seed in self.plan.training_seeds])
+        return np.array([means[seed] for seed in self.plan.training_seeds])
 
     def minus(self, scenario: Scenario, row: str, other: str) -> Estimate:
-        """Learned less another policy on the same evaluation seeds; the interval is over training seeds."""
-        reference = self.others(scenario)[other].values[main_metric(scenario.role)].mean()
+        """Return learned less another policy on the same evaluation seeds, over training seeds."""
+        reference = self.others(scenario)[other].values[agent_role(scenario.role).score].mean()
         return bootstrap(self.by_training_seed(scenario, row) - reference)
 
     def verdict(self, scenario: Scenario, row: str) -> Verdict:
-        """Whether the learned policies of a row beat the others; ceilings need not be beaten."""
+        """Compare the learned policies of a row with the others; ceilings need not be beaten."""
         to_beat = [n for n, score in self.others(scenario).items() if score.kind != "ceiling"]
-        found = {name: self.minus(scenario, row, name) for name in to_beat}
+        differences = {name: self.minus(scenario, row, name) for name in to_beat}
         return Verdict(
             row,
             bootstrap(self.by_training_seed(scenario, row)),
             to_beat[0],
-            found[to_beat[0]],
-            [name for name, estimate in found.items() if not estimate.low > 0.0],
+            differences[to_beat[0]],
+            [name for name, estimate in differences.items() if not estimate.low > 0.0],
         )
 
     def paired(self, pair: Comparison) -> Paired:
-        """The rows of a comparison."""
+        """Compare the rows of a pair."""
         first, second = (
             self.by_training_seed(self.homes[row], row) for row in (pair.first, pair.second)
         )
@@ -118,17 +134,18 @@ class Findings:
             better = pair.second
         return Paired(bootstrap(first), bootstrap(second), difference, better)
 
-    def research(self, row: str) -> list[dict[str, Any]]:
-        """The learned research share of each training seed, beside the closed form where there is one."""
+    def analyses(self, row: str) -> list[dict[str, Any]]:
+        """Return `AgentRole.analyse` of the learned policy of each training seed, at home."""
         home = self.homes[row]
+        role = agent_role(home.role)
         return [
-            research_of(Outcome(score.values, np.zeros(1)), home.config)
+            role.analyse(EpisodeMetrics(score.values, np.zeros(1)), home.config)
             for score in self.of(home)
             if score.policy == row
         ]
 
     def to_record(self) -> dict[str, Any]:
-        """The same for machines."""
+        """Return the content of results.json."""
         verdicts = {
             scenario.name: [
                 self.verdict(scenario, row)._asdict() for row in self.learned_rows(scenario)

@@ -1,4 +1,4 @@
-"""Work that is done once: each task by the hash of all that it depends on, several side by side."""
+"""Tasks whose results are cached by the hash of their inputs, run in several processes."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -13,19 +13,25 @@ import numpy as np
 
 from dtao_agents.cache import Store
 
-Found = tuple[Any, dict[str, np.ndarray]]
+TaskResult = tuple[Any, dict[str, np.ndarray]]
 """A JSON record and arrays."""
 
 
 class Task(NamedTuple):
-    """Something to be found out.
+    """A computation whose result is cached.
 
-    Attributes:
-        name: for people and file names.
-        key: hash of all that the result depends on.
-        function: `function(*arguments)` returns a JSON record and arrays; importable by name.
-        arguments: that a process can be handed.
-        files: that must be there for an earlier result to count.
+    Attributes
+    ----------
+    name : str
+        For people and file names.
+    key : str
+        Hash of all inputs of the result.
+    function : callable
+        ``function(*arguments)`` returns a JSON record and arrays; importable by name.
+    arguments : tuple
+        Picklable.
+    files : tuple of Path
+        Files that must exist for a cached result to count.
     """
 
     name: str
@@ -35,52 +41,56 @@ class Task(NamedTuple):
     files: tuple[Path, ...] = ()
 
 
-def found_before(task: Task, store: Store) -> Found | None:
-    """The result of an earlier run, if there is one."""
-    found = store.load(task.name, task.key)
-    return found if found and all(path.is_file() for path in task.files) else None
+def cached_result(task: Task, store: Store) -> TaskResult | None:
+    """Return the result of an earlier run, None if there is none."""
+    result = store.load(task.name, task.key)
+    return result if result and all(path.is_file() for path in task.files) else None
 
 
 def perform(task: Task, folder: Path) -> None:
-    """Do a task and keep its result in a store."""
+    """Run a task and store its result."""
     record, arrays = task.function(*task.arguments)
     Store(folder).save(task.name, task.key, record, arrays)
 
 
 def run_tasks(
-    tasks: Sequence[Task], store: Store, workers: int, tell: Callable[[Task, bool], None]
-) -> list[Found]:
-    """Results in the order of the tasks; only what is not in the store is done.
+    tasks: Sequence[Task], store: Store, workers: int, progress: Callable[[Task, bool], None]
+) -> list[TaskResult]:
+    """Return results in the order of the tasks; skips cached tasks.
 
-    Args:
-        tasks: what to find out.
-        store: where results are kept.
-        workers: processes; with 1 all is done in this one.
-        tell: called as `tell(task, done_now)` when a task's result is there.
+    Parameters
+    ----------
+    tasks : sequence of Task
+    store : Store
+        Cache of results.
+    workers : int
+        Processes; with 1 all tasks run in this one.
+    progress : callable
+        Called as ``progress(task, computed)`` for each result; `computed` is False for cached ones.
     """
     missing = []
     for task in tasks:
-        if found_before(task, store):
-            tell(task, False)
+        if cached_result(task, store):
+            progress(task, False)
         else:
             missing.append(task)
     if workers == 1 or len(missing) < 2:
         for task in missing:
             perform(task, store.folder)
-            tell(task, True)
+            progress(task, True)
     else:
-        _side_by_side(missing, store, workers, tell)
+        _in_processes(missing, store, workers, progress)
     results = []
     for task in tasks:
-        found = found_before(task, store)
-        if found is None:
+        result = cached_result(task, store)
+        if result is None:
             raise RuntimeError(f"{task.name}: its result is not in {store.folder}")
-        results.append(found)
+        results.append(result)
     return results
 
 
-def _side_by_side(
-    tasks: Sequence[Task], store: Store, workers: int, tell: Callable[[Task, bool], None]
+def _in_processes(
+    tasks: Sequence[Task], store: Store, workers: int, progress: Callable[[Task, bool], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
     pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _end_with_parent)
@@ -88,13 +98,13 @@ def _side_by_side(
         running = {pool.submit(perform, task, store.folder): task for task in tasks}
         for done in as_completed(running):
             done.result()
-            tell(running[done], True)
+            progress(running[done], True)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would train on beside the run that goes on with its folder."""
+    """End this worker with its parent: it would write into the folder of the run that is started again."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     sentinel = parent.sentinel

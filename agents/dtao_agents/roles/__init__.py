@@ -1,1 +1,1 @@
-"""Agents of each role: scripted policies, metrics, networks, report tables."""
+"""Agent roles: everything that training, evaluation and results need to know of a role."""

@@ -1,7 +1,7 @@
-"""Checkpoints of a run: all that its future depends on, as tensors and JSON in one file.
+"""Checkpoints of a run: everything that its continuation depends on, as tensors and JSON in one file.
 
 A checkpoint is taken between two rollouts. A run that is killed and resumed from one ends with the weights
-of a run that was left alone, bit for bit, on the same machine with the same versions and threads.
+of an uninterrupted run, bit for bit, on the same machine with the same versions and threads.
 """
 
 import json
@@ -37,13 +37,18 @@ def write_checkpoint(
     timesteps: int,
     facts: dict[str, Any],
 ) -> Path:
-    """Write `step_<timesteps>.safetensors` at once or not at all, and remove all but the last two.
+    """Write `step_<timesteps>.safetensors` atomically, remove all but the last two, and return the path.
 
-    Args:
-        folder: an existing folder.
-        arrays, own: what `capture` found.
-        timesteps: of the run so far.
-        facts: what else the run needs, JSON values; comes back from `read_checkpoint`.
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    arrays, own : dict
+        Results of `capture`.
+    timesteps : int
+        Steps of the run so far.
+    facts : dict
+        Further JSON values for the run, which `read_checkpoint` returns.
     """
     metadata = {"checkpoint": json.dumps({"format": FORMAT, "own": own, "run": facts})}
     path = folder / f"step_{timesteps:012d}.safetensors"
@@ -54,17 +59,20 @@ def write_checkpoint(
 
 
 def latest_checkpoint(folder: Path) -> Path:
-    """The newest checkpoint. Raises `CheckpointError` where there is none."""
-    found = sorted(folder.glob(PATTERN))
-    if not found:
+    """Return the newest checkpoint. Raises CheckpointError where there is none."""
+    checkpoints = sorted(folder.glob(PATTERN))
+    if not checkpoints:
         raise CheckpointError(
             f"{folder}: got no checkpoint, allowed is a folder of a run that wrote one"
         )
-    return found[-1]
+    return checkpoints[-1]
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any]]:
-    """Arrays and facts for `restore`, and the facts of the run. Runs no code from the file."""
+    """Return arrays and facts for `restore`, and the facts of the run. Runs no code from the file.
+
+    Raises CheckpointError for unusable files.
+    """
     try:
         with safe_open(path, "np") as file:
             content = dict(json.loads((file.metadata() or {})["checkpoint"]))
@@ -77,12 +85,12 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], 
 
 
 def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and JSON facts that `restore` needs, of PPO over a `MarketVecEnv` between two rollouts."""
+    """Return arrays and JSON facts for `restore`, of PPO over a `MarketVecEnv` between two rollouts."""
     env = _env_of(model)
     arrays: dict[str, Any]
     arrays, facts = worlds_arrays(env.episodes)
-    mine, own = learner_arrays(model)
-    arrays |= mine
+    of_learner, own = learner_arrays(model)
+    arrays |= of_learner
     arrays["last_observation"] = model._last_obs
     arrays["episode_starts"] = model._last_episode_starts
     arrays["returns"] = env._returns
@@ -94,7 +102,7 @@ def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """Put a newly made model where the captured one was. Raises `CheckpointError` if it does not fit."""
+    """Give a new model the state of the captured one. Raises CheckpointError if it does not fit."""
     restore_learner(model, arrays, facts)
     env = _env_of(model)
     restore_worlds(env.episodes, arrays, facts)
@@ -107,7 +115,7 @@ def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) ->
 
 
 def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Weights, optimiser and counts of a learner."""
+    """Return the network parameters, optimiser moments and counts of a learner."""
     arrays = {f"policy/{k}": v.detach().numpy() for k, v in model.policy.state_dict().items()}
     for index, moments in model.policy.optimizer.state_dict()["state"].items():
         arrays |= {f"optimizer/{index}/{name}": value.numpy() for name, value in moments.items()}
@@ -115,14 +123,14 @@ def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def restore_learner(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """What `learner_arrays` found, into a new model. Raises `CheckpointError` if it does not fit."""
-    weights = {
+    """Load the result of `learner_arrays` into a new model. Raises CheckpointError if it does not fit."""
+    parameters = {
         k.removeprefix("policy/"): torch.from_numpy(v)
         for k, v in arrays.items()
         if k.startswith("policy/")
     }
     try:
-        model.policy.load_state_dict(weights)
+        model.policy.load_state_dict(parameters)
     except RuntimeError as error:
         raise CheckpointError(f"weights do not fit the configured network: {error}") from None
     _restore_optimizer(model.policy.optimizer, arrays)
@@ -131,7 +139,7 @@ def restore_learner(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, 
 
 
 def worlds_arrays(worlds: SeededWorlds) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """State, seeds and steps of worlds, and the random state of torch and of numpy."""
+    """Return state, seeds and steps of worlds, and the random state of torch and of numpy."""
     arrays: dict[str, Any] = {
         f"state/{name}": _as_bytes(getattr(worlds.batch.state, name)) for name in State.ARRAYS
     }
@@ -148,7 +156,7 @@ def worlds_arrays(worlds: SeededWorlds) -> tuple[dict[str, np.ndarray], dict[str
 
 
 def restore_worlds(worlds: Any, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-    """What `worlds_arrays` found, into new worlds. Raises `CheckpointError` if it does not fit."""
+    """Load the result of `worlds_arrays` into new worlds. Raises CheckpointError if it does not fit."""
     worlds.seeds[:], worlds.numbers[:] = facts["seeds"], facts["numbers"]
     if isinstance(worlds.batch, ReplayBatch):  # the windows of its worlds follow from their seeds
         for world, (seed, number) in enumerate(zip(worlds.seeds, worlds.numbers, strict=True)):
@@ -175,7 +183,7 @@ def _env_of(model: PPO) -> MarketVecEnv:
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
-    """Records have no type that a file of tensors knows."""
+    """Bytes of an array of records, a type that files of tensors do not have."""
     return np.frombuffer(array.tobytes(), np.uint8)
 
 

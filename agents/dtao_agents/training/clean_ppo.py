@@ -1,7 +1,7 @@
-"""PPO in one file, to be read from top to bottom: `python -m dtao_agents.training.clean_ppo --help`.
+"""PPO in one file, readable from top to bottom: `python -m dtao_agents.training.clean_ppo --help`.
 
-It needs nothing of this package but the registered environments, and is the place to start from when an algorithm of
-your own is to learn here. The manner is that of CleanRL (Huang et al. 2022, JMLR 23(274)); the algorithm is Schulman
+It uses only the registered environments of this package: a starting point for algorithms of your own.
+The style is that of CleanRL (Huang et al. 2022, JMLR 23(274)); the algorithm is Schulman
 et al. 2017 (arXiv:1707.06347) with the advantages of Schulman et al. 2016 (arXiv:1506.02438). `train.py` is the
 trainer with checkpoints, manifests and the better networks.
 """
@@ -34,7 +34,7 @@ class Options:
     """Train a staker or a builder with PPO."""
 
     env_id: str = "dtao_gym/Staker-v0"
-    """Who learns: dtao_gym/Staker-v0 or dtao_gym/Builder-v0."""
+    """Environment: dtao_gym/Staker-v0 or dtao_gym/Builder-v0."""
     n_subnets: int = 16
     """Subnets of the world."""
     world: dict[str, bool | int | float | str] = field(default_factory=dict)
@@ -44,13 +44,13 @@ class Options:
     threads: int = 1
     """Threads that share the worlds."""
     seed: int = 0
-    """Of networks and exploration, and of the first world; the others follow."""
+    """Seed of networks, exploration and the first world; the other worlds have the next ones."""
     total_timesteps: int = 500_000
     """Steps of training, all worlds together."""
     rollout_steps: int = 32
     """Steps of each world between two updates."""
     minibatches: int = 4
-    """Parts of a rollout, each of which is a step of Adam."""
+    """Parts of a rollout; Adam makes one step for each."""
     epochs: int = 4
     """Passes over a rollout."""
     learning_rate: float = 3e-3
@@ -66,7 +66,7 @@ class Options:
     max_grad_norm: float = 0.5
     """Gradients are scaled down to this norm."""
     reward_scale: float = 20.0
-    """Factor on rewards in training; what is printed is without it."""
+    """Factor on rewards in training; printed rewards are without it."""
     hidden: int = 64
     """Width of the two hidden layers of actor and critic."""
     log_std: float = -1.5
@@ -106,23 +106,28 @@ class Agent(nn.Module):
         self.log_std = nn.Parameter(torch.full((action_size,), options.log_std))
 
     def distribution(self, observations: torch.Tensor) -> torch.distributions.Normal:
-        """Of the actions, before they are cut to [-1, 1]."""
+        """Return the distribution of actions, before they are clipped to [-1, 1]."""
         return torch.distributions.Normal(self.actor(observations), self.log_std.exp())
 
     def values(self, observations: torch.Tensor) -> torch.Tensor:
-        """`(...)` for observations `(..., observation_size)`."""
+        """Return values `(...)` of observations `(..., observation_size)`."""
         return self.critic(observations).squeeze(-1)
 
     @torch.no_grad()
     def act(self, observations: np.ndarray) -> np.ndarray:
-        """Mean actions `(batch, action_size)` float32, cut to [-1, 1], nothing random."""
+        """Return mean actions `(batch, action_size)` float32, clipped to [-1, 1]."""
         return self.actor(torch.tensor(observations)).clamp(-1.0, 1.0).numpy()
 
 
 class Rollout(NamedTuple):
-    """What a policy met, `(steps, worlds)` each; observations and values have one row more, for what came last.
+    """Experience of a policy, `(steps, worlds)` each.
 
-    `ignored` marks the calls of `step` that only started an episode: the action had no effect, the reward is 0.
+    Observations and values have one more row, after the last step.
+
+    Attributes
+    ----------
+    ignored
+        Calls of `step` that only started an episode: the action had no effect, the reward is 0.
     """
 
     observations: torch.Tensor
@@ -135,25 +140,25 @@ class Rollout(NamedTuple):
 
 
 def advantages(rollout: Rollout, gamma: float, gae_lambda: float) -> torch.Tensor:
-    """Generalised advantage estimates `(steps, worlds)`; 0 for the steps that are ignored.
+    """Return generalised advantage estimates `(steps, worlds)`; 0 for ignored steps.
 
     The observation after an end is the episode's own last one, as the next episode starts a step later. So its value
-    is what a truncation cut off, and only after a termination there is nothing. Sums over later steps stop at the
-    ignored step that follows either.
+    is the bootstrap of a truncation; after a termination there is none. Sums over later steps stop at the ignored step
+    that follows either.
     """
-    found = torch.zeros_like(rollout.rewards)
+    estimates = torch.zeros_like(rollout.rewards)
     after = torch.zeros(rollout.rewards.shape[1])
-    for step in reversed(range(len(found))):
-        goes_on = ~rollout.terminated[step]
+    for step in reversed(range(len(estimates))):
+        continues = ~rollout.terminated[step]
         surprise = rollout.rewards[step] - rollout.values[step]
-        surprise = surprise + gamma * rollout.values[step + 1] * goes_on
+        surprise = surprise + gamma * rollout.values[step + 1] * continues
         after = (surprise + gamma * gae_lambda * after) * ~rollout.ignored[step]
-        found[step] = after
-    return found
+        estimates[step] = after
+    return estimates
 
 
 class Collector:
-    """Worlds, where they stand, and the noise of exploration."""
+    """The worlds, their present observations, and the noise of exploration."""
 
     def __init__(self, options: Options):
         self.options = options
@@ -168,15 +173,15 @@ class Collector:
 
     @torch.no_grad()
     def rollout(self, agent: Agent) -> Rollout:
-        """The next `rollout_steps` steps of all worlds."""
+        """Play the next `rollout_steps` steps of all worlds."""
         observations, rows = [self.observation], []
         for _ in range(self.options.rollout_steps):
             ignored = self.ended  # this call starts the next episode of these worlds
             policy = agent.distribution(self.observation)
             noise = torch.randn(policy.mean.shape, generator=self.generator)
             action = policy.mean + policy.stddev * noise
-            *found, _ = self.envs.step(action.clamp(-1.0, 1.0).numpy())
-            self.observation, reward, terminated, truncated = map(torch.tensor, found)
+            *results, _ = self.envs.step(action.clamp(-1.0, 1.0).numpy())
+            self.observation, reward, terminated, truncated = map(torch.tensor, results)
             self.ended = terminated | truncated
             reward = reward.float() * self.options.reward_scale
             log_prob = policy.log_prob(action).sum(-1)
@@ -194,7 +199,7 @@ def update(
     options: Options,
     shuffle: torch.Generator,
 ) -> None:
-    """Epochs of clipped policy gradients over the steps of a rollout that count."""
+    """Update by epochs of clipped policy gradients over the steps of a rollout that are not ignored."""
     counts = ~rollout.ignored
     advantage = advantages(rollout, options.gamma, options.gae_lambda)
     returns = (advantage + rollout.values[:-1])[counts]
@@ -219,7 +224,7 @@ def update(
 
 
 def train(options: Options) -> Agent:
-    """Train; print a line for each tenth of the run. The same options give the same agent."""
+    """Train and print a line for each tenth of the run. The same options give the same agent."""
     collector = Collector(options)
     envs = collector.envs
     sizes = flatdim(envs.single_observation_space), flatdim(envs.single_action_space)

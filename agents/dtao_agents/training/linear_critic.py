@@ -1,9 +1,9 @@
-"""A critic that is linear in its features and is solved for, not descended to.
+"""A critic that is linear in its features and solved for by least squares.
 
-What a builder's stocks are worth is linear in them, and its policy follows their relative worth. Gradient descent
-finds that slowly: the stocks of able builders are all large, so that any of them explains most of the value. Least
-squares temporal differences (Boyan 2002, "Technical Update: Least-Squares Temporal Difference Learning") solve
-for it.
+The value of a builder's stocks is linear in them, and its policy follows their relative value. Gradient descent
+learns that slowly: the stocks of able builders are all large, so that any of them explains most of the value. Least
+squares temporal differences (Boyan 2002, "Technical Update: Least-Squares Temporal Difference Learning") give the
+solution directly.
 """
 
 import numpy as np
@@ -13,18 +13,24 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor, nn
 
 RIDGE = 1e-7
-"""On each weight, over the second moment of its feature: it only breaks ties."""
+"""Ridge penalty on each weight, over the second moment of its feature; breaks ties between collinear features."""
 
 
 class LinearCritic(nn.Module):
-    """Value as a linear function of some entries of an observation; gradients do not reach its weights."""
+    """Value as a linear function of entries of an observation; gradients do not change its weights.
+
+    Parameters
+    ----------
+    entries : list of int
+        Positions of the features in an observation.
+    """
 
     weight: Tensor
 
     def __init__(self, entries: list[int]):
         super().__init__()
         self.entries = entries
-        self.register_buffer("weight", torch.zeros(len(entries) + 1))  # the last is constant
+        self.register_buffer("weight", torch.zeros(len(entries) + 1))  # the last is the constant
 
     def forward(self, observation: Tensor) -> Tensor:
         return (observation[:, self.entries] @ self.weight[:-1] + self.weight[-1])[:, None]
@@ -33,22 +39,28 @@ class LinearCritic(nn.Module):
         self,
         observations: Tensor,
         rewards: Tensor,
-        going_on: Tensor,
-        cut: Tensor,
+        continues: Tensor,
+        truncated: Tensor,
         discount: float,
         decay: float,
     ) -> None:
-        """Solve for the weights, from a rollout of T steps in N worlds alone.
+        """Solve for the weights, from one rollout of T steps in N worlds.
 
-        Earlier rollouts were of other policies: with them, stocks that drift with the policy would stand for it.
+        Earlier rollouts are of other policies: with them, stocks that drift with the policy would be proxies for it.
 
-        Args:
-            observations: `(T + 1, N, size)`, the last being that after the rollout.
-            rewards: `(T, N)`.
-            going_on: `(T, N)`, whether the episode went on after the step.
-            cut: `(T, N)`, whether the step truncated an episode: its reward holds what came after, and is left out.
-            discount: of a step.
-            decay: lambda of the eligibility traces.
+        Parameters
+        ----------
+        observations : `(T + 1, N, size)`
+            The last one is that after the rollout.
+        rewards : `(T, N)`
+        continues : `(T, N)` bool
+            Whether the episode continued after the step.
+        truncated : `(T, N)` bool
+            Whether the step truncated an episode: its reward includes the bootstrap value, and is left out.
+        discount : float
+            Of a step.
+        decay : float
+            Lambda of the eligibility traces.
         """
         features = observations[..., self.entries].double()
         features = torch.cat([features, torch.ones_like(features[..., :1])], -1)
@@ -57,36 +69,36 @@ class LinearCritic(nn.Module):
         trace = torch.zeros_like(features[0])
         for step in range(len(rewards)):
             trace = discount * decay * trace + features[step]
-            following = features[step + 1] * going_on[step, :, None]
-            used = trace * ~cut[step, :, None]
+            following = features[step + 1] * continues[step, :, None]
+            used = trace * ~truncated[step, :, None]
             left += used.T @ (features[step] - discount * following)
             right += used.T @ rewards[step].double()
-            trace = trace * going_on[step, :, None]
+            trace = trace * continues[step, :, None]
         moment = features[:-1].square().sum((0, 1))
         ridge = torch.diag(RIDGE * (moment + 1e-6 * moment[-1]))
         self.weight.copy_(torch.linalg.solve(left + ridge, right))
 
 
 class LinearCriticPPO(PPO):
-    """PPO that solves for a linear critic after each rollout, before it learns from it; else plain PPO.
+    """PPO that solves for a linear critic before each update; plain PPO with other critics.
 
-    Its environment lists in `cuts` where steps were truncations.
+    Its environment has a list `truncations` of `(N,)` bool: whether the steps since the last update were truncations.
     """
 
     def train(self) -> None:
-        """One update, as PPO's."""
+        """Update as PPO does."""
         critic, env = self.policy.mlp_extractor.critic, self.get_env()
-        cuts = np.stack(env.cuts)  # type: ignore[union-attr]
-        env.cuts.clear()  # type: ignore[union-attr]
+        truncations = np.stack(env.truncations)  # type: ignore[union-attr]
+        env.truncations.clear()  # type: ignore[union-attr]
         if isinstance(critic, LinearCritic):
-            self._solve(critic, cuts, self.rollout_buffer)
+            self._solve(critic, truncations, self.rollout_buffer)
         super().train()
 
-    def _solve(self, critic: LinearCritic, cuts: np.ndarray, buffer: RolloutBuffer) -> None:
+    def _solve(self, critic: LinearCritic, truncations: np.ndarray, buffer: RolloutBuffer) -> None:
         after, starts = self._last_obs, self._last_episode_starts
         assert isinstance(after, np.ndarray)
         assert starts is not None
-        solve_critic(critic, buffer, after, starts, cuts)
+        solve_critic(critic, buffer, after, starts, truncations)
 
 
 def solve_critic(
@@ -94,16 +106,23 @@ def solve_critic(
     buffer: RolloutBuffer,
     after: np.ndarray,
     starts: np.ndarray,
-    cuts: np.ndarray,
+    truncations: np.ndarray,
 ) -> None:
-    """Solve for a critic from a full buffer, and put its values and the advantages they imply into the buffer.
+    """Solve for a critic from a full buffer, and write its values and advantages into the buffer.
 
-    Args:
-        after: `(N, size)` observations after the rollout.
-        starts: `(N,)` whether episodes begin with them.
-        cuts: `(T, N)` whether steps were truncations.
+    Parameters
+    ----------
+    critic : LinearCritic
+    buffer : RolloutBuffer
+        Of T steps in N environments.
+    after : `(N, size)`
+        Observations after the rollout.
+    starts : `(N,)` bool
+        Whether episodes begin with them.
+    truncations : `(T, N)` bool
+        Whether steps were truncations.
     """
-    # copies, in torch's own memory: where arrays of numpy begin varies between processes
+    # copies, in torch's own memory: the alignment of numpy's arrays varies between processes
     observations = torch.tensor(np.concatenate([buffer.observations, after[None]]))
     ended = np.concatenate([buffer.episode_starts[1:], starts[None]]) > 0
     with torch.no_grad():
@@ -111,7 +130,7 @@ def solve_critic(
             observations,
             torch.tensor(buffer.rewards),
             torch.tensor(~ended),
-            torch.tensor(cuts),
+            torch.tensor(truncations),
             buffer.gamma,
             buffer.gae_lambda,
         )

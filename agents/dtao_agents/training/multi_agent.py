@@ -1,8 +1,8 @@
-"""Learning together: one policy for all stakers and one for all builders, in the same worlds.
+"""Multi-agent training: one policy for all members of each role, in the same worlds.
 
 Each role has a PPO of Stable-Baselines3, which holds its network, its rollout buffer and its optimiser; the loop that
-steps the worlds is here, since two of them learn from the same steps. In some of the worlds a role meets past versions
-of the other one, so that it does not forget how to deal with what the other once did.
+steps the worlds is here, since all roles learn from the same steps. In some of the worlds a role meets past versions of
+the other one, so that it does not forget how to respond to them.
 """
 
 import copy
@@ -38,18 +38,21 @@ STATISTICS = {
 
 
 class Learner:
-    """A role that learns: its PPO, the rows that it learns from, and its past versions."""
+    """A role that learns: its PPO, the rows that it learns from, and its past versions.
+
+    Rows are worlds times members of the role, world by world.
+    """
 
     def __init__(self, role: str, settings: MultiAgentConfig, worlds: MultiAgentWorlds):
         self.role, self.settings = role, settings.roles[role]
         self.rows, self.past_rows = _rows(role, settings, worlds)
-        shapes = worlds.roles[role]
-        self.n_actions = shapes.action_space.shape[0]
+        environment_role = worlds.roles[role]
+        self.n_actions = environment_role.action_space.shape[0]
         self.ppo: PPO = new_ppo(
             self.settings,
             role,
             settings.env,
-            (shapes.observation_space, shapes.action_space),
+            (environment_role.observation_space, environment_role.action_space),
             self.rows.size,
             settings.rollout_steps,
             settings.seed,
@@ -65,23 +68,26 @@ class Learner:
 
     @property
     def actor(self) -> Actor:
-        """The network that the policy's file holds."""
+        """The network of the policy's file."""
         policy = self.ppo.policy
         assert isinstance(policy, SubnetPolicy)
         return policy.actor
 
     def remember(self) -> None:
         """Keep the present version."""
-        weights = self.actor.state_dict()
-        self.past.append({name: t.detach().clone() for name, t in weights.items()})
+        parameters = self.actor.state_dict()
+        self.past.append({name: t.detach().clone() for name, t in parameters.items()})
 
     def meet_past(self, draw: np.random.Generator) -> None:
-        """Choose the past version that plays in the rows of past versions, the present one if there is none."""
+        """Draw the past version that acts in `past_rows`; the present one if there is none."""
         chosen = self.past[int(draw.integers(len(self.past)))] if self.past else None
         self._past_actor.load_state_dict(chosen or self.actor.state_dict())
 
     def decide(self, seen: np.ndarray, learning: bool) -> np.ndarray:
-        """Actions of all rows: with exploration where it learns, else the mean of the present or a past version."""
+        """Return actions of all rows.
+
+        With exploration in rows that it learns from, else means of the present or a past version.
+        """
         observation = torch.tensor(seen)
         actions = np.empty((len(seen), self.n_actions), np.float32)
         with torch.no_grad():
@@ -97,9 +103,17 @@ class Learner:
                 actions[self.past_rows] = past.clamp(-1.0, 1.0).numpy()
         return actions
 
-    def record(self, outcome: Transition, last: np.ndarray | None) -> None:
-        """What the last decisions brought; `last` are observations before new episodes began, where one was cut off."""
-        reward, terminated, truncated = (values[self.rows] for values in outcome)
+    def record(self, transition: Transition, last: np.ndarray | None) -> None:
+        """Add the last step to the rollout.
+
+        Parameters
+        ----------
+        transition : Transition
+            Rewards and ends of all rows.
+        last : `(rows, size)`, optional
+            Observations before new episodes began; needed where an episode was truncated.
+        """
+        reward, terminated, truncated = (values[self.rows] for values in transition)
         self.reward += float(reward.mean())
         self.returns += reward
         done = terminated | truncated
@@ -107,7 +121,7 @@ class Learner:
         self.returns[done] = 0.0
         seen, drawn, values, log_prob = self._decided
         scaled = (reward * self.settings.reward_scale).astype(np.float32)
-        if truncated.any():  # what comes after counts
+        if truncated.any():  # bootstrap
             assert last is not None
             with torch.no_grad():
                 after = self.ppo.policy.predict_values(torch.tensor(last[self.rows[truncated]]))
@@ -117,7 +131,10 @@ class Learner:
         self.starts = done
 
     def learn(self, seen: np.ndarray, left: float) -> None:
-        """One update of PPO from the rollout; `left` is the part of the run that is left."""
+        """Update by PPO from the rollout.
+
+        `seen` are the observations after it, `left` is the remaining part of the run.
+        """
         after, buffer = seen[self.rows], self.ppo.rollout_buffer
         critic = self.ppo.policy.mlp_extractor.critic
         if isinstance(critic, LinearCritic):
@@ -132,21 +149,21 @@ class Learner:
         self.ppo.train()
 
     def metrics(self, steps: int, per_year: float) -> dict[str, float]:
-        """Columns of a row of metrics, each with the role before it; of a role that stood still the last ones."""
+        """Return columns of a row of metrics, prefixed by the role; losses are those of its last update."""
         values = self.ppo.logger.name_to_value
-        found = {
+        metrics = {
             "reward_per_year": self.reward / steps * per_year,
             "episode_reward": float(np.mean(self.episodes)) if self.episodes else np.nan,
             **{name: float(values.get(key, np.nan)) for name, key in STATISTICS.items()},
         }
         self.reward = 0.0
-        return {f"{self.role}_{name}": value for name, value in found.items()}
+        return {f"{self.role}_{name}": value for name, value in metrics.items()}
 
 
 def _rows(
     role: str, settings: MultiAgentConfig, worlds: MultiAgentWorlds
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a role in worlds where its present version plays, and where past ones do."""
+    """Rows of a role in worlds where its present version acts, and where past ones do."""
     past = {
         world for other in settings.roles if other != role for world in settings.past_worlds(other)
     }
@@ -158,10 +175,14 @@ def _rows(
 class MultiAgentTraining:
     """The worlds, and the roles that learn in them.
 
-    Attributes:
-        learners: by role.
-        rollouts: that have been played.
-        timesteps: decisions of all learners so far.
+    Attributes
+    ----------
+    learners : dict of Learner
+        By role.
+    rollouts : int
+        Number of rollouts so far.
+    timesteps : int
+        Decisions of all learners so far.
     """
 
     def __init__(self, settings: MultiAgentConfig):
@@ -169,7 +190,7 @@ class MultiAgentTraining:
         self.worlds = MultiAgentWorlds(
             settings.env,
             settings.num_envs,
-            {"staker": settings.stakers, "builder": "all" if settings.builders else ()},
+            settings.members,
             respawn=True,
             threads=settings.threads,
         )
@@ -186,14 +207,14 @@ class MultiAgentTraining:
         self._seen = worlds.observe()
 
     def learning(self) -> list[str]:
-        """The roles that learn in the next rollout."""
+        """Return the roles that learn in the next rollout."""
         roles = list(self.learners)
         if not self.settings.turn:
             return roles
         return [roles[self.rollouts // self.settings.turn % len(roles)]]
 
     def rollout(self) -> dict[str, float]:
-        """Play one rollout and learn from it; the metrics of it."""
+        """Play one rollout, learn from it, and return its metrics."""
         settings, learning = self.settings, self.learning()
         draw = np.random.default_rng([settings.seed, self.rollouts])
         for role, learner in self.learners.items():
@@ -213,27 +234,27 @@ class MultiAgentTraining:
             for learner in self.learners.values():
                 learner.remember()
         per_year = DAYS_PER_YEAR / settings.env.days_per_step
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         for learner in self.learners.values():
-            found |= learner.metrics(settings.rollout_steps, per_year)
-        return found
+            metrics |= learner.metrics(settings.rollout_steps, per_year)
+        return metrics
 
     def _step(self, learning: list[str]) -> None:
         actions = {
             role: learner.decide(self._seen[role], role in learning)
             for role, learner in self.learners.items()
         }
-        outcomes = self.worlds.step(actions)
-        cut = any(found.truncated.any() for found in outcomes.values())
-        last: dict[str, Any] = self.worlds.observe() if cut else {}
+        transitions = self.worlds.step(actions)
+        bootstrap = any(transition.truncated.any() for transition in transitions.values())
+        last: dict[str, Any] = self.worlds.observe() if bootstrap else {}
         for role in learning:
-            self.learners[role].record(outcomes[role], last.get(role))
+            self.learners[role].record(transitions[role], last.get(role))
             self.timesteps += self.learners[role].rows.size
-        self.worlds.autoreset(outcomes)
+        self.worlds.autoreset(transitions)
         self._seen = self.worlds.observe()
 
     def capture(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and JSON facts of all that the future of the run depends on, between two rollouts."""
+        """Return arrays and JSON facts of everything that the continuation depends on, between two rollouts."""
         arrays, facts = worlds_arrays(self.worlds)
         for role, learner in self.learners.items():
             mine, own = learner_arrays(learner.ppo)
@@ -246,7 +267,7 @@ class MultiAgentTraining:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, facts
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on where `capture` was called. Raises `CheckpointError` where it does not fit."""
+        """Continue where `capture` was called. Raises CheckpointError where it does not fit."""
         restore_worlds(self.worlds, arrays, facts)
         for role, learner in self.learners.items():
             mine = {

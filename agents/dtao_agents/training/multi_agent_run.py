@@ -1,4 +1,4 @@
-"""A run in which stakers and builders learn together: training, policies in files, exploitability."""
+"""A run in which several roles learn training: training, policies in files, exploitability."""
 
 import json
 import time
@@ -12,6 +12,7 @@ from rich.table import Table
 from dtao_agents.equilibrium.best_response import exploitability
 from dtao_agents.evaluation.policy_files import Card, config_hash, load_policy, save_policy
 from dtao_agents.files import write_atomically
+from dtao_agents.roles.registry import agent_role
 from dtao_agents.training import fused_networks
 from dtao_agents.training.checkpoints import latest_checkpoint, read_checkpoint, write_checkpoint
 from dtao_agents.training.multi_agent import STATISTICS, MultiAgentTraining
@@ -22,7 +23,7 @@ EXPLOITABILITY = "exploitability.json"
 
 
 def columns(settings: MultiAgentConfig) -> tuple[str, ...]:
-    """Columns of metrics.csv."""
+    """Return the columns of metrics.csv."""
     each = ("reward_per_year", "episode_reward", *STATISTICS)
     of_roles = [f"{role}_{name}" for role in settings.roles for name in each]
     return ("timesteps", "seconds", "steps_per_second", *of_roles)
@@ -31,76 +32,89 @@ def columns(settings: MultiAgentConfig) -> tuple[str, ...]:
 def train_multi_agent(
     settings: MultiAgentConfig, run: Path, resume: bool = False
 ) -> dict[str, Any]:
-    """Train in a run's folder until `total_timesteps`, then measure exploitability; returns that.
+    """Train in a run's folder until `total_timesteps`, then measure and return the exploitability.
 
-    The folder ends up with config.yaml, manifest.json, metrics.csv, learning_curve.png, exploitability.json,
-    checkpoints/, tensorboard/, and a folder for the policy of each role.
+    Writes manifest.json, metrics.csv, learning_curve.png, exploitability.json, checkpoints/, tensorboard/ and a folder
+    for the policy of each role into the folder, which holds config.yaml already.
+
+    Parameters
+    ----------
+    settings : MultiAgentConfig
+    run : Path
+        An existing folder.
+    resume : bool
+        Continue from the latest checkpoint.
+
+    Returns
+    -------
+    dict
+        Content of exploitability.json; see `dtao_agents.equilibrium.best_response.exploitability`.
     """
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
-    together, facts = MultiAgentTraining(settings), {"seconds": 0.0}
+    training, facts = MultiAgentTraining(settings), {"seconds": 0.0}
     if resume:
         arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
-        together.restore(arrays, own)
+        training.restore(arrays, own)
     write_manifest(run, settings, status="running")
-    seconds = _learn(together, run, facts["seconds"])
-    for role, learner in together.learners.items():
+    seconds = _learn(training, run, facts["seconds"])
+    for role, learner in training.learners.items():
         (run / role).mkdir(exist_ok=True)
         policy = learner.ppo.policy
         card = Card(policy.architecture, config_hash(settings.env), learner.ppo.num_timesteps)  # type: ignore[union-attr]
         save_policy(run / role, learner.actor, card)
     draw_learning_curves(run, tuple(settings.roles))
-    found = judge_run(run, settings)
+    records = measure_exploitability(run, settings)
     write_manifest(
         run,
         settings,
         status="finished",
         train_seconds=seconds,
-        timesteps=together.timesteps,
-        steps_per_second=together.timesteps / max(seconds, 1e-9),
+        timesteps=training.timesteps,
+        steps_per_second=training.timesteps / max(seconds, 1e-9),
     )
-    return found
+    return records
 
 
-def _learn(together: MultiAgentTraining, run: Path, before: float) -> float:
-    """Rollouts until the end; the seconds that training has taken so far."""
-    settings, started = together.settings, time.perf_counter()
+def _learn(training: MultiAgentTraining, run: Path, before: float) -> float:
+    """Play all rollouts; return the training time so far, seconds."""
+    settings, started = training.settings, time.perf_counter()
     total, names = settings.total_timesteps, columns(settings)
-    with RunLog(run, total, together.timesteps, names) as log:
+    with RunLog(run, total, training.timesteps, names) as log:
         seconds = before
-        while together.timesteps < total:
-            row = together.rollout()
+        while training.timesteps < total:
+            row = training.rollout()
             seconds = before + time.perf_counter() - started
-            head = (together.timesteps, seconds, together.timesteps / seconds)
+            head = (training.timesteps, seconds, training.timesteps / seconds)
             log.add(dict(zip(names[:3], head, strict=True)) | row)
-            last = together.timesteps >= total
-            if last or together.rollouts % settings.checkpoint_every == 0:
+            last = training.timesteps >= total
+            if last or training.rollouts % settings.checkpoint_every == 0:
                 log.flush()
-                arrays, own = together.capture()
+                arrays, own = training.capture()
                 write_checkpoint(
-                    log.checkpoints, arrays, own, together.timesteps, {"seconds": seconds}
+                    log.checkpoints, arrays, own, training.timesteps, {"seconds": seconds}
                 )
     return seconds
 
 
-def judge_run(run: Path, settings: MultiAgentConfig) -> dict[str, Any]:
-    """Exploitability of a run's policies: written to exploitability.json, printed, returned. Raises `PolicyError`."""
+def measure_exploitability(run: Path, settings: MultiAgentConfig) -> dict[str, Any]:
+    """Write exploitability.json of a run's policies, print it and return it. Raises PolicyError."""
     torch.set_num_threads(settings.torch_threads)
     policies = {role: load_policy(run / role) for role in settings.roles}
     print("Exploitability: best responses against the frozen policies", flush=True)
-    found = exploitability(settings, policies, lambda line: print(f"  {line}", flush=True))  # type: ignore[arg-type]
-    write_atomically(run / EXPLOITABILITY, (json.dumps(found, indent=2) + "\n").encode())
-    report(found, Console(width=100))
-    return found
+    records = exploitability(settings, policies, lambda line: print(f"  {line}", flush=True))  # type: ignore[arg-type]
+    write_atomically(run / EXPLOITABILITY, (json.dumps(records, indent=2) + "\n").encode())
+    report(records, Console(width=100))
+    return records
 
 
-def report(found: dict[str, Any], console: Console) -> None:
-    """What was found of each role, as a table and a sentence."""
-    table = Table(title="Gain of one who deviates, the others frozen", title_justify="left")
+def report(records: dict[str, Any], console: Console) -> None:
+    """Print a table of all responses, and a sentence on each role."""
+    table = Table(title="Gain of one member that deviates, the others frozen", title_justify="left")
     for name in ("role", "method", "gain", "95 % interval"):
         table.add_column(name, justify="left" if name in ("role", "method") else "right")
-    for role, its in found.items():
+    for role, its in records.items():
         for response in its["responses"]:
             gain, chosen = response["gain"], " *" * (response["method"] == its["best"])
             interval = f"{gain['low']:+.4f} to {gain['high']:+.4f}"
@@ -109,27 +123,17 @@ def report(found: dict[str, Any], console: Console) -> None:
     console.print(
         "* best on seeds set aside; its gain on other seeds is the exploitability epsilon"
     )
-    for role, its in found.items():
+    for role, its in records.items():
         console.print(sentence(role, its))
 
 
-def sentence(role: str, its: dict[str, Any]) -> str:
-    """The verdict on a role, in words."""
-    epsilon = its["epsilon"]
+def sentence(role: str, record: dict[str, Any]) -> str:
+    """Return the verdict on a role in words, from its entry of exploitability.json."""
+    epsilon = record["epsilon"]
     size = f"epsilon {epsilon['value']:.4f} [{epsilon['low']:.4f}, {epsilon['high']:.4f}]"
-    if its["is_equilibrium"]:
-        told = f"{role}: no deviation that was tried gains for sure; {size} ({its['unit']})."
+    if record["is_equilibrium"]:
+        verdict = "no deviation that was tried gains for sure"
     else:
-        told = f"{role}: NOT AN EQUILIBRIUM: {its['best']} gains; {size} ({its['unit']})."
-    if "research_share" not in its:
-        return told
-    low, high = its["identified_set"]
-    told += (
-        f" Research share {its['research_share']:.3f}, identified within [{low:.3f}, {high:.3f}]."
-    )
-    nash = its["nash"]
-    if nash is not None and nash["share"] is not None:
-        told += f" Equilibrium in constant shares: {nash['share']:.3f} ({nash['verdict']})."
-    elif nash is not None:
-        told += f" Equilibrium in constant shares: {nash['verdict']}."
-    return told
+        verdict = f"NOT AN EQUILIBRIUM: {record['best']} gains"
+    text = f"{role}: {verdict}; {size} ({record['unit']})."
+    return text + agent_role(role).response_sentence(record)

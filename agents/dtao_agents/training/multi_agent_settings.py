@@ -1,4 +1,4 @@
-"""Settings of a run in which stakers and builders learn together: typed, validated, read from YAML."""
+"""Settings of a run in which several roles learn together: typed, validated, read from YAML."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from dtao_agents.roles.registry import multi_agent_roles
 from dtao_agents.training.settings import (
     WORLDS_PER_SEED,
     LearnerSettings,
@@ -14,14 +15,16 @@ from dtao_agents.training.settings import (
     read_mapping,
 )
 from dtao_gym.envs.multi_agent import multi_agent_config
+from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.config import ConfigError
 
-ROLES = ("staker", "builder")
+MEMBERS_SETTINGS = tuple(str(role.members_setting) for role in multi_agent_roles())
+"""Fields that say which members of a role learn; a file with one of them is of many learners."""
 
 
 class ResponseSettings(BaseModel):
-    """How the exploitability of what was learned is measured."""
+    """How the exploitability of learned policies is measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -35,18 +38,20 @@ class ResponseSettings(BaseModel):
     starts: int = Field(3, ge=1, le=32, description="Fresh starts of each role.")
     episodes: int = Field(128, ge=8, le=65_536, description="Evaluation seeds of its gain.")
     generations: int = Field(
-        12, ge=1, description="Of the cross-entropy method, the second way to look for a response."
+        12,
+        ge=1,
+        description="Generations of the cross-entropy method, the second search for a response.",
     )
     nash_seeds: int = Field(
         64,
         ge=0,
         le=65_536,
-        description="Seeds of the game of builders that is solved; 0: it is not.",
+        description="Seeds of the game of builders that is solved; 0: none is.",
     )
 
 
 class MultiAgentConfig(BaseModel):
-    """Everything that decides what stakers and builders learn together. A step is one decision of one of them."""
+    """All settings that the result of a run depends on. A step is one decision of one learner."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -65,7 +70,7 @@ class MultiAgentConfig(BaseModel):
     turn: int = Field(
         0,
         ge=0,
-        description="Rollouts for which one role learns while the other stands still; 0: both learn at once.",
+        description="Rollouts for which one role learns while the other is frozen; 0: both learn at once.",
     )
     past_share: float = Field(
         0.125,
@@ -90,16 +95,20 @@ class MultiAgentConfig(BaseModel):
 
     @classmethod
     def make(cls, content: dict[str, Any] | None = None) -> "MultiAgentConfig":
-        """Settings from a mapping, as a YAML file holds it.
+        """Return settings from a mapping, as a YAML file holds it.
 
-        Raises `ConfigError` naming the field, what was got and what is allowed.
+        Raises ConfigError that names the field, its value and the allowed values.
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
         if not isinstance(env, dict | TaskConfig):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
-        stakers = fields.get("stakers", cls.model_fields["stakers"].default)
-        fields["env"] = multi_agent_config(env, {}, {"staker": stakers})
+        accounts = {
+            role.name: role.members(fields.get(setting, cls.model_fields[setting].default))
+            for role in multi_agent_roles()
+            if (setting := role.members_setting) and role_named(role.name).n_stakers
+        }
+        fields["env"] = multi_agent_config(env, {}, accounts)
         try:
             return cls.model_validate(fields).checked()
         except ValidationError as error:
@@ -107,10 +116,11 @@ class MultiAgentConfig(BaseModel):
             raise ConfigError("; ".join(lines)) from None
 
     def checked(self) -> "MultiAgentConfig":
-        """Itself. Raises `ConfigError` where two fields do not fit."""
-        if not self.stakers and not self.builders:
-            raise ConfigError("stakers, builders: got none of either, allowed is at least one role")
-        if self.turn and not (self.stakers and self.builders):
+        """Return itself. Raises ConfigError where two fields do not fit."""
+        if not self.roles:
+            names = ", ".join(MEMBERS_SETTINGS)
+            raise ConfigError(f"{names}: got none of either, allowed is at least one role")
+        if self.turn and len(self.roles) < 2:
             raise ConfigError(f"turn: got {self.turn}, allowed is 0 where one role learns alone")
         if self.env.split != "train":
             raise ConfigError(f"env.split: got {self.env.split!r}, allowed is 'train'")
@@ -118,32 +128,44 @@ class MultiAgentConfig(BaseModel):
 
     @property
     def roles(self) -> dict[str, LearnerSettings]:
-        """The roles that learn."""
-        present = {"staker": self.stakers > 0, "builder": self.builders}
-        return {role: getattr(self, role) for role in ROLES if present[role]}
+        """Settings of the roles that learn, by name."""
+        return {
+            role.name: getattr(self, role.name)
+            for role in multi_agent_roles()
+            if getattr(self, str(role.members_setting))
+        }
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Members of each world of the roles that learn, as the environment roles take them."""
+        return {
+            role.name: role.members(getattr(self, str(role.members_setting)))
+            for role in multi_agent_roles()
+            if role.name in self.roles
+        }
 
     def past_worlds(self, role: str) -> range:
-        """Worlds in which a role meets past versions of the other one."""
+        """Return the worlds in which a role meets past versions of the other one."""
         each = round(self.past_share * self.num_envs) if len(self.roles) > 1 else 0
         first = each * list(self.roles).index(role)
         return range(first, first + each)
 
     def first_world_seed(self) -> int:
-        """Seed of world 0; world k has this plus k."""
+        """Return the seed of world 0; world k has this plus k."""
         return self.env.world_seed + self.seed * WORLDS_PER_SEED
 
     def to_yaml(self) -> str:
-        """All fields, defaults too, as text that `read` takes."""
+        """Return all fields, with defaults, as text that `read_settings` takes."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
 def read_settings(path: str | Path, trusted: bool = True) -> TrainConfig | MultiAgentConfig:
-    """Settings of either kind from a YAML file: of many learners if it has an entry `stakers` or `builders`.
+    """Return settings of either kind from a YAML file: of many learners if it names members of a role.
 
-    `trusted` as in `read_mapping`. Raises `ConfigError`.
+    `trusted` as in `read_mapping`. Raises ConfigError.
     """
     content = read_mapping(path, trusted)
-    kind = MultiAgentConfig if {"stakers", "builders"} & content.keys() else TrainConfig
+    kind = MultiAgentConfig if set(MEMBERS_SETTINGS) & content.keys() else TrainConfig
     try:
         return kind.make(content)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""Training: PPO of Stable-Baselines3 over a batch of worlds."""
+"""Training of one role: PPO of Stable-Baselines3 over a batch of worlds."""
 
 import time
 from dataclasses import replace
@@ -12,7 +12,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from dtao_agents.evaluation.policy_files import Card, config_hash, save_policy
-from dtao_agents.roles.scripted import without_signal
+from dtao_agents.roles.registry import agent_role
 from dtao_agents.training import fused_networks
 from dtao_agents.training.checkpoints import (
     capture,
@@ -26,7 +26,6 @@ from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
 from dtao_agents.training.run_folder import METRICS, RunLog, draw_learning_curve, write_manifest
 from dtao_agents.training.sb3_policy import SubnetPolicy
 from dtao_agents.training.settings import LearnerSettings, TrainConfig
-from dtao_gym.envs.builder.actions import builder_action
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.parameters import DAYS_PER_YEAR
@@ -53,12 +52,13 @@ class TrainingEnv(MarketVecEnv):
     """
 
     def __init__(self, settings: TrainConfig):
+        self.agent_role = agent_role(settings.role)
         super().__init__(
-            settings.num_envs, settings.role, config=settings.env, threads=settings.threads
+            settings.num_envs, self.agent_role.name, config=settings.env, threads=settings.threads
         )
         self.reward_scale, self.observe_signal = settings.reward_scale, settings.observe_signal
         self.reward = 0.0  # sum over steps of the mean reward, since it was last read
-        self.cuts: list[np.ndarray] = []  # of each step since a critic read them: truncations
+        self.truncations: list[np.ndarray] = []  # of each step since a critic read them
         self.seed(settings.first_world_seed())
 
     def reset(self) -> np.ndarray:
@@ -67,41 +67,37 @@ class TrainingEnv(MarketVecEnv):
         return self._seen(observation)
 
     def _seen(self, observation: np.ndarray) -> np.ndarray:
-        return observation if self.observe_signal else without_signal(observation)
+        if self.observe_signal:
+            return observation
+        return self.agent_role.without_signal(observation)
 
     def step_wait(self):
         observation, reward, done, infos = super().step_wait()
         self.reward += float(reward.mean(dtype=np.float64))
-        cut = np.zeros(self.num_envs, bool)
+        truncated = np.zeros(self.num_envs, bool)
         for world in np.flatnonzero(done):
-            cut[world] = infos[world]["TimeLimit.truncated"]
+            truncated[world] = infos[world]["TimeLimit.truncated"]
             last = infos[world]["terminal_observation"]
             infos[world]["terminal_observation"] = self._seen(last[None])[0]
-        self.cuts.append(cut)
+        self.truncations.append(truncated)
         return self._seen(observation), reward * np.float32(self.reward_scale), done, infos
 
 
 def policy_options(settings: LearnerSettings, role: str, config: Any) -> dict[str, Any]:
-    """Arguments of `SubnetPolicy`, as the settings of a run want it.
-
-    The first actions of a staker are nearly equal weights, approached slowly; those of a builder are near its
-    configured decisions, but for research (`research_share_init`). A builder's critic has to be solved for.
-    """
-    options: dict[str, Any] = {
+    """Return the arguments of `SubnetPolicy` for the settings of a run, with the options of its role."""
+    its = agent_role(role)
+    return {
+        "role": its.card_name,
         "network": settings.network,
         "hidden": settings.hidden,
         "log_std_init": settings.log_std_init,
         "optimizer_kwargs": {"eps": 1e-5, "fused": True},
+        **its.policy_options(settings, config),
     }
-    if role != "builder":
-        left = (1.0 - settings.daily_share_init) ** config.days_per_step
-        return options | {"speed_init": 1.0 - left}
-    action = builder_action(config, settings.research_share_init)
-    return options | {"action_init": action, "twin": config.twin_world, "linear_critic": True}
 
 
 def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) -> dict[str, Any]:
-    """Arguments of PPO for rollouts of `rollout_steps` steps in `n_rows` environments."""
+    """Return the arguments of PPO for rollouts of `rollout_steps` steps in `n_rows` environments."""
     rate = settings.learning_rate
     return {
         "learning_rate": (lambda left: rate * max(left, 0.0)) if settings.anneal else rate,
@@ -128,11 +124,21 @@ def new_ppo(
     rollout_steps: int,
     seed: int,
 ) -> PPO:
-    """An untrained PPO without an environment, for those who fill its rollout buffer themselves.
+    """Return an untrained PPO without an environment, whose rollout buffer the caller fills.
 
-    Args:
-        spaces: of observations and of actions.
-        n_rows: environments that the buffer holds steps of.
+    Parameters
+    ----------
+    settings : LearnerSettings
+    role : str
+        Agent role of the learner.
+    config : TaskConfig
+    spaces : (Space, Space)
+        Of observations and of actions.
+    n_rows : int
+        Environments whose steps the buffer holds.
+    rollout_steps : int
+        Steps of each of them.
+    seed : int
     """
     model = PPO(
         SubnetPolicy,
@@ -149,7 +155,7 @@ def new_ppo(
 
 
 class Recorder(BaseCallback):
-    """After every update: metrics, progress, and now and then a checkpoint."""
+    """Callback that writes metrics and progress after every update, and a checkpoint every few updates."""
 
     def __init__(
         self,
@@ -166,7 +172,7 @@ class Recorder(BaseCallback):
 
     @property
     def seconds(self) -> float:
-        """Training time so far, of the resumed run too."""
+        """Training time so far, seconds, including that before a resumption."""
         return self.seconds_before + time.perf_counter() - self.started
 
     def _on_training_start(self) -> None:
@@ -177,7 +183,7 @@ class Recorder(BaseCallback):
         return True
 
     def _on_rollout_start(self) -> None:
-        # the update of the rollout before has just ended: the only moment without half-used buffers
+        # the update from the rollout before has just ended: the only moment without half-used buffers
         self._after_update()
 
     def _on_training_end(self) -> None:
@@ -223,7 +229,7 @@ class Recorder(BaseCallback):
 
 
 def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
-    """An untrained PPO over an environment."""
+    """Return an untrained PPO over an environment."""
     model = LinearCriticPPO(
         SubnetPolicy,
         env,
@@ -237,7 +243,7 @@ def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
 
 
 def compile_passes(model: PPO) -> None:
-    """Run the networks once forward and backward: compiling them is part of the setup, not of the training."""
+    """Run the networks once forward and backward, so that compiling them counts as setup, not as training."""
     policy = model.policy
     spaces = (policy.observation_space, policy.action_space)
     observation, action = (torch.zeros(1, *space.shape) for space in spaces)  # type: ignore[misc]
@@ -249,8 +255,21 @@ def compile_passes(model: PPO) -> None:
 def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
-    The folder ends up with config.yaml, manifest.json, metrics.csv, policy.safetensors, policy.json,
-    learning_curve.png, checkpoints/ and tensorboard/.
+    Writes manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
+    into the folder, which holds config.yaml already.
+
+    Parameters
+    ----------
+    settings : TrainConfig
+    run : Path
+        An existing folder.
+    resume : bool
+        Continue from the latest checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        With `resume`, where the checkpoint is missing or does not fit the settings.
     """
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
@@ -273,7 +292,7 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     seconds = recorder.seconds if left > 0 else facts["seconds"]
     learned = model.policy
     assert isinstance(learned, SubnetPolicy)
-    shape = replace(learned.architecture, n_extra=0)  # which is nothing to the policy
+    shape = replace(learned.architecture, n_extra=0)  # extra features are the critic's
     world = config_hash(settings.env)
     card = Card(shape, world, model.num_timesteps, settings.observe_signal)
     save_policy(run, learned.actor, card)

@@ -1,4 +1,4 @@
-"""A rollout buffer that keeps its memory, and copies each step once an epoch."""
+"""A rollout buffer that reuses its memory and copies each step once per epoch."""
 
 from collections.abc import Generator
 
@@ -11,10 +11,10 @@ from stable_baselines3.common.type_aliases import RolloutBufferSamples
 class ContiguousRolloutBuffer(RolloutBuffer):
     """The rollout buffer of Stable-Baselines3, for boxes of observations and actions, with less copying.
 
-    That one allocates its arrays for each rollout, reorders them from steps to environments, gathers each minibatch in
-    numpy and copies it to torch. Here arrays keep their memory and their shape `(buffer_size, n_envs, ...)`, and all
-    steps are gathered once an epoch, in the order of the minibatches, which are views of the result: they are valid
-    until `get` is called again. They are the same minibatches, given the same state of numpy's random numbers.
+    The original allocates its arrays for each rollout, reorders them from steps to environments, gathers each minibatch
+    in numpy and copies it to torch. Here arrays keep their memory and their shape `(buffer_size, n_envs, ...)`, and all
+    steps are gathered once per epoch, in the order of the minibatches, which are views of the result and valid until the
+    next call of `get`. The minibatches are the same, given the same state of numpy's random numbers.
     """
 
     def reset(self) -> None:
@@ -26,7 +26,7 @@ class ContiguousRolloutBuffer(RolloutBuffer):
         self._shuffled: list[torch.Tensor] = []
 
     def get(self, batch_size: int | None = None) -> Generator[RolloutBufferSamples, None, None]:
-        """Minibatches of all steps in random order; of all steps at once if no size is given."""
+        """Yield minibatches of all steps in random order; one of all steps if no size is given."""
         assert self.full, "get: the rollout is not complete"
         n_steps = self.buffer_size * self.n_envs
         # Stable-Baselines3 numbers the steps of the first environment first

@@ -1,4 +1,4 @@
-"""The folder of a run: what it logs while it learns, and what it was made with."""
+"""The folder of a run: logs of training, learning curves, and the manifest of versions and hardware."""
 
 import csv
 import hashlib
@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import dtao_gym
 from dtao_agents.files import write_atomically
+from dtao_agents.roles.registry import agent_role
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.sources import fingerprint
@@ -36,19 +37,24 @@ METRICS: tuple[str, ...] = (
     "explained_variance",
     "exploration_std",
 )
-"""Columns of metrics.csv. A reward is growth of log wealth (staker) or consumption over its scale (builder), with
-exploration; losses are of rewards times `reward_scale`."""
+"""Columns of metrics.csv. Rewards are those of the role (`AgentRole.reward_description`), with exploration; losses are of
+rewards times `reward_scale`."""
 PACKAGES = ("gymnasium", "numba", "numpy", "safetensors", "stable-baselines3", "torch")
 
 
 class RunLog:
     """metrics.csv, TensorBoard and the progress on the terminal.
 
-    Args:
-        run: folder of the run.
-        total: steps of the whole run.
-        done: steps of the checkpoint that the run goes on from; later rows of an interrupted run are dropped.
-        columns: of metrics.csv; the first is `timesteps`.
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    total : int
+        Steps of the whole run.
+    done : int
+        Steps of the checkpoint that the run continues from; later rows of an interrupted run are dropped.
+    columns : tuple of str
+        Columns of metrics.csv; the first is `timesteps`.
     """
 
     def __init__(self, run: Path, total: int, done: int = 0, columns: tuple[str, ...] = METRICS):
@@ -72,7 +78,7 @@ class RunLog:
             disable=not self._console.is_terminal,
         )
         self._task = self._progress.add_task("", total=total, completed=done)
-        self._told = done
+        self._reported = done
 
     def __enter__(self) -> "RunLog":
         self._progress.start()
@@ -84,7 +90,7 @@ class RunLog:
         self._file.close()
 
     def add(self, row: dict[str, float]) -> None:
-        """One update's metrics; keys are the columns."""
+        """Add the metrics of one update; keys are the columns."""
         self._rows.writerow({name: _short(value) for name, value in row.items()})
         done = int(row["timesteps"])
         for name in self.columns[1:]:
@@ -96,16 +102,16 @@ class RunLog:
         )
         text = f"{row['steps_per_second']:,.0f} steps/s, reward {', '.join(rewards)} a year"
         self._progress.update(self._task, completed=done, description=text)
-        # without a terminal: a line for every tenth of the run
+        # without a terminal, a line for every tenth of the run
         if (
             not self._console.is_terminal
-            and done * 10 // self.total > self._told * 10 // self.total
+            and done * 10 // self.total > self._reported * 10 // self.total
         ):
             print(f"{done:>12,} steps  {row['seconds']:6.0f} s  {text}", flush=True)
-        self._told = done
+        self._reported = done
 
     def flush(self) -> None:
-        """What was added is on disk."""
+        """Write all rows so far to disk."""
         self._file.flush()
         self._board.flush()
 
@@ -115,9 +121,9 @@ def _short(value: float) -> float | int | str:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Rows of a metrics.csv, `timesteps` as int and the rest as text; nothing where there is no file.
+    """Return the rows of a metrics.csv, `timesteps` as int and the rest as text.
 
-    A last row that was cut off by a kill is left out.
+    None where there is no file. A last row that was cut off by a kill is left out.
     """
     if not path.exists():
         return []
@@ -126,28 +132,23 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return [row | {"timesteps": int(row["timesteps"])} for row in rows]
 
 
-REWARDS = {
-    "staker": "growth of log wealth per year",
-    "builder": "consumption over its scale, per year",
-    "replay": "growth of log wealth per year, on real prices",
-}
-"""What rewards are, in words."""
-
-
 def draw_learning_curve(run: Path, role: str) -> None:
-    """learning_curve.png of a run of one learner, from metrics.csv."""
+    """Draw learning_curve.png of a run of one role, from metrics.csv."""
     columns = {"reward_per_year": "this rollout", "episode_reward_per_year": "last episodes"}
-    _draw(run, [(REWARDS[role], columns)])
+    _draw(run, [(agent_role(role).reward_description, columns)])
 
 
 def draw_learning_curves(run: Path, roles: tuple[str, ...]) -> None:
-    """learning_curve.png of roles that learn together, from metrics.csv."""
-    panels = [(f"{role}: {REWARDS[role]}", {f"{role}_reward_per_year": role}) for role in roles]
+    """Draw learning_curve.png of roles that learn together, from metrics.csv."""
+    panels = [
+        (f"{role}: {agent_role(role).reward_description}", {f"{role}_reward_per_year": role})
+        for role in roles
+    ]
     _draw(run, panels)
 
 
 def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
-    """Panels of (label, what each column shows)."""
+    """Draw panels of (axis label, legend of each column)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -157,8 +158,8 @@ def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
     for axes, (label, columns) in zip(
         figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
     ):
-        for width, (column, told) in enumerate(columns.items(), start=1):
-            axes.plot(steps, [float(row[column]) for row in rows], lw=width, label=told)
+        for width, (column, legend) in enumerate(columns.items(), start=1):
+            axes.plot(steps, [float(row[column]) for row in rows], lw=width, label=legend)
         axes.set(xlabel="million steps", ylabel=label, title="Learning, with exploration")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
@@ -166,7 +167,7 @@ def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
 
 
 def write_manifest(run: Path, settings: TrainConfig | MultiAgentConfig, **facts: Any) -> None:
-    """manifest.json: what made the run, with which versions, on what, how fast."""
+    """Write manifest.json: settings, seeds, versions, hardware and speed of a run; `facts` are added."""
     manifest = {
         **facts,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -189,7 +190,7 @@ def write_manifest(run: Path, settings: TrainConfig | MultiAgentConfig, **facts:
 
 
 def cpu_model() -> str:
-    """Name of the processor, as far as the system tells."""
+    """Return the name of the processor, or of its architecture where the system does not report it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -200,7 +201,7 @@ def cpu_model() -> str:
 
 
 def git_commit() -> str | None:
-    """Commit of the checkout, with "-dirty" where files differ from it; None outside of one."""
+    """Return the commit of the checkout, with "-dirty" where files differ from it; None outside of one."""
     folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None

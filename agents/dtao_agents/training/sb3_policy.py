@@ -4,7 +4,7 @@
     model = PPO(SubnetPolicy, env).learn(100_000)
     wider = model.policy.for_subnets(64)  # the same weights, for worlds of 64 subnets
 
-Networks: `dtao_agents.training.networks`. Nothing of the training settings of this repository is needed.
+Networks: `dtao_agents.training.networks`. The training settings of this repository are not needed.
 """
 
 import math
@@ -21,18 +21,19 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import nn
 
 from dtao_agents.evaluation.policy_files import other_subnets
-from dtao_agents.training.networks import BUILDER_ACTIONS, NETWORKS, Actor, Architecture
-from dtao_gym.envs.builder.twin import TWIN_FEATURES
+from dtao_agents.roles.registry import policy_roles
+from dtao_agents.training.architecture import NETWORKS, Architecture
+from dtao_agents.training.networks import Actor
 
 HALF_LOG_2_PI = 0.5 * math.log(2.0 * math.pi)
 ALIGNMENT = 64
-"""Bytes: torch allocates memory at multiples of it."""
+"""Alignment of torch's memory, bytes."""
 
 
 class AlignedExtractor(FlattenExtractor):
-    """Observations at an aligned address: a copy of those that are elsewhere.
+    """Copies observations to an aligned address where they are not at one.
 
-    Where an array of numpy begins varies between processes, and a product may round differently with it.
+    The alignment of numpy's arrays varies between processes, and products of matrices may round differently with it.
     """
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
@@ -41,18 +42,20 @@ class AlignedExtractor(FlattenExtractor):
 
 
 def log_density(actions: torch.Tensor, mean: torch.Tensor, log_std: torch.Tensor) -> torch.Tensor:
-    """Log density `(batch,)` of Gaussian actions `(batch, size)` with independent entries.
+    """Return the log density `(batch,)` of Gaussian actions with independent entries.
 
-    Args:
-        actions, mean: `(batch, size)`.
-        log_std: `(size,)`, log of the standard deviations.
+    Parameters
+    ----------
+    actions, mean : `(batch, size)`
+    log_std : `(size,)`
+        Log of the standard deviations.
     """
     deviations = (actions - mean) * torch.exp(-log_std)
     return -0.5 * deviations.square().sum(1) - (log_std + HALF_LOG_2_PI).sum()
 
 
 class _Networks(nn.Module):
-    """Actor and critic under the names that Stable-Baselines3 calls."""
+    """Actor and critic under the method names that Stable-Baselines3 calls."""
 
     def __init__(self, architecture: Architecture, linear_critic: bool):
         super().__init__()
@@ -64,14 +67,14 @@ class _Networks(nn.Module):
         return self.forward_actor(features), self.critic(features)
 
     def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        return self.actor(features[:, : self.size])  # what only the critic sees stands at the end
+        return self.actor(features[:, : self.size])  # features for the critic alone are at the end
 
     def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
         return self.critic(features)
 
 
 def _length(space: spaces.Space) -> int:
-    """Of a box of one dimension within [-1, 1]; 0 for other spaces."""
+    """Length of a box of one dimension within [-1, 1]; 0 for other spaces."""
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
         return 0
     inside = bool(np.all(space.low >= -1.0) and np.all(space.high <= 1.0))
@@ -84,37 +87,49 @@ def architecture_of(
     network: str = "shared",
     hidden: int = 16,
     twin: bool = False,
+    role: str | None = None,
 ) -> Architecture:
-    """The architecture for the spaces of a staker or a builder: role and number of subnets follow from their sizes.
+    """Return the architecture for given spaces: role and number of subnets follow from their sizes.
 
-    Args:
-        observation_space: `(12 n + 6,)` of a staker, `(6 n + 26,)` of a builder (`twin`: 6 more), n subnets.
-        action_space: `(n + 2,)` of a staker; 1, 2 or 4 actions of a builder.
-        network, hidden: see `Architecture`.
-        twin: the observations of a builder end with its lead over the twin (`twin_world`), which only the critic
-            may see. The sizes cannot tell: these features are as many as those of one subnet more.
+    Parameters
+    ----------
+    observation_space, action_space : Box
+        With n subnets `(12 n + 6,)` and `(n + 2,)` of a staker; `(6 n + 26,)`, 6 more with `twin`, and 1, 2 or 4 actions
+        of a builder.
+    network, hidden
+        As in `Architecture`.
+    twin : bool
+        Whether the observations of a builder end with its lead over the twin (`twin_world`), which only the critic
+        may observe. Sizes do not show it: these features are as many as those of one subnet.
+    role : str, optional
+        Card name of the agent role; by default the first one that the sizes fit.
 
-    Raises:
-        ValueError: the spaces are of neither role, or the network is unknown.
+    Raises
+    ------
+    ValueError
+        The spaces are of no role, or the network is unknown.
     """
     if network not in NETWORKS:
         raise ValueError(f"network: got {network!r}, allowed is one of {NETWORKS}")
     if not isinstance(hidden, int) or hidden < 1:
         raise ValueError(f"hidden: got {hidden!r}, allowed are whole numbers from 1")
     n_features, n_actions = _length(observation_space), _length(action_space)
-    candidates = [] if twin else [Architecture(network, n_actions - 2, hidden)]
-    if n_actions in BUILDER_ACTIONS:
-        n_extra = len(TWIN_FEATURES) if twin else 0
-        one = Architecture(network, 1, hidden, "builder", n_actions, n_extra)
-        n_rivals = (n_features - n_extra - one.observation_size) // one.n_local
-        candidates.append(replace(one, n_subnets=1 + n_rivals))
-    for made in candidates:
-        if made.n_subnets >= 1 and made.observation_size + made.n_extra == n_features:
+    roles = policy_roles()
+    for its in roles.values() if role is None else [roles[role]]:
+        n_subnets = its.subnets_of_spaces(n_features, n_actions, twin)
+        if n_subnets is None or n_subnets < 1:
+            continue
+        made = Architecture(network, n_subnets, hidden, its.card_name)
+        if its.action_sizes:
+            n_extra = len(its.critic_features) if twin else 0
+            made = replace(made, n_actions=n_actions, n_extra=n_extra)
+        lengths = (made.observation_size + made.n_extra, made.action_size)
+        if lengths == (n_features, n_actions):
             return made
+    allowed = ", or ".join(its.spaces for its in roles.values() if its.spaces)
     raise ValueError(
-        f"observation_space, action_space: got {observation_space}, {action_space}, allowed are boxes within [-1, 1] of shapes "
-        "(12 n + 6,) and (n + 2,), those of dtao_gym/Staker-v0 with n subnets, or (6 n + 26,) and (1,), (2,) or (4,), "
-        "those of dtao_gym/Builder-v0 (with its twin, and twin=True: 6 n + 32)"
+        f"observation_space, action_space: got {observation_space}, {action_space}, allowed are boxes within [-1, 1] "
+        f"of shapes {allowed}"
     )
 
 
@@ -124,22 +139,38 @@ class SubnetPolicy(ActorCriticPolicy):
     With `network="shared"` no parameter's shape depends on the number of subnets, and relabelling subnets relabels
     actions. The first actions of a staker are nearly equal weights, approached slowly.
 
-    Args:
-        observation_space, action_space: of a staker or a builder; see `architecture_of`.
-        lr_schedule: learning rate as a function of the part of training that is left.
-        network: "shared", or "mlp" for a plain network on the whole observation.
-        hidden: width of each of the two hidden layers.
-        log_std_init: log of the standard deviation of exploration at first. A "shared" staker has one for root,
-            one for all subnets and one for speed, else each action has its own.
-        speed_init: share of the way to its target that the untrained policy of a staker trades in a step, 0 to 1.
-        action_init: the first actions of a builder, in [-1, 1]; all 0 if not given.
-        twin: a builder's observations end with its lead over its twin (`twin_world`).
-        linear_critic: of builders alone, and with `LinearCriticPPO` alone, which solves for it.
-        use_sde: must be False; algorithms pass it.
-        optimizer_class, optimizer_kwargs: as in Stable-Baselines3.
+    Parameters
+    ----------
+    observation_space, action_space : Box
+        Of a staker, a builder or a registered role; see `architecture_of`.
+    lr_schedule : callable
+        Learning rate as a function of the remaining part of training.
+    network : {"shared", "mlp"}
+        "mlp" is a plain network on the whole observation.
+    hidden : int
+        Width of each of the two hidden layers.
+    log_std_init : float
+        Log of the standard deviation of exploration at first. A "shared" staker has one for root, one for all subnets
+        and one for speed, else each action has its own.
+    speed_init : float
+        Share of the gap to its target that the untrained policy of a staker trades in a step, 0 to 1.
+    action_init : sequence of float, optional
+        First actions, in [-1, 1], of roles with a fixed number of actions; all 0 if not given.
+    twin : bool
+        Whether a builder's observations end with its lead over its twin (`twin_world`).
+    linear_critic : bool
+        Whether the critic is a `LinearCritic`, which `LinearCriticPPO` solves for; of builders only.
+    role : str, optional
+        Card name of the agent role; by default it follows from the spaces.
+    use_sde : bool
+        Must be False; algorithms pass it.
+    optimizer_class, optimizer_kwargs
+        As in Stable-Baselines3.
 
-    Raises:
-        ValueError: for spaces of neither role, and arguments that do not fit.
+    Raises
+    ------
+    ValueError
+        For spaces of no role, and arguments that do not fit.
     """
 
     def __init__(
@@ -154,22 +185,24 @@ class SubnetPolicy(ActorCriticPolicy):
         action_init: Sequence[float] | None = None,
         twin: bool = False,
         linear_critic: bool = False,
+        role: str | None = None,
         use_sde: bool = False,
         optimizer_class: type[torch.optim.Optimizer] = torch.optim.Adam,
         optimizer_kwargs: dict[str, Any] | None = None,
     ):
-        shape = architecture_of(observation_space, action_space, network, hidden, twin)
+        shape = architecture_of(observation_space, action_space, network, hidden, twin, role)
+        its = shape.agent_role
         if use_sde:
             raise ValueError("use_sde: got True, allowed is False: its noise has weights by action")
         if not 0.0 <= speed_init <= 1.0:
             raise ValueError(f"speed_init: got {speed_init}, allowed are 0 to 1")
-        if linear_critic and shape.role != "builder":
-            raise ValueError("linear_critic: got True, allowed is False for a staker")
+        if linear_critic and not its.has_linear_critic:
+            raise ValueError(f"linear_critic: got True, allowed is False for a {its.name}")
         if action_init is not None and (
-            shape.role != "builder" or np.shape(action_init) != (shape.action_size,)
+            not its.action_sizes or np.shape(action_init) != (shape.action_size,)
         ):
             raise ValueError(
-                f"action_init: got {action_init}, allowed is one number for each action of a builder"
+                f"action_init: got {action_init}, allowed is one number for each action, where their number is fixed"
             )
         self.architecture = shape
         self.options = {
@@ -180,6 +213,7 @@ class SubnetPolicy(ActorCriticPolicy):
             "action_init": None if action_init is None else [float(a) for a in action_init],
             "twin": twin,
             "linear_critic": linear_critic,
+            "role": shape.role,
         }
         super().__init__(
             observation_space,
@@ -201,20 +235,17 @@ class SubnetPolicy(ActorCriticPolicy):
         self.optimizer = self.optimizer_class(self.parameters(), **rate)
 
     def _initialise(self) -> None:
-        """Orthogonal layers, small last ones whose biases give the first actions."""
+        """Initialise layers orthogonally, the last ones small, with biases that give the first actions."""
         for module in self.mlp_extractor.modules():
             self.init_weights(module, gain=np.sqrt(2))
         for head in self.actor.heads:
             self.init_weights(head, gain=0.01)
         last = self.actor.heads[-1]
         with torch.no_grad():
-            if self.architecture.role == "staker":
-                last.bias[-1] = 2.0 * self.options["speed_init"] - 1.0
-            elif self.options["action_init"] is not None:
-                last.bias[:] = torch.tensor(self.options["action_init"])
+            self.architecture.agent_role.start_actions(last.bias, self.options)
 
     def _log_stds(self) -> torch.Tensor:
-        """Log of the standard deviation of each action, `(action_size,)`."""
+        """Return the log of the standard deviation of each action, `(action_size,)`."""
         log_std, sizes = self.log_std, self.architecture.exploration()
         if max(sizes) == 1:
             return log_std
@@ -223,9 +254,9 @@ class SubnetPolicy(ActorCriticPolicy):
     def forward(
         self, obs: torch.Tensor, deterministic: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Actions `(batch, action_size)`, values `(batch, 1)` and log densities `(batch,)`.
+        """Return actions `(batch, action_size)`, values `(batch, 1)` and log densities `(batch,)`.
 
-        The draws and, but for rounding, the numbers of Stable-Baselines3, without its distribution objects.
+        Draws and, but for rounding, numbers are those of Stable-Baselines3, without its distribution objects.
         """
         mean, values = self.mlp_extractor(self.extract_features(obs))
         log_stds = self._log_stds()
@@ -237,7 +268,7 @@ class SubnetPolicy(ActorCriticPolicy):
     def evaluate_actions(
         self, obs: torch.Tensor, actions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Values `(batch, 1)`, and log densities and entropies `(batch,)`, of actions under the present policy."""
+        """Return values `(batch, 1)`, log densities and entropies `(batch,)` of given actions."""
         mean, values = self.mlp_extractor(self.extract_features(obs))
         log_stds = self._log_stds()
         entropy = (log_stds + (0.5 + HALF_LOG_2_PI)).sum()
@@ -248,7 +279,7 @@ class SubnetPolicy(ActorCriticPolicy):
         return self.action_dist.proba_distribution(latent_pi, self._log_stds())
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
-        """What `save` stores, for `load` to build the same policy."""
+        """Return the arguments that `save` stores, for `load` to build the same policy."""
         return {
             "observation_space": self.observation_space,
             "action_space": self.action_space,
@@ -259,9 +290,9 @@ class SubnetPolicy(ActorCriticPolicy):
         }
 
     def for_subnets(self, n_subnets: int) -> "SubnetPolicy":
-        """A policy with copies of these weights for worlds of another number of subnets, 1 to 128.
+        """Return a policy with copies of the parameters for worlds of another number of subnets, 1 to 128.
 
-        Raises `PolicyError` for "mlp", and for a number out of range.
+        Raises PolicyError for "mlp", and for a number out of range.
         """
         shape = other_subnets(self.architecture, n_subnets)
         size = shape.observation_size + shape.n_extra

@@ -1,4 +1,4 @@
-"""Settings of a training run: typed, validated, read from YAML, overridden by flags."""
+"""Settings of a training run of one role: typed, validated, read from YAML, overridden by flags."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dtao_gym.envs.roles import role_named
+from dtao_agents.roles.registry import agent_role
 from dtao_gym.envs.task import TaskConfig
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import ConfigError
@@ -19,7 +19,7 @@ MAX_BYTES = 2**20
 
 
 class LearnerSettings(BaseModel):
-    """How a policy learns: its network, its exploration, and PPO."""
+    """Settings of a learner: its network, its exploration, and PPO."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -64,24 +64,24 @@ class LearnerSettings(BaseModel):
 
 
 class TrainConfig(LearnerSettings):
-    """Everything that decides what a run learns. A step is one decision of one learner."""
+    """All settings that the result of a run depends on. A step is one decision of one learner."""
 
     role: str = Field(
         "staker",
-        description="Who learns: one in each world, where everybody else is scripted; replay: a staker on real prices.",
+        description="Role of the one learner of each world, by name (replay: a staker on real prices) or import path package.module:OBJECT.",
     )
     env: TaskConfig | ReplayConfig = Field(
         default_factory=TaskConfig.make, description="Parameters of the world, or of the replay."
     )
     observe_signal: bool = Field(
         True,
-        description="A staker sees the public signal. Off: signal features are 0, as they are in a replay.",
+        description="Whether a staker observes the public signal. Off: signal features are 0, as in a replay.",
     )
     seed: int = Field(
         0,
         ge=0,
         lt=2**40,
-        description="Training seed: networks, exploration, and which worlds are seen.",
+        description="Training seed: of networks, exploration, and worlds.",
     )
     total_timesteps: int = Field(
         2_000_000, ge=1, description="Steps of training, all worlds together."
@@ -108,13 +108,13 @@ class TrainConfig(LearnerSettings):
 
     @classmethod
     def make(cls, content: dict[str, Any] | None = None) -> "TrainConfig":
-        """Settings from a mapping, as a YAML file holds it.
+        """Return settings from a mapping, as a YAML file holds it.
 
-        Raises `ConfigError` naming the field, what was got and what is allowed.
+        Raises ConfigError that names the field, its value and the allowed values.
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
-        role = role_named(fields.get("role", cls.model_fields["role"].default))
+        role = agent_role(fields.get("role", cls.model_fields["role"].default))
         if not isinstance(env, dict | BaseModel):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
         try:
@@ -130,9 +130,8 @@ class TrainConfig(LearnerSettings):
         return made.checked()
 
     def checked(self) -> "TrainConfig":
-        """Itself. Raises `ConfigError` where two fields do not fit."""
-        if self.role == "builder" and not self.observe_signal:
-            raise ConfigError("observe_signal: got False, allowed is True for builders")
+        """Return itself. Raises ConfigError where two fields do not fit."""
+        agent_role(self.role).check_settings(self)
         rollout = self.num_envs * self.rollout_steps
         if rollout % self.batch_size and self.batch_size < rollout:
             raise ConfigError(
@@ -145,22 +144,28 @@ class TrainConfig(LearnerSettings):
         return self
 
     def first_world_seed(self) -> int:
-        """Seed of world 0; world k has this plus k."""
+        """Return the seed of world 0; world k has this plus k."""
         return self.env.world_seed + self.seed * WORLDS_PER_SEED
 
     def to_yaml(self) -> str:
-        """All fields, defaults too, as text that `read` takes."""
+        """Return all fields, with defaults, as text that `read` takes."""
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
 
 
 def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
-    """The content of a YAML file of settings.
+    """Return the content of a YAML file of settings.
 
-    Args:
-        trusted: whether the file may name a Python function as a rule of emission, which would be imported; not
-            where it comes with somebody else's run.
+    Parameters
+    ----------
+    path : str or Path
+    trusted : bool
+        Whether the file may name Python code, an emission rule or a role, which would be imported. False for files
+        that come with a run, whose author is unknown.
 
-    Raises `ConfigError`.
+    Raises
+    ------
+    ConfigError
+        For files that cannot be read, and for untrusted ones that name code.
     """
     path = Path(path)
     try:
@@ -178,16 +183,20 @@ def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
     env = content.get("env")
     rule = env.get("allocation") if isinstance(env, dict) else None
-    if not trusted and ":" in str(rule):
-        raise ConfigError(
-            f"{path}: env.allocation: got {rule!r}, which would be imported and run; allowed is a rule of the package, "
-            "or --trust-rule if the code is your own"
-        )
+    for name, value, kind in (
+        ("env.allocation", rule, "rule"),
+        ("role", content.get("role"), "role"),
+    ):
+        if not trusted and ":" in str(value):
+            raise ConfigError(
+                f"{path}: {name}: got {value!r}, which would be imported and run; allowed is a {kind} of the package, "
+                "or --trust-rule if the code is your own"
+            )
     return content
 
 
 def read(path: str | Path, trusted: bool = True) -> TrainConfig:
-    """Settings from a YAML file; `trusted` as in `read_mapping`. Raises `ConfigError`."""
+    """Return settings from a YAML file; `trusted` as in `read_mapping`. Raises ConfigError."""
     content = read_mapping(path, trusted)
     try:
         return TrainConfig.make(content)
@@ -196,7 +205,7 @@ def read(path: str | Path, trusted: bool = True) -> TrainConfig:
 
 
 def line_of(problem: Any, allowed_fields: Any) -> str:
-    """One pydantic error as `field: got X, allowed ...`."""
+    """Return one pydantic error as `field: got X, allowed ...`."""
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         allowed = ", ".join(allowed_fields)

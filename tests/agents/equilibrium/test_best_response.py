@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 from dtao_agents.equilibrium.best_response import (
-    FEEDBACK,
     LinearDeviation,
     ResponseEnv,
     exploitability,
-    judged,
     play,
     ppo_response,
 )
 from dtao_agents.equilibrium.inference import identified_set
-from dtao_agents.roles.scripted import BUILDERS, STAKERS, constant
+from dtao_agents.roles.builder import BUILDER, FEEDBACK
+from dtao_agents.roles.builder_policies import SCRIPTED as BUILDERS
+from dtao_agents.roles.builder_policies import constant
+from dtao_agents.roles.staker import STAKER
+from dtao_agents.roles.staker_policies import SCRIPTED as STAKERS
 from dtao_agents.training.multi_agent_run import sentence
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 
@@ -51,19 +53,19 @@ def test_a_population_that_neglects_research_is_found_out():
     made = settings(response=RESPONSE | {"episodes": 96})
     found = exploitability(made, {"builder": constant(0.1)})["builder"]
     gains = {each["method"]: each["gain"] for each in found["responses"]}
-    config = judged(made.env, "builder")
+    config = BUILDER.response_task(made.env)
     paid = [
         play(config, {"builder": constant(share)}, "builder", range(96)).paid
         for share in (0.1, 0.5)
     ]
-    assert gains["scripted: kernel"]["value"] == pytest.approx(
+    assert gains["scripted: closed_form"]["value"] == pytest.approx(
         (paid[1] - paid[0]).mean() / paid[0].mean(), rel=0.01
     )
-    assert gains["scripted: kernel"]["low"] > 0.01
+    assert gains["scripted: closed_form"]["low"] > 0.01
     # three generations of eight worlds each find most of the way
-    assert gains["cross-entropy"]["value"] > 0.5 * gains["scripted: kernel"]["value"]
+    assert gains["cross-entropy"]["value"] > 0.5 * gains["scripted: closed_form"]["value"]
     assert not found["is_equilibrium"]
-    assert found["epsilon"]["value"] >= gains["scripted: kernel"]["value"] - 0.02
+    assert found["epsilon"]["value"] >= gains["scripted: closed_form"]["value"] - 0.02
     assert found["research_share"] == pytest.approx(0.1, abs=1e-3)
     assert found["identified_set"] == identified_set(
         found["research_share"], found["epsilon"]["value"]
@@ -73,7 +75,7 @@ def test_a_population_that_neglects_research_is_found_out():
 
 def test_at_the_optimum_nothing_gains():
     made = settings(response=RESPONSE | {"generations": 1})
-    found = exploitability(made, {"builder": BUILDERS["kernel"]})["builder"]
+    found = exploitability(made, {"builder": BUILDERS["closed_form"]})["builder"]
     assert found["is_equilibrium"]
     assert found["epsilon"]["value"] < 1e-3
     assert all(each["gain"]["value"] < 1e-3 for each in found["responses"])
@@ -104,14 +106,14 @@ def test_a_staker_who_trades_for_nothing_is_found_out():
 
 def test_a_deviation_changes_one_member_alone():
     made = settings(env=WORLD | {"horizon": "geometric", "horizon_cap_days": 30})
-    config = judged(made.env, "builder")
+    config = BUILDER.response_task(made.env)
     usual = {"builder": constant(0.3)}
     before = play(config, usual, "builder", range(4))
     same = play(config, usual, "builder", range(4), constant(0.3))
     other = play(config, usual, "builder", range(4), constant(0.9))
     np.testing.assert_array_equal(before.paid, same.paid)
     # the mean over four builders moves by a quarter of what one of them does
-    moved = (other.research_share - before.research_share).mean()
+    moved = (other.statistic - before.statistic).mean()
     assert moved == pytest.approx(0.6 / 4, rel=0.02)
 
 
@@ -129,8 +131,8 @@ def test_the_response_learns_in_the_place_of_the_first_member():
 
 def test_linear_feedback_of_a_staker_does_not_care_about_the_order_of_subnets():
     rng = np.random.default_rng(0)
-    parameters = rng.normal(size=LinearDeviation.size("staker", 6))
-    deviation = LinearDeviation("staker", 4, 6, parameters)
+    parameters = rng.normal(size=STAKER.deviation_size(6))
+    deviation = LinearDeviation(STAKER, 4, 6, parameters)
     seen = rng.uniform(-1, 1, (3, 4 * 12 + 6)).astype(np.float32)
     order = [2, 0, 3, 1]
     moved = seen.copy()
@@ -141,9 +143,9 @@ def test_linear_feedback_of_a_staker_does_not_care_about_the_order_of_subnets():
 
 
 def test_linear_feedback_of_a_builder_has_a_constant_and_a_weight_for_each_feature():
-    size = LinearDeviation.size("builder", 4)
+    size = BUILDER.deviation_size(4)
     assert size == 4 * (1 + len(FEEDBACK))
     parameters = np.zeros(size)
     parameters[:: 1 + len(FEEDBACK)] = [0.1, -0.2, 0.3, 2.0]
-    acted = LinearDeviation("builder", 2, 4, parameters)(np.zeros((2, 38), np.float32), None, None)
+    acted = LinearDeviation(BUILDER, 2, 4, parameters)(np.zeros((2, 38), np.float32), None, None)
     np.testing.assert_allclose(acted, [[0.1, -0.2, 0.3, 1.0]] * 2, atol=1e-6)

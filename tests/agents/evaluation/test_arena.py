@@ -14,8 +14,9 @@ from dtao_agents.evaluation.arena import (
     read_arena,
     tidy,
 )
-from dtao_agents.evaluation.evaluate import METRICS
-from dtao_agents.evaluation.registry import REGISTERED, registered
+from dtao_agents.evaluation.registry import policies_of, registered
+from dtao_agents.roles.registry import agent_role
+from dtao_agents.roles.staker import STAKER
 
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import WORLD, builder_episodes, episodes
@@ -30,13 +31,13 @@ def scenario(**changes: object) -> Scenario:
 
 def test_every_policy_plays_on_the_same_evaluation_seeds():
     scenarios = [scenario(), scenario(name="other", seeds=2)]
-    entries = [*REGISTERED["staker"].values(), *REGISTERED["builder"].values()]
+    entries = [*policies_of("staker").values(), *policies_of("builder").values()]
     scores = play_arena(scenarios, entries)
     names = [(score.scenario, score.policy) for score in scores]
-    assert names == [(s.name, name) for s in scenarios for name in REGISTERED["staker"]]
+    assert names == [(s.name, name) for s in scenarios for name in policies_of("staker")]
     by_name = dict(zip(names, scores, strict=True))
     for (where, name), score in by_name.items():
-        assert tuple(score.values) == METRICS["staker"]
+        assert tuple(score.values) == STAKER.metrics
         n_seeds = 3 if where == "small" else 2
         assert score.values["log_growth"].shape == (n_seeds,)
         # the same worlds: fewer seeds are the first of more
@@ -51,7 +52,7 @@ def test_the_table_is_tidy():
         [scenario()], [registered("staker", "do_nothing"), registered("staker", "pump")]
     )
     rows = list(csv.DictReader(tidy(scores).splitlines()))
-    assert len(rows) == 2 * 3 * len(METRICS["staker"])
+    assert len(rows) == 2 * 3 * len(STAKER.metrics)
     assert set(rows[0]) == {
         "scenario", "policy", "kind", "training_seed", "evaluation_seed", "metric", "value",
     }  # fmt: skip
@@ -83,7 +84,7 @@ def test_beside_a_staker_all_owners_are_held_out():
 def test_owners_who_do_as_configured_change_nothing_and_others_do(role):
     world = WORLD if role == "staker" else MARKET
     name = "market_weight" if role == "staker" else "half"
-    metric = METRICS[role][0]
+    metric = agent_role(role).score
     values = {}
     for rivals in (None, "as_configured", "all_long"):
         made = scenario(role=role, world=world, rivals=rivals)
@@ -104,6 +105,7 @@ def test_a_population_lies_under_the_world(tmp_path):
     ("changes", "message"),
     [
         ({"role": "miner"}, "role: got 'miner'"),
+        ({"role": "replay"}, "role: got 'replay'"),
         ({"world": {"wealth_tao": 0.5}}, "scenario small: wealth_tao: got 0.5"),
         ({"rivals": "nobody"}, "scenario small: policy: got 'nobody'"),
         ({"rivals": "random"}, "scenario small: rivals: got 'random'"),

@@ -1,21 +1,25 @@
-"""Judgement: figures by hand, pairing, and what is written down."""
+"""Evaluation: metrics by hand, pairing, and files."""
 
 import csv
 import json
 
-import dtao_agents.evaluation.evaluate as judging
+import dtao_agents.evaluation.evaluate as evaluating
 import numpy as np
 import pytest
 from dtao_agents.evaluation.evaluate import (
-    Outcome,
+    compare,
     evaluation_config,
-    judge,
     play,
     play_in_batches,
-    research_of,
+    to_csv,
 )
-from dtao_agents.evaluation.reports import CAVEAT, LEARNED, TO_BEAT, report
-from dtao_agents.roles.scripted import BUILDERS, STAKERS, constant
+from dtao_agents.evaluation.reports import CAVEAT, LEARNED, report
+from dtao_agents.roles.builder import BUILDER
+from dtao_agents.roles.builder_policies import SCRIPTED as BUILDERS
+from dtao_agents.roles.builder_policies import constant
+from dtao_agents.roles.episodes import EpisodeMetrics, started_episodes
+from dtao_agents.roles.staker import STAKER
+from dtao_agents.roles.staker_policies import SCRIPTED as STAKERS
 from rich.console import Console
 
 from dtao_gym.envs.staker.role import target_action
@@ -68,9 +72,9 @@ def test_a_ruined_staker_stays_as_it_was():
 
 def test_results_do_not_depend_on_the_size_of_batches(monkeypatch):
     whole = play_in_batches(STAKERS["random"], CONFIG, 5, threads=1)
-    monkeypatch.setattr(judging, "WORLDS_PER_BATCH", 2)
+    monkeypatch.setattr(evaluating, "WORLDS_PER_BATCH", 2)
     parts = play_in_batches(STAKERS["random"], CONFIG, 5, threads=1)
-    for name in judging.METRICS["staker"]:
+    for name in STAKER.metrics:
         np.testing.assert_array_equal(whole.values[name], parts.values[name])
     np.testing.assert_allclose(whole.path, parts.path)
 
@@ -81,20 +85,20 @@ def test_evaluation_worlds_are_the_other_split_whatever_the_training_seed():
     assert evaluation_config(shifted) == CONFIG
 
 
-def outcomes_of(growths: dict[str, list[float]]) -> dict[str, Outcome]:
+def outcomes_of(growths: dict[str, list[float]]) -> dict[str, EpisodeMetrics]:
     """Made-up outcomes with given growths."""
     made = {}
     for name, growth in growths.items():
         values = np.array(growth)
         columns = (values, 1000.0 * np.exp(values), values * 0.0, values * 0.0)
-        found = dict(zip(judging.METRICS["staker"], columns, strict=True))
-        made[name] = Outcome(found, np.zeros(3))
+        found = dict(zip(STAKER.metrics, columns, strict=True))
+        made[name] = EpisodeMetrics(found, np.zeros(3))
     return made
 
 
 def test_differences_are_paired_by_seed():
     base = [0.0, 1.0, 5.0, -2.0]
-    found = judge(outcomes_of({LEARNED: [x + 0.1 for x in base], "all_root": base}))
+    found = compare(outcomes_of({LEARNED: [x + 0.1 for x in base], "all_root": base}))
     # unpaired, a difference of 0.1 would drown in the spread of the seeds
     paired = found["learned_minus"]["all_root"]
     assert paired == pytest.approx({"value": 0.1, "low": 0.1, "high": 0.1})
@@ -106,7 +110,7 @@ def test_differences_are_paired_by_seed():
 
 def verdict_of(growths: dict[str, list[float]]) -> dict:
     head = {"role": "staker", "days": 20, "evaluation_seeds": [0, 3], "caveat": CAVEAT}
-    return head | judge(outcomes_of(growths))
+    return head | compare(outcomes_of(growths))
 
 
 def test_report_fits_and_says_plainly_what_is_beaten(capsys):
@@ -121,13 +125,13 @@ def test_report_fits_and_says_plainly_what_is_beaten(capsys):
     assert "learned beats random: NO (paired lower bound +0.000)" in text
     assert "learned beats all_root: yes (paired lower bound +0.100)" in text
     assert "one training run" in text
-    assert set(TO_BEAT["staker"]) <= set(STAKERS)
+    assert set(STAKER.to_beat) <= set(STAKERS)
 
 
 def test_rows_hold_every_seed_of_every_policy():
     rows = list(
         csv.DictReader(
-            judging._rows(outcomes_of({LEARNED: [0.1, 0.2], "random": [1 / 3, 0]})).splitlines()
+            to_csv(outcomes_of({LEARNED: [0.1, 0.2], "random": [1 / 3, 0]})).splitlines()
         )
     )
     assert [(row["policy"], row["seed"]) for row in rows] == [
@@ -137,9 +141,7 @@ def test_rows_hold_every_seed_of_every_policy():
         ("random", "1"),
     ]
     assert float(rows[2]["log_growth"]) == 1 / 3
-    json.dumps(
-        verdict_of({LEARNED: [0.1, 0.2], **{name: [0.0, 0.0] for name in TO_BEAT["staker"]}})
-    )
+    json.dumps(verdict_of({LEARNED: [0.1, 0.2], **{name: [0.0, 0.0] for name in STAKER.to_beat}}))
 
 
 # --- builders
@@ -160,21 +162,21 @@ def test_a_builder_is_judged_by_consumption_until_drawn_ends():
     assert outcome.path[-1] == pytest.approx(outcome.values["consumption"].mean())
     assert (outcome.values["days"] <= 200).all()
     assert not outcome.values["dissolved"].any()
-    worlds = judging._started(BUILDER_CONFIG, range(4), "builder", 1)
+    worlds = started_episodes("builder", BUILDER_CONFIG, range(4))
     last = worlds.batch.state.worlds["last_day"]
     np.testing.assert_array_equal(outcome.values["days"], last)
 
 
 def test_results_of_builders_do_not_depend_on_the_size_of_batches(monkeypatch):
     whole = play_in_batches(BUILDERS["random"], BUILDER_CONFIG, 5, 1, "builder")
-    monkeypatch.setattr(judging, "WORLDS_PER_BATCH", 2)
+    monkeypatch.setattr(evaluating, "WORLDS_PER_BATCH", 2)
     parts = play_in_batches(BUILDERS["random"], BUILDER_CONFIG, 5, 1, "builder")
-    for name in judging.METRICS["builder"]:
+    for name in BUILDER.metrics:
         np.testing.assert_array_equal(whole.values[name], parts.values[name])
     np.testing.assert_allclose(whole.path, parts.path)
 
 
-def test_of_a_dissolved_builder_nothing_counts_any_more():
+def test_nothing_counts_after_a_dissolution():
     crowd = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
     env = {
         "n_subnets": 4,
@@ -185,7 +187,7 @@ def test_of_a_dissolved_builder_nothing_counts_any_more():
     config = evaluation_config(builder_settings(env=env).env, "builder")
     outcome = play(BUILDERS["half"], config, range(12), role="builder")
     assert 0 < outcome.values["dissolved"].sum() <= 12
-    worlds = judging._started(config, range(12), "builder", 1)
+    worlds = started_episodes("builder", config, range(12))
     for _ in range(30):
         worlds.step(BUILDERS["half"](worlds.observe(), worlds.batch, []))
     # undiscounted under drawn ends, and of the first owner alone
@@ -199,25 +201,26 @@ def test_of_a_dissolved_builder_nothing_counts_any_more():
 )
 def test_the_learned_share_is_held_against_the_closed_form(share, within):
     values = {"research_share": np.array([share, share]), "days": np.array([10.0, 30.0])}
-    found = research_of(Outcome(values, np.zeros(1)), BUILDER_CONFIG)
+    found = BUILDER.analyse(EpisodeMetrics(values, np.zeros(1)), BUILDER_CONFIG)["research"]
     assert found["closed_form_share"] == pytest.approx(0.5)
     assert found["difference"] == pytest.approx(np.log(share / (1 - share)), abs=1e-9)
     assert found["within_tolerance"] == within
     alpha = Config.make(BUILDER_CONFIG, payment="alpha")
-    assert "closed_form_share" not in research_of(Outcome(values, np.zeros(1)), alpha)
+    analysis = BUILDER.analyse(EpisodeMetrics(values, np.zeros(1)), alpha)
+    assert "closed_form_share" not in analysis["research"]
 
 
-def test_report_on_a_builder_fits_and_tells_the_share(capsys):
+def test_report_on_a_builder_fits_and_gives_the_share(capsys):
     outcomes = {
         name: play(policy, BUILDER_CONFIG, range(3), role="builder")
         for name, policy in {LEARNED: constant(0.3), **BUILDERS}.items()
     }
     verdict = {"role": "builder", "evaluation_seeds": [0, 2], "caveat": CAVEAT}
-    verdict |= judge(outcomes, "builder")
-    verdict["research"] = research_of(outcomes[LEARNED], BUILDER_CONFIG)
+    verdict |= compare(outcomes, "builder")
+    verdict |= BUILDER.analyse(outcomes[LEARNED], BUILDER_CONFIG)
     report(verdict, Console(width=100))
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 100
     assert "learned research share: 0.300 (log-odds -0.847); closed form 0.500 (+0.000)" in text
     assert "log-odds: NO (difference -0.847)" in text
-    assert set(TO_BEAT["builder"]) <= set(BUILDERS)
+    assert set(BUILDER.to_beat) <= set(BUILDERS)

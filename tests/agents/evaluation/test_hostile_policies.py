@@ -21,7 +21,7 @@ from dtao_agents.evaluation.policy_files import (
     load_policy,
     save_policy,
 )
-from dtao_agents.training.networks import Architecture
+from dtao_agents.training.architecture import Architecture
 from safetensors.torch import save
 
 ARCHITECTURE = Architecture("shared", 4, 8)
@@ -139,7 +139,7 @@ HOSTILE_WEIGHTS = {
         "not a safetensors file",
     ),
     "bytes that belong to none": (_tensors() + b"\0" * 4, "not a safetensors file"),
-    "a name twice": (_header(_twice), "'logit.bias' stands there twice"),
+    "a name twice": (_header(_twice), "'logit.bias' is there twice"),
     "not a number": (_entry(shape=[float("nan")]), "NaN is no number of JSON"),
     "a list for a header": (_header(lambda made: [made]), "got list, allowed is an object"),
     "deep header": (_header(lambda made: "[" * 60_000), "not a safetensors file"),
@@ -183,6 +183,8 @@ HOSTILE_CARDS = {
     "bool for a number": ({"hidden": True}, "hidden: got bool"),
     "unknown network": ({"network": "os.system"}, "network: got 'os.system'"),
     "unknown role": ({"role": "../staker"}, "role: got '../staker'"),
+    "role of another file": ({"role": "replay"}, "role: got 'replay'"),
+    "role to import": ({"role": "os:path"}, "role: got 'os:path'"),
     "no subnets": ({"n_subnets": 0}, "n_subnets: got 0, allowed is 1 to 128"),
     "gigantic layer": ({"hidden": 10**9}, "hidden: got 1000000000, allowed is 1 to 1024"),
     "other subnets": ({"n_subnets": 5}, "observation_size: got 54, allowed is 66"),
@@ -228,8 +230,8 @@ HOSTILE_TEXTS = {
     "deep": (b"[" * 50_000, "is not JSON"),
     "not UTF-8": (b"\xff\xfe{", "is not JSON"),
     "large": (b" " * (MAX_CARD_BYTES + 1), "more than"),
-    "a name twice": (b'{"role": "staker", "role": "builder"}', "'role' stands there twice"),
-    "a name twice within": (b'{"x": {"y": 1, "y": 2}}', "'y' stands there twice"),
+    "a name twice": (b'{"role": "staker", "role": "builder"}', "'role' is there twice"),
+    "a name twice within": (b'{"x": {"y": 1, "y": 2}}', "'y' is there twice"),
     "number beyond Python": (b'{"n_subnets": ' + b"9" * 5000 + b"}", "is not JSON"),
     "other encoding": ('{"role": 1}'.encode("utf-16"), "is not JSON"),
     "deep objects": (b'{"a":' * 10_000, "is not JSON"),

@@ -13,7 +13,7 @@ from dtao_agents.evaluation.policy_files import (
     load_policy,
     save_policy,
 )
-from dtao_agents.training.networks import NETWORKS, Architecture
+from dtao_agents.training.architecture import NETWORKS, Architecture
 from dtao_agents.training.ppo import TrainingEnv, make_model
 
 from dtao_gym.world.config import Config

@@ -7,14 +7,14 @@ import pytest
 from dtao_agents.evaluation.evaluate import evaluation_config, play
 from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.registry import (
-    REGISTERED,
-    buy_and_hold,
     fits,
     learned,
     learned_in,
+    policies_of,
     registered,
 )
-from dtao_agents.roles.scripted import SCRIPTED
+from dtao_agents.roles.registry import policy_roles
+from dtao_agents.roles.staker_policies import buy_and_hold
 from dtao_agents.training.ppo import train
 
 from dtao_gym.world.config import Config, ConfigError
@@ -22,18 +22,22 @@ from tests.agents.worlds import WORLD, builder_settings, episodes, settings
 
 
 def test_everything_scripted_is_registered_and_the_required_rows_are_there():
-    for role, scripted in SCRIPTED.items():
-        assert set(scripted) - {"all_root"} <= set(REGISTERED[role])
-        assert {"do_nothing", "random"} <= set(REGISTERED[role])
-        assert all(entry.role == role for entry in REGISTERED[role].values())
-    assert {"buy_and_hold", "wash_trading", "pump", "in_and_out"} <= set(REGISTERED["staker"])
-    assert registered("builder", "kernel").kind == "ceiling"
+    for role, its in policy_roles().items():
+        entries = policies_of(role)
+        assert set(its.scripted) - {"all_root"} <= set(entries)
+        assert {"do_nothing", "random"} <= set(entries)
+        assert all(entry.role == role for entry in entries.values())
+    assert {"buy_and_hold", "wash_trading", "pump", "in_and_out"} <= set(policies_of("staker"))
+    assert registered("builder", "closed_form").kind == "ceiling"
     assert registered("builder", "register_to_be_dissolved").kind == "exploit"
 
 
 @pytest.mark.parametrize(
     ("role", "name", "message"),
-    [("miner", "random", "role: got 'miner'"), ("staker", "kernel", "policy: got 'kernel'")],
+    [
+        ("miner", "random", "role: got 'miner'"),
+        ("staker", "closed_form", "policy: got 'closed_form'"),
+    ],
 )
 def test_unknown_names_are_refused(role, name, message):
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,4 @@
-"""Judgement on real prices: what is written and printed, walk-forward training, policies without the signal."""
+"""Evaluation on real prices: what is written and printed, walk-forward training, policies without the signal."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from dtao_agents.evaluation.evaluate import evaluate
 from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.replay import (
     LIMITS,
-    SCRIPTED,
+    REPLAY_POLICIES,
     replay,
     replay_config,
     report,
     training_saw_none,
 )
-from dtao_agents.roles.scripted import without_signal
+from dtao_agents.roles.staker_policies import without_signal
 from dtao_agents.training.ppo import TrainingEnv, train
 from dtao_agents.training.settings import TrainConfig, read
 from rich.console import Console
@@ -80,11 +80,11 @@ def test_a_walk_forward_run_is_judged_after_its_date(walk_forward):
     assert verdict["unseen"]
     assert min(first for first, _ in verdict["windows"]) == "2025-06-30"
     assert found.days == 62 + 35
-    assert set(verdict["policies"]) == {"learned", "root", "hold", *SCRIPTED}
+    assert set(verdict["policies"]) == {"learned", "root", "hold", *REPLAY_POLICIES}
     assert json.loads((walk_forward / "replay.json").read_text()) == json.loads(json.dumps(verdict))
     with (walk_forward / "replay.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * (len(SCRIPTED) + 3) * found.days
+    assert len(rows) == 2 * (len(REPLAY_POLICIES) + 3) * found.days
     mine = [float(r["log_growth"]) for r in rows if (r["impact"], r["policy"]) == ("recovering", "learned")]  # fmt: skip
     assert sum(mine) == pytest.approx(
         verdict["policies"]["learned"]["recovering"]["log_growth"]["value"]

@@ -4,10 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from dtao_agents.equilibrium.best_response import judged, play
+from dtao_agents.equilibrium.best_response import play
 from dtao_agents.evaluation.policy_files import PolicyError, config_hash, load_policy
-from dtao_agents.results.kinds import SOCIETY_PUBLISHED
-from dtao_agents.results.pretrained import PUBLISHED_NAME, evaluate_again, read_published, told
+from dtao_agents.results.kinds import PAYOFFS_NAME
+from dtao_agents.results.pretrained import (
+    PUBLISHED_NAME,
+    evaluate_again,
+    published_number,
+    read_published,
+)
+from dtao_agents.roles.registry import agent_role
 from dtao_agents.training.multi_agent_settings import read_settings
 from dtao_agents.training.settings import TrainConfig
 
@@ -28,7 +34,11 @@ def test_a_published_policy_is_the_one_on_the_page(name):
         if line.startswith(f"| policies/{name} ")
     )
     cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[1:4] == [str(published.training_seed), published.metric, told(published.value)]
+    assert cells[1:4] == [
+        str(published.training_seed),
+        published.metric,
+        published_number(published.value),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -46,12 +56,12 @@ def test_policies_that_learned_together_are_paid_what_the_page_says(role):
     settings = read_settings(folder / "config.yaml", trusted=False)
     policies = {name: load_policy(folder / name) for name in settings.roles}
     seeds = range(settings.response.episodes)
-    found = play(judged(settings.env, role), policies, role, seeds).paid.mean()
-    told_of = json.loads((folder / SOCIETY_PUBLISHED).read_text())
-    assert found == pytest.approx(told_of["paid"][role], rel=1e-3, abs=1e-4)
+    found = play(agent_role(role).response_task(settings.env), policies, role, seeds).paid.mean()
+    published = json.loads((folder / PAYOFFS_NAME).read_text())
+    assert found == pytest.approx(published["paid"][role], rel=1e-3, abs=1e-4)
     page = (REPOSITORY / "RESULTS.md").read_text().split("## Many learners")[1]
     rows = [[cell.strip() for cell in line.split("|")] for line in page.splitlines()]
-    cells = [str(told_of["training_seed"]), f"{told_of['paid'][role]:.4g}"]
+    cells = [str(published["training_seed"]), f"{published['paid'][role]:.4g}"]
     assert any(row[1:3] == cells for row in rows)
 
 
@@ -69,7 +79,15 @@ def test_a_rule_that_would_be_imported_is_refused(tmp_path):
         evaluate_again(tmp_path)
 
 
-def test_a_missing_or_broken_description_is_told(tmp_path):
+def test_a_role_that_would_be_imported_is_refused(tmp_path):
+    text = (POLICIES / ROWS[0] / PUBLISHED_NAME).read_text()
+    role = '"role": "somebodys.module:ROLE"'
+    (tmp_path / PUBLISHED_NAME).write_text(text.replace('"role": "staker"', role, 1))
+    with pytest.raises(PolicyError, match=r"role: got 'somebodys\.module:ROLE', which would be"):
+        evaluate_again(tmp_path)
+
+
+def test_a_missing_or_broken_description_is_named(tmp_path):
     with pytest.raises(PolicyError, match=r"published\.json: cannot be read: FileNotFoundError"):
         read_published(tmp_path)
     (tmp_path / PUBLISHED_NAME).write_text('{"name": "x"}')

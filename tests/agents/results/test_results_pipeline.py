@@ -17,11 +17,11 @@ import yaml
 from dtao_agents.cache import Store
 from dtao_agents.evaluation.evaluate import evaluation_config, play_in_batches
 from dtao_agents.evaluation.policy_files import load_policy
-from dtao_agents.evaluation.registry import REGISTERED, registered
+from dtao_agents.evaluation.registry import policies_of, registered
 from dtao_agents.evaluation.statistics import bootstrap
 from dtao_agents.results.pipeline import make_results
 from dtao_agents.results.plan import make_results_plan
-from dtao_agents.results.pretrained import evaluate_again, read_published, told
+from dtao_agents.results.pretrained import evaluate_again, published_number, read_published
 from dtao_agents.results.tasks import Task, run_tasks
 
 from tests.agents.results.small_plan import content, small_plan
@@ -61,7 +61,7 @@ def test_the_page_has_its_tables_within_100_columns(finished):
     assert not long
     for title in ("Learned against scripted", "Networks", "Arena", "Exploits", "Made with"):
         assert f"## {title}" in page
-    for name in REGISTERED["staker"]:
+    for name in policies_of("staker"):
         assert re.search(rf"^\| {name} +\|", page, re.MULTILINE)
     for fact in ("make results", "training seeds: 0, 1", "SHA-256", "commit", "numba"):
         assert fact in page
@@ -86,16 +86,16 @@ def test_intervals_are_over_training_seeds_and_defeats_are_told(finished):
     assert f"staker does not beat {', '.join(verdict.not_beaten)}." in page
     for name in verdict.not_beaten:
         assert not found.minus(home, "staker", name).low > 0.0
-    beaten = set(REGISTERED["staker"]) - set(verdict.not_beaten)
+    beaten = set(policies_of("staker")) - set(verdict.not_beaten)
     assert all(found.minus(home, "staker", name).low > 0.0 for name in beaten)
 
 
 def test_a_ceiling_is_shown_but_need_not_be_beaten(finished):
     folder, found = finished
     home = found.homes["fees"]
-    assert "kernel" in found.others(home)
-    assert "kernel" not in found.verdict(home, "fees").not_beaten
-    assert "kernel (ceiling)" in (folder / "RESULTS.md").read_text()
+    assert "closed_form" in found.others(home)
+    assert "closed_form" not in found.verdict(home, "fees").not_beaten
+    assert "closed_form (ceiling)" in (folder / "RESULTS.md").read_text()
     assert "0.500 in closed form" in (folder / "RESULTS.md").read_text()
 
 
@@ -125,13 +125,13 @@ def test_pretrained_policies_are_the_medians_and_are_found_anew(finished):
     folder, found = finished
     assert {path.name for path in (folder / "policies").iterdir()} == {"staker", "fees"}
     for name in ("staker", "fees"):
-        published, told_of = read_published(folder / "policies" / name)
+        published, content = read_published(folder / "policies" / name)
         means = found.by_training_seed(found.homes[name], name)
         assert published.value == min(means)  # the lower of the two in the middle
         assert means[published.training_seed] == published.value
         assert evaluate_again(folder / "policies" / name) == pytest.approx(published.value)
-        assert told(published.value) in (folder / "RESULTS.md").read_text()
-        assert told_of["role"] == found.homes[name].role
+        assert published_number(published.value) in (folder / "RESULTS.md").read_text()
+        assert content["role"] == found.homes[name].role
 
 
 def test_a_second_run_does_nothing(finished):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dtao_agents.evaluation.evaluate import evaluation_config, play
-from dtao_agents.roles.scripted import STAKERS
+from dtao_agents.roles.staker_policies import SCRIPTED as STAKERS
 from dtao_agents.training.clean_ppo import (
     Agent,
     Collector,

@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 from dtao_agents.training import fused_networks
+from dtao_agents.training.architecture import Architecture
 from dtao_agents.training.fused_networks import BLOCK_ROWS, HIDDEN, applies, set_threads
-from dtao_agents.training.networks import Architecture, SharedActor
+from dtao_agents.training.networks import SharedActor
 
 STAKERS = [Architecture("shared", n, hidden) for n, hidden in ((1, 8), (5, 16), (16, 16), (7, 64))]
 BUILDERS = [
@@ -57,7 +58,9 @@ def assert_near(found, expected, rtol=1e-5):
 def fused(module):
     """Whether the module runs through the compiled passes."""
     observation = torch.zeros(2, module.encoder.n_local * 3 + module.encoder.n_common)
-    return applies(observation, module.encoder.n_local, module.encoder.n_common, module._weights())
+    return applies(
+        observation, module.encoder.n_local, module.encoder.n_common, module.parameters_in_order()
+    )
 
 
 @pytest.mark.parametrize(("shape", "part"), SHAPES)

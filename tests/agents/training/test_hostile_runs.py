@@ -18,48 +18,50 @@ from tests.agents.worlds import SETTINGS, WORLD
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture
-def hostile(tmp_path):
-    """A run whose rule of emission leaves a mark when it is imported."""
+@pytest.fixture(params=["rule", "role"])
+def hostile(tmp_path, request):
+    """A run whose emission rule, or role, leaves a mark when it is imported; the message that refuses it."""
     folder = tmp_path / "evil_run"
     folder.mkdir()
     mark = tmp_path / "mark"
     (folder / "rule.py").write_text(
         f"import pathlib\n\npathlib.Path({str(mark)!r}).touch()\n\n\ndef rule(public):\n    return public.spot_price\n"
     )
-    env = WORLD | {"allocation": "evil_run.rule:rule"}
-    (folder / "config.yaml").write_text(yaml.safe_dump(SETTINGS | {"env": env}))
-    return folder, mark
+    path = "evil_run.rule:rule"
+    changes = {"env": WORLD | {"allocation": path}}
+    name = "env.allocation"
+    if request.param == "role":
+        changes, name = {"role": path}, "role"
+    (folder / "config.yaml").write_text(yaml.safe_dump(SETTINGS | changes))
+    return folder, mark, f"{name}: got 'evil_run.rule:rule', which would be imported and run"
 
 
 @pytest.mark.parametrize("command", [["evaluate.py"], ["train.py", "--resume"]])
-def test_its_rule_is_not_imported(hostile, command):
-    folder, mark = hostile
+def test_its_code_is_not_imported(hostile, command):
+    folder, mark, message = hostile
     done = subprocess.run(
         [sys.executable, *command, str(folder)],
         cwd=REPOSITORY,
-        env={"PYTHONPATH": f"{folder.parent}:{REPOSITORY}"},
+        env={"PYTHONPATH": f"{folder.parent}:{REPOSITORY}:{REPOSITORY}/agents"},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 1
-    assert (
-        "env.allocation: got 'evil_run.rule:rule', which would be imported and run" in done.stderr
-    )
+    assert message in done.stderr
     assert "--trust-rule" in done.stderr
     assert not mark.exists()
 
 
 def test_it_is_imported_for_who_trusts_it(hostile, monkeypatch):
-    folder, mark = hostile
+    folder, mark, message = hostile
     monkeypatch.syspath_prepend(str(folder.parent))
-    with pytest.raises(ConfigError):
+    for module in ("evil_run", "evil_run.rule"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    with pytest.raises(ConfigError, match=message):
         read(folder / "config.yaml", trusted=False)
     assert not mark.exists()
-    with contextlib.suppress(
-        ConfigError
-    ):  # it is not decorated; what counts is that it was looked at
+    with contextlib.suppress(ConfigError):  # neither a rule nor a role, but it was imported
         read(folder / "config.yaml", trusted=True)
     assert mark.exists()
 

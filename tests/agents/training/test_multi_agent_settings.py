@@ -8,12 +8,12 @@ from dtao_agents.training.settings import TrainConfig
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import SETTINGS, WORLD
 
-MANY = {"env": WORLD, "stakers": 2, "num_envs": 16}
+MULTI_AGENT = {"env": WORLD, "stakers": 2, "num_envs": 16}
 
 
 def test_they_come_back_from_a_file(tmp_path):
     path = tmp_path / "many.yaml"
-    made = MultiAgentConfig.make(MANY | {"builder": {"learning_rate": 0.01}})
+    made = MultiAgentConfig.make(MULTI_AGENT | {"builder": {"learning_rate": 0.01}})
     path.write_text(made.to_yaml())
     assert read_settings(path) == made
     assert made.env.n_stakers == 2
@@ -27,10 +27,10 @@ def test_the_file_of_one_learner_is_told_apart(tmp_path):
 
 
 def test_worlds_of_past_opponents_do_not_overlap():
-    made = MultiAgentConfig.make(MANY | {"past_share": 0.25})
+    made = MultiAgentConfig.make(MULTI_AGENT | {"past_share": 0.25})
     assert list(made.past_worlds("staker")) == [0, 1, 2, 3]
     assert list(made.past_worlds("builder")) == [4, 5, 6, 7]
-    alone = MultiAgentConfig.make(MANY | {"stakers": 0})
+    alone = MultiAgentConfig.make(MULTI_AGENT | {"stakers": 0})
     assert list(alone.roles) == ["builder"]
     assert not alone.past_worlds("builder")
 
@@ -51,4 +51,4 @@ def test_worlds_of_past_opponents_do_not_overlap():
 )
 def test_what_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
-        MultiAgentConfig.make(MANY | changes)
+        MultiAgentConfig.make(MULTI_AGENT | changes)

@@ -19,7 +19,7 @@ from tests.agents.worlds import WORLD
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LEARNER = {"batch_size": 64, "hidden": 8, "epochs": 1}
-MANY = {
+MULTI_AGENT = {
     "env": WORLD,
     "stakers": 2,
     "num_envs": 8,
@@ -35,7 +35,7 @@ MANY = {
 
 
 def together(**changes) -> MultiAgentTraining:
-    return MultiAgentTraining(MultiAgentConfig.make(MANY | changes))
+    return MultiAgentTraining(MultiAgentConfig.make(MULTI_AGENT | changes))
 
 
 def weights(made: MultiAgentTraining, role: str) -> list[torch.Tensor]:
@@ -136,7 +136,7 @@ def test_a_killed_run_goes_on_to_the_same_policies(tmp_path):
         "checkpoint_every": 3,
         "response": response | {"nash_seeds": 0},
     }
-    config.write_text(yaml.safe_dump(MANY | changes))
+    config.write_text(yaml.safe_dump(MULTI_AGENT | changes))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command = [sys.executable, "-W", "error", "train.py"]
     victim = subprocess.Popen(
@@ -168,7 +168,9 @@ def test_a_run_from_the_command_line_ends_with_exploitability(tmp_path):
     config = tmp_path / "many.yaml"
     response = {"timesteps": 256, "num_envs": 8, "starts": 3, "episodes": 8, "generations": 1}
     env = WORLD | {"horizon_cap_days": 40}
-    config.write_text(yaml.safe_dump(MANY | {"env": env, "response": response | {"nash_seeds": 0}}))
+    config.write_text(
+        yaml.safe_dump(MULTI_AGENT | {"env": env, "response": response | {"nash_seeds": 0}})
+    )
     whole = [
         sys.executable,
         "-W",

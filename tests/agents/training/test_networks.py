@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from dtao_agents.training.networks import FEATURES, NETWORKS, Architecture
+from dtao_agents.roles.registry import policy_roles
+from dtao_agents.roles.staker import STAKER
+from dtao_agents.training.architecture import NETWORKS, Architecture
 
 from dtao_gym.envs.builder.twin import TWIN_FEATURES
 
@@ -32,7 +34,7 @@ def test_networks_of_a_builder_have_the_sizes_of_the_spaces(network, n):
 def test_a_builder_does_not_care_about_the_order_of_rivals():
     torch.manual_seed(0)
     actor = Architecture("shared", 5, 8, "builder").actor()
-    width = len(FEATURES["builder"][0])
+    width = len(policy_roles()["builder"].subnet_features)
     observation = torch.randn(2, 56)
     rivals = observation[:, : 4 * width].reshape(2, 4, width)[:, [2, 0, 3, 1]].flatten(1)
     moved = torch.cat([rivals, observation[:, 4 * width :]], 1)
@@ -41,7 +43,7 @@ def test_a_builder_does_not_care_about_the_order_of_rivals():
 
 def relabelled(observation, order):
     """Observations of stakers whose subnet k was subnet `order[k]`."""
-    n, (local, common) = len(order), map(len, FEATURES["staker"])
+    n, local, common = len(order), len(STAKER.subnet_features), len(STAKER.global_features)
     subnets = observation[:, :-common].reshape(-1, n, local)[:, order].flatten(1)
     return torch.cat([subnets, observation[:, -common:]], 1)
 
@@ -87,7 +89,7 @@ def test_the_order_of_two_logits_depends_on_the_other_subnets():
     assert difference.std() > 0.01
 
 
-@pytest.mark.parametrize("role", FEATURES)
+@pytest.mark.parametrize("role", ["staker", "builder"])
 def test_no_weight_of_a_shared_network_knows_the_number_of_subnets(role):
     made = [Architecture("shared", n, 16, role) for n in (1, 8, 16, 64, 128)]
     for build in (Architecture.actor, Architecture.critic):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 from dtao_agents.evaluation.policy_files import config_hash, load_policy
+from dtao_agents.training.architecture import NETWORKS
 from dtao_agents.training.checkpoints import latest_checkpoint
-from dtao_agents.training.networks import NETWORKS
 from dtao_agents.training.ppo import TrainingEnv, make_model, train
 from dtao_agents.training.run_folder import METRICS, read_metrics
 

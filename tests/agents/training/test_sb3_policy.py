@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 from dtao_agents.evaluation.policy_files import Card, PolicyError, load_policy, save_policy
-from dtao_agents.training.networks import FEATURES, Architecture
+from dtao_agents.roles.staker import STAKER
+from dtao_agents.training.architecture import Architecture
 from dtao_agents.training.sb3_policy import SubnetPolicy, architecture_of
 from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
@@ -61,7 +62,7 @@ def test_relabelling_subnets_relabels_actions(n, source):
     """Within 1e-5; root, speed and the value stay. One set of weights, that of 8 subnets, for all numbers."""
     policy = randomised(staker(8)).for_subnets(n)
     generator = torch.Generator().manual_seed(n)
-    local, common = map(len, FEATURES["staker"])
+    local, common = len(STAKER.subnet_features), len(STAKER.global_features)
     if source == "environment":
         observation = seen(n)
     else:

@@ -6,28 +6,31 @@ from dtao_agents.oracles.learned import builders
 from dtao_agents.oracles.learned.builders import BuilderCemSettings, market_config
 from dtao_agents.oracles.learned.runs import run
 from dtao_agents.oracles.learned.settings import configured, read
-from dtao_agents.roles.scripted import constant
+from dtao_agents.roles.builder_policies import constant
+from dtao_agents.roles.episodes import started_episodes
 
 CALIBRATION = read(configured()["calibration"])
 INFLUENCE = read(configured()["O24"])
 
 
-def test_a_policy_is_judged_by_what_it_does():
+def test_the_shares_of_a_policy_are_those_it_plays():
     world = CALIBRATION.parameters | {"horizon_cap_days": 70}
-    judged = builders.judged(constant(0.3), market_config(world), 2)
-    assert judged == {"research": pytest.approx(0.3, abs=1e-6), "influence": 0.0}
+    shares = builders.learned_shares(constant(0.3), market_config(world), 2)
+    assert shares == {"research": pytest.approx(0.3, abs=1e-6), "influence": 0.0}
 
 
-def test_parts_of_the_budget_are_told_with_influence():
+def test_parts_of_the_budget_include_influence():
     config = market_config(INFLUENCE.parameters | {"horizon_cap_days": 70})
     action = builders.builder_action(config, 0.4, 0.2)
-    judged = builders.judged(lambda obs, batch, rngs: np.tile(action, (len(obs), 1)), config, 2)
-    assert judged["influence"] == pytest.approx(0.2, abs=1e-6)
-    assert judged["research"] == pytest.approx(0.4, abs=1e-6)
+    shares = builders.learned_shares(
+        lambda obs, batch, rngs: np.tile(action, (len(obs), 1)), config, 2
+    )
+    assert shares["influence"] == pytest.approx(0.2, abs=1e-6)
+    assert shares["research"] == pytest.approx(0.4, abs=1e-6)
 
 
 def test_features_of_the_feedback_are_the_builders_own():
-    episodes = builders._started(market_config(CALIBRATION.parameters), range(3), 1)
+    episodes = started_episodes("builder", market_config(CALIBRATION.parameters), range(3))
     features = builders.feedback_features(episodes.observe(), 2)
     state, me = episodes.batch.state, episodes.role.slots[0]
     expected = np.tanh(state.row("short_stock")[:3, me] / 50.0)

@@ -8,7 +8,7 @@ from dtao_agents.oracles.learned.builders import market_config
 from dtao_agents.oracles.learned.runs import check_learned, results_path
 from dtao_agents.oracles.learned.settings import FOLDER, configured, read
 from dtao_agents.oracles.table import NUMBERS
-from dtao_agents.roles.scripted import kernel_logit
+from dtao_agents.roles.builder_policies import closed_form_logit
 
 from dtao_gym.economy import closed_forms
 from dtao_gym.economy.builder_theory import Technology, discount_with_hazard
@@ -87,7 +87,7 @@ def test_expected_shares_of_the_fee_arm_are_closed_forms():
     settings = read(FILES["calibration"])
     for case in settings.cases:
         config = market_config(settings.parameters | case.parameters)
-        share = 1.0 / (1.0 + np.exp(-kernel_logit(config)))
+        share = 1.0 / (1.0 + np.exp(-closed_form_logit(config)))
         assert case.expected[0] == pytest.approx(share, abs=5e-5)
 
 

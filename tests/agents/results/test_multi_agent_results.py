@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from dtao_agents.results.kinds import KINDS, multi_agent_settings
-from dtao_agents.results.plan import Row, make_results_plan
+from dtao_agents.results.plan import TrainingRow, make_results_plan
 
 from dtao_gym.world.config import ConfigError
-from tests.agents.training.test_multi_agent_training import MANY
+from tests.agents.training.test_multi_agent_training import MULTI_AGENT
 from tests.agents.worlds import WORLD
 
 RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64, "starts": 3}
@@ -16,11 +16,16 @@ RESPONSE = {"timesteps": 64, "num_envs": 8, "rollout_steps": 8, "batch_size": 64
 
 def plan_of(folder: Path, **overrides):
     """A plan with one row of many learners, and the row."""
-    config = folder / "many.yaml"
+    config = folder / "multi_agent.yaml"
     response = RESPONSE | {"episodes": 8, "generations": 1, "nash_seeds": 0}
     env = WORLD | {"horizon_cap_days": 40}
-    config.write_text(yaml.safe_dump(MANY | {"env": env, "response": response}))
-    row = {"name": "many", "kind": "many", "config": str(config), "overrides": overrides}
+    config.write_text(yaml.safe_dump(MULTI_AGENT | {"env": env, "response": response}))
+    row = {
+        "name": "multi_agent",
+        "kind": "multi_agent",
+        "config": str(config),
+        "overrides": overrides,
+    }
     plan = make_results_plan({"rows": [row], "training_seeds": [3, 4], "threads": 1})
     return plan, plan.rows[0]
 
@@ -40,8 +45,8 @@ def record(seed: int, gain: float, low: float) -> dict:
 
 
 def test_the_page_says_where_it_is_no_equilibrium():
-    row = Row(name="many", kind="many", config=Path("many.yaml"))
-    lines = KINDS["many"].section(row, [record(0, 0.2, 0.05), record(1, 0.01, 0.0)])
+    row = TrainingRow(name="multi_agent", kind="multi_agent", config=Path("multi_agent.yaml"))
+    lines = KINDS["multi_agent"].section(row, [record(0, 0.2, 0.05), record(1, 0.01, 0.0)])
     assert max(map(len, lines)) <= 100
     rows = [[c.strip() for c in line.split("|")] for line in lines if line.startswith("| ")]
     cells = {row[1]: row[2:] for row in rows}
@@ -53,21 +58,21 @@ def test_the_page_says_where_it_is_no_equilibrium():
 
 def test_results_depend_on_settings_and_seed_but_not_on_threads(tmp_path):
     plan, row = plan_of(tmp_path)
-    inputs = KINDS["many"].inputs
+    inputs = KINDS["multi_agent"].inputs
     assert inputs(plan, row, 3) == inputs(plan.model_copy(update={"threads": 2}), row, 3)
     assert inputs(plan, row, 3) != inputs(plan, row, 4)
     other, changed = plan_of(tmp_path, total_timesteps=4000)
     assert inputs(plan, row, 3) != inputs(other, changed, 3)
     assert multi_agent_settings(other, changed, 3).total_timesteps == 4000
     plan, row = plan_of(tmp_path, stalkers=2)
-    with pytest.raises(ConfigError, match="row many: stalkers: unknown setting"):
+    with pytest.raises(ConfigError, match="row multi_agent: stalkers: unknown setting"):
         inputs(plan, row, 3)
 
 
 @pytest.mark.slow
 def test_a_row_is_trained_and_judged(tmp_path):
     plan, row = plan_of(tmp_path)
-    kind = KINDS["many"]
+    kind = KINDS["multi_agent"]
     found, _ = kind.train(plan, row, 3, tmp_path / "run")
     assert all((tmp_path / "run" / name).is_file() for name in kind.files)
     assert set(found["roles"]) == {"staker", "builder"}
