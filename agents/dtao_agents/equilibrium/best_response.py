@@ -152,12 +152,14 @@ class ResponseEnv(SharedVecEnv):
         self.first_seed = settings.first_world_seed() + (1 + start) * settings.num_envs
 
     def reset(self) -> np.ndarray:
+        """Start again; return the first observations."""
         self.seed(self.first_seed)
         observation = super().reset()
         self.worlds.stagger()
         return observation
 
     def step_wait(self):
+        """Advance all environments; return observations, rewards, dones, infos."""
         observation, reward, done, infos = super().step_wait()
         truncated = [info.get("TimeLimit.truncated", False) for info in infos]
         self.truncations.append(np.array(truncated))

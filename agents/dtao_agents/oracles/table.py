@@ -253,6 +253,7 @@ class Formulas(dict[str, Callable[[], Sequence[float]]]):
     """Registry of functions that return all numbers of an oracle, by id; ``@formulas("O1")`` adds one."""
 
     def __call__(self, id: str) -> Callable[[Callable], Callable]:
+        """Return a decorator that adds a function under an id."""
         return lambda function: self.setdefault(id, function)
 
     def checks(self, progress: Progress) -> Iterator[OracleCheck]:

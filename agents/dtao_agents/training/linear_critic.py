@@ -33,6 +33,7 @@ class LinearCritic(nn.Module):
         self.register_buffer("weight", torch.zeros(len(entries) + 1))  # the last is the constant
 
     def forward(self, observation: Tensor) -> Tensor:
+        """Return values `(batch, 1)` of observations."""
         return (observation[:, self.entries] @ self.weight[:-1] + self.weight[-1])[:, None]
 
     def learn(

@@ -82,6 +82,7 @@ class MlpActor(Actor):
         self.heads = (self.head,)
 
     def forward(self, observation: Tensor) -> Tensor:
+        """Return mean actions `(batch, action_size)`."""
         return self.head(self.body(observation))
 
 
@@ -99,6 +100,7 @@ class SubnetEncoder(nn.Module):
         self.common = nn.Linear(self.n_common, sizes.hidden, bias=False)
 
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return encodings `(batch, n_seen, hidden)` and the common features."""
         batch, width = observation.shape
         n_seen = (width - self.n_common) // self.n_local
         common = observation[:, n_seen * self.n_local :]
@@ -131,6 +133,7 @@ class SharedActor(Actor):
         self.heads = (self.logit, self.overall)
 
     def forward(self, observation: Tensor) -> Tensor:
+        """Return mean actions, by the compiled passes where they apply."""
         parameters, widths = self.parameters_in_order(), self.encoder.widths
         if fused_networks.applies(observation, *widths, parameters):
             return fused_networks.shared_actor(observation, *widths, parameters)
@@ -160,6 +163,7 @@ class PooledNetwork(nn.Module):
         self.top = mlp(sizes.hidden + self.encoder.n_common, sizes.hidden, n_out)
 
     def forward(self, observation: Tensor) -> Tensor:
+        """Return outputs `(batch, n_out)`, by the compiled passes where they apply."""
         parameters, widths = self.parameters_in_order(), self.encoder.widths
         if fused_networks.applies(observation, *widths, parameters):
             return fused_networks.pooled_network(observation, *widths, parameters)

@@ -62,6 +62,7 @@ class TrainingEnv(MarketVecEnv):
         self.seed(settings.first_world_seed())
 
     def reset(self) -> np.ndarray:
+        """Start again; return the first observations."""
         observation = super().reset()
         self.episodes.stagger()
         return self._seen(observation)
@@ -72,6 +73,7 @@ class TrainingEnv(MarketVecEnv):
         return self.agent_role.without_signal(observation)
 
     def step_wait(self):
+        """Advance all environments; return observations, rewards, dones, infos."""
         observation, reward, done, infos = super().step_wait()
         self.reward += float(reward.mean(dtype=np.float64))
         truncated = np.zeros(self.num_envs, bool)

@@ -37,6 +37,7 @@ class AlignedExtractor(FlattenExtractor):
     """
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """Return flat observations at an aligned address."""
         flat = super().forward(observations)
         return flat.clone() if flat.data_ptr() % ALIGNMENT else flat
 

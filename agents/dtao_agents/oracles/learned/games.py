@@ -107,6 +107,7 @@ class ConstantReturns:
         return np.floor(np.log(np.maximum(u, 1e-300)) / np.log(self.survival))
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         t, r = self.technology, share(actions[..., 0, 0])
         product = _total_pay(t.short_decay, shocks)
         research = _total_pay(t.knowledge_decay, shocks - self.delay)
@@ -114,6 +115,7 @@ class ConstantReturns:
         return ((product + r * (research - product)) / PAYOFF_SCALE_TAO)[..., None]
 
     def measurements(self, actions: np.ndarray) -> list[float]:
+        """Return the numbers that the oracle asks for, from actions `(players, actions)`."""
         return [float(share(actions[0, 0]))]
 
 
@@ -142,6 +144,7 @@ class Contest(DeterministicGame):
         self.players = len(prizes)
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         effort = self.prizes * share(actions[..., 0])
         power = effort**self.exponent
         won = self.prizes * power / power.sum(-1, keepdims=True)
@@ -189,6 +192,7 @@ class Pools(DeterministicGame):
         self.budget, self.actions = budget, len(tao)
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         spent = self.budget * parts(actions)
         return (self.value * _bought(self.tao, self.alpha, spent)).sum(-1) / self.budget - 1.0
 
@@ -220,6 +224,7 @@ class Sale(DeterministicGame):
         self.discount, self.actions = discount ** np.arange(n_parts), n_parts
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         sold = self.amount * parts(actions)
         present_value = (self.discount * _proceeds(self.tao, self.alpha, sold)).sum(-1)
         return present_value / (self.amount * self.tao / self.alpha)
@@ -261,6 +266,7 @@ class Portfolio:
         return np.expm1(self.drift + self.sd * np.concatenate([z, -z])[:n])
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         part = actions[..., 0, :]
         growth = 1.0 + self.root + part * (shocks - self.root)
         wealth = np.prod(np.maximum(growth, 1e-3), axis=-1)
@@ -270,6 +276,7 @@ class Portfolio:
         return ((wealth**power - 1.0) / power)[..., None]
 
     def measurements(self, actions: np.ndarray) -> list[float]:
+        """Return the numbers that the oracle asks for, from actions `(players, actions)`."""
         return [float(actions[0, 0])]
 
 
@@ -300,6 +307,7 @@ class Bets:
         return won * gain + (1.0 - won) * np.log(1.0 + self.root - part * self.down)
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         return 100.0 * self._growth(actions[..., 0, 0], shocks)[..., None]
 
     def measurements(self, actions: np.ndarray) -> list[float]:

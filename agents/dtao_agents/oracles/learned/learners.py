@@ -56,12 +56,15 @@ class SimpleVecEnv(VecEnv):
         return [getattr(self, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Refuse: environments share their attributes."""
         raise NotImplementedError(f"{attr_name}: worlds share their attributes")
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any):
+        """Refuse: environments have no methods of their own."""
         raise NotImplementedError(f"{method_name}: worlds have no methods of their own")
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """Return False for each index."""
         return [False for _ in self._get_indices(indices)]
 
 
@@ -90,12 +93,15 @@ class GameVecEnv(SimpleVecEnv):
         self.infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
 
     def reset(self) -> np.ndarray:
+        """Start again; return the first observations."""
         return self.observation.copy()
 
     def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions for `step_wait`."""
         self.actions = actions
 
     def step_wait(self):
+        """Advance all environments; return observations, rewards, dones, infos."""
         played = self.actions.astype(float).reshape(self.games, self.game.players, -1)
         payoffs = self.game.payoffs(played, self.game.draw(self.rng, self.games))
         done = np.ones(self.num_envs, bool)

@@ -119,14 +119,17 @@ class ProjectVecEnv(SimpleVecEnv):
         return np.eye(N_STATES, dtype=np.float32)[self.states]
 
     def reset(self) -> np.ndarray:
+        """Start again; return the first observations."""
         self.states = self.rng.integers(0, N_STATES, self.num_envs)
         self.day = 0
         return self._observed()
 
     def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions for `step_wait`."""
         self.actions = actions
 
     def step_wait(self):
+        """Advance all environments; return observations, rewards, dones, infos."""
         u = self.rng.random(self.num_envs)
         rewards, self.states = self.project.step(self.states, self.actions, u)
         rewards = (1.0 - self.project.discount) * rewards

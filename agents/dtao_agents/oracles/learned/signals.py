@@ -50,6 +50,7 @@ class Forecast:
         return total / (self.days - skipped)
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         return -self._error(0.5 * (actions[..., 0, 0] + 1.0), shocks)[..., None]
 
     def measurements(self, actions: np.ndarray) -> list[float]:
@@ -105,6 +106,7 @@ class SignalJamming:
         return self.sd * rng.standard_normal((n, self.days + _TAIL_DAYS, 2))
 
     def payoffs(self, actions: np.ndarray, shocks: np.ndarray) -> np.ndarray:
+        """Return payoffs `(..., players)`; see `OneShotGame.payoffs`."""
         return self._played(actions, shocks)[0][..., None]
 
     def _played(self, actions: np.ndarray, shocks: np.ndarray) -> tuple[np.ndarray, ...]:
