@@ -40,7 +40,7 @@ for _name, _role in (("Staker", "staker"), ("Builder", "builder"), ("Replay", "r
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported at first use."""
+    """Import a public name at its first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(_HOMES[name]), name)

@@ -23,7 +23,7 @@ SOCIAL_DISCOUNT = discount_per_day(0.20)
 
 
 class Technology(NamedTuple):
-    """How inputs become stocks, and how others gain from these stocks or misread them.
+    """Production of stocks from inputs, and the gain of others from these stocks or their misreading.
 
     Luck, abilities and salvage are left out: they have mean one or scale everything, and no result below depends on them.
     """

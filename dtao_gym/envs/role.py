@@ -18,7 +18,7 @@ from dtao_gym.world.config import ConfigError
 
 
 class Role(Protocol):
-    """What environments need to know of a role. Methods with a body here are defaults.
+    """Interface between a role and the environments. Methods with a body here are defaults.
 
     An object is made for a batch of worlds. Its arrays have one row per world and member of the role, world by world:
     row ``world * len(members) + k`` is member ``members[k]``.

@@ -24,7 +24,7 @@ MEMBERS_SETTINGS = tuple(str(role.members_setting) for role in multi_agent_roles
 
 
 class ResponseSettings(BaseModel):
-    """How the exploitability of learned policies is measured."""
+    """Measurement of the exploitability of learned policies."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
