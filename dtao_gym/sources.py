@@ -42,7 +42,7 @@ class SourceTree:
         packages = (module.partition(".")[0], "dtao_gym")
         if self._path(module) is None:
             raise ModuleNotFoundError(
-                f"module: got {module!r}, allowed are modules of a package with a source file"
+                f"module: got {module!r}, allowed are modules with a source file"
             )
         closure: dict[str, Path] = {}
         waiting = {module}
@@ -89,17 +89,30 @@ class SourceTree:
     def _find(self, name: str) -> str | None:
         package, _, last = name.rpartition(".")
         if not package:
-            return _init_of(name)
-        init = self._path(package)
-        if init is None or not init.endswith("__init__.py"):
+            return _find_top(name)[0]
+        folder = self._folder(package)
+        if folder is None:
             return None
-        folder = os.path.dirname(init)
         names = self._listing(folder)
         if f"{last}.py" in names:
             return os.path.join(folder, f"{last}.py")
         if last in names and "__init__.py" in self._listing(os.path.join(folder, last)):
             return os.path.join(folder, last, "__init__.py")
         return None
+
+    def _folder(self, package: str) -> str | None:
+        """Folder of a package, which may have no `__init__.py`; None for other names."""
+        above, _, last = package.rpartition(".")
+        if not above:
+            return _find_top(package)[1]
+        path = self._path(package)
+        if path is not None:
+            return os.path.dirname(path) if path.endswith("__init__.py") else None
+        folder = self._folder(above)
+        inside = os.path.join(folder, last) if folder else ""
+        return (
+            inside if folder and last in self._listing(folder) and os.path.isdir(inside) else None
+        )
 
     def _listing(self, folder: str) -> frozenset[str]:
         if folder not in self._listings:
@@ -119,7 +132,7 @@ def import_closure(module: str) -> tuple[Path, ...]:
     Parameters
     ----------
     module : str
-        Full name of a module in a regular package, such as ``dtao_gym.world.day``.
+        Full name, such as ``dtao_gym.world.day``.
 
     Returns
     -------
@@ -129,7 +142,7 @@ def import_closure(module: str) -> tuple[Path, ...]:
     Raises
     ------
     ModuleNotFoundError
-        `module` has no source file, or is not in a regular package.
+        `module` has no source file.
     """
     return tuple(SourceTree().closure(module).values())
 
@@ -155,14 +168,16 @@ def fingerprint(*modules: str) -> str:
     return SourceTree().fingerprint(*modules)
 
 
-def _init_of(package: str) -> str | None:
-    """`__init__.py` of a regular top-level package, which is not imported."""
+def _find_top(name: str) -> tuple[str | None, str | None]:
+    """Source file and folder of a top-level module or package, which is not imported; None where it has none."""
     try:
-        spec = importlib.util.find_spec(package)
+        spec = importlib.util.find_spec(name)
     except ValueError:  # __main__ without a spec
-        return None
-    origin = spec.origin if spec else None
-    return origin if origin and os.path.basename(origin) == "__init__.py" else None
+        return None, None
+    if spec is None:
+        return None, None
+    origin = spec.origin if spec.origin and spec.origin.endswith(".py") else None
+    return origin, next(iter(spec.submodule_search_locations or ()), None)
 
 
 def _imports(content: bytes, package: str) -> Iterator[str]:

@@ -46,7 +46,7 @@ MARKETS: dict[str, dict[str, Any]] = {
     "8 of 128, direct pay": {"n_subnets": 8, "payment": "direct"},
     "8 drawn, direct pay": {"n_subnets": 8, "payment": "direct", "genesis": "drawn"},
 }
-HEADER = "market | candidate | stakers' part of alpha over genesis, a fifth of the life each | gap | slope | on valuation | empty | alive"
+HEADER = "market | channels | stakers' part of alpha over genesis, a fifth of the life each | gap | slope | on valuation | empty | alive"
 
 
 def rows(worlds: int, years: float) -> list[str]:

@@ -56,8 +56,13 @@ def find_policy(given: str | Path) -> Path:
     A folder that exists nowhere is returned as given, for the reader to report.
     """
     path = Path(given)
+    if path.is_absolute():
+        return path
     packaged = _inside(POLICIES, path)
-    return packaged if not path.exists() and not path.is_absolute() and packaged.is_dir() else path
+    try:
+        return packaged if not path.exists() and packaged.is_dir() else path
+    except OSError:  # such as a name that is too long
+        return path
 
 
 def _inside(folder: Path, path: Path) -> Path:

@@ -2,13 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
-
-if TYPE_CHECKING:
-    from dtao_gym.envs.worlds import Episodes
 
 MAX_POINTS = 2000
 """Size at which every second point of the history is dropped."""
@@ -41,6 +38,20 @@ def picture_of(role: Any) -> "MarketPicture":
     return role.picture()
 
 
+class Episodes(Protocol):
+    """Part of `dtao_gym.envs.worlds.Episodes` that a picture reads."""
+
+    batch: Any
+    config: Any
+    seeds: list[int]
+    numbers: list[int]
+    role: Any
+
+    def info(self) -> dict[str, np.ndarray]:
+        """Return logged quantities, one row per world."""
+        ...
+
+
 class MarketPicture:
     """One world of an episode as a table or a figure, with the history that a figure needs.
 
@@ -68,7 +79,7 @@ class MarketPicture:
         self.world = world
         self._points: list[np.ndarray] = []
 
-    def start(self, episodes: "Episodes") -> None:
+    def start(self, episodes: Episodes) -> None:
         """Clear the history and record the first day; to be called after a reset."""
         state = episodes.batch.state
         self._facts = {
@@ -83,7 +94,7 @@ class MarketPicture:
         self._last = np.empty(0)
         self.add(episodes)
 
-    def add(self, episodes: "Episodes") -> None:
+    def add(self, episodes: Episodes) -> None:
         """Record the present state; to be called after every step."""
         self._last = self._point(episodes, self._last)
         if self._seen % self._every == 0:
@@ -173,7 +184,7 @@ class MarketPicture:
         day = f"day {self._last[0]:.0f}"
         return f"{day} of {self._facts['horizon']}" if self._facts["fixed"] else day
 
-    def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
         """Point of the present state; `before` is the previous point, empty at the start."""
         raise NotImplementedError
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dtao_gym.compiling import kernel_of
+from dtao_gym.compiling import kernel
 from dtao_gym.views import RowsType
 from dtao_gym.world.scratch import N_SCRATCH, VIEWS, news_draws, production_rows
 
 
-@kernel_of(__file__)
+@kernel
 def _pass_between_views(scratch, copy):
     """Write a row under one name, read it under another, and write it again under the first."""
     today, draws = production_rows(scratch), news_draws(scratch)

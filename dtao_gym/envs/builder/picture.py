@@ -1,13 +1,10 @@
 """The picture of a builder's episode: market, spending and stocks."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from dtao_gym.envs.render import COLOURS, MarketPicture
-
-if TYPE_CHECKING:
-    from dtao_gym.envs.worlds import Episodes
+from dtao_gym.envs.render import COLOURS, Episodes, MarketPicture
 
 
 class BuilderPicture(MarketPicture):
@@ -16,12 +13,12 @@ class BuilderPicture(MarketPicture):
     n_numbers = 9
     titles = ("Spending, TAO a day", "Own stocks, TAO a day")
 
-    def start(self, episodes: "Episodes") -> None:
+    def start(self, episodes: Episodes) -> None:
         """Clear the history and record the first day; to be called after a reset."""
         self._slot = episodes.role.slots[0]
         super().start(episodes)
 
-    def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
         """Day, treasury, consumption; product, research, influence; short-term, knowledge, pipeline; market."""
         state, world = episodes.batch.state, self.world
         info = {name: rows[world] for name, rows in episodes.info().items()}

@@ -1,6 +1,6 @@
 """The picture of a staker's episode: market, portfolio and wealth."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -8,12 +8,10 @@ from dtao_gym.envs.render import (
     COLOURS,
     REST_COLOUR,
     ROOT_COLOUR,
+    Episodes,
     MarketPicture,
     stack_shares,
 )
-
-if TYPE_CHECKING:
-    from dtao_gym.envs.worlds import Episodes
 
 
 class StakerPicture(MarketPicture):
@@ -22,7 +20,7 @@ class StakerPicture(MarketPicture):
     n_numbers = 4
     titles = ("Own portfolio", "Wealth, TAO")
 
-    def _point(self, episodes: "Episodes", before: np.ndarray) -> np.ndarray:
+    def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
         """Day, wealth, index of 1 TAO left in root, unclaimed dividends at spot; prices, shares, values.
 
         Values are the root stake and the liquidation value of each position with its claims; their sum is the wealth.
