@@ -1,4 +1,4 @@
-"""What the tests of the environments share."""
+"""Fixtures that the tests of the environments share."""
 
 import copy
 from collections.abc import Callable
@@ -56,15 +56,15 @@ def state_bytes() -> Callable[[Any], bytes]:
 
 @pytest.fixture(scope="session")
 def play() -> Callable[..., list]:
-    """Results of steps with random actions, the last entry of which (share of the way) may be fixed."""
+    """Results of steps with random actions, whose last entry (trade fraction) may be fixed."""
 
     def steps(env: SingleEnv, rng: np.random.Generator, n: int, go: float | None = None) -> list:
-        found = []
+        results = []
         for _ in range(n):
             action = rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
             if go is not None:
                 action[-1] = 2.0 * go - 1.0
-            found.append(copy.deepcopy(env.step(action)))
-        return found
+            results.append(copy.deepcopy(env.step(action)))
+        return results
 
     return steps

@@ -1,144 +1,19 @@
-"""Many worlds as one environment: the same, bit for bit, as Gymnasium's own loop over single ones."""
+"""The vector environment: autoreset modes, seeds, copies, wrappers, and errors."""
 
 import copy
-import functools
 import pickle
 
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode
 
-from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.staker.role import target_action
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.config import ConfigError
+from tests.envs.vector_worlds import ID, MODES, PLAYED, SETTINGS, actions, both_roles
 
-ID = "dtao_gym/Staker-v0"
-N = 5
-SETTINGS = {"n_subnets": 4, "horizon_days": 5}
-RISKY = SETTINGS | {"wealth_tao": 60_000.0, "ruin_fraction": 0.95}
-"""Episodes of five days, many of which end earlier in ruin."""
-CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_days": 0.0}
-DANGEROUS = SETTINGS | CROWDED | {"prune_lottery_sd": 2.0, "horizon_days": 9}
-"""Episodes of nine days for a builder, many of which end earlier with its subnet."""
-PLAYED = {"staker": (ID, RISKY), "builder": ("dtao_gym/Builder-v0", DANGEROUS)}
-both_roles = pytest.mark.parametrize("role", PLAYED)
-MODES = list(AutoresetMode)
-
-
-def pair(
-    mode: AutoresetMode, n: int = N, role: str = "staker", **overrides
-) -> tuple[MarketVectorEnv, SyncVectorEnv]:
-    name, risky = PLAYED[role]
-    settings = risky | overrides
-    ours = MarketVectorEnv(n, role, autoreset_mode=mode, **settings)
-    # gym.make would wrap TimeLimit around, which calls a ruin on the last step a truncation as well
-    one = functools.partial(gym.make, name)
-    if "max_episode_steps" in settings:
-        one = functools.partial(SingleEnv, role)
-    theirs = SyncVectorEnv([lambda: one(**settings)] * n, autoreset_mode=mode)
-    return ours, theirs
-
-
-def actions(rng: np.random.Generator, envs: gym.vector.VectorEnv) -> np.ndarray:
-    """Mostly small moves, now and then a ruinous one."""
-    drawn = rng.uniform(-1, 1, envs.action_space.shape).astype(np.float32)
-    drawn[:, -1] = np.where(rng.random(envs.num_envs) < 0.3, 1.0, -0.98)
-    return drawn
-
-
-# --- equal to a loop over single environments
-
-
-@both_roles
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("mode", MODES)
-def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, role, same, rng):
-    n = 20 if threads > 1 else N  # small batches use one thread
-    ours, theirs = pair(mode, n, role)
-    ours.episodes.batch.threads = threads
-    assert ours.metadata["autoreset_mode"] == mode
-    assert same(ours.reset(seed=7), theirs.reset(seed=7))
-    terminations = truncations = 0
-    for _ in range(30):
-        drawn = actions(rng, ours)
-        mine, wanted = ours.step(drawn), theirs.step(drawn)
-        for name, a, b in zip(
-            ("obs", "reward", "terminated", "truncated"), mine, wanted, strict=False
-        ):
-            assert same(a, b), name
-        assert mine[4].keys() == wanted[4].keys()
-        for key in mine[4]:
-            assert same(mine[4][key], wanted[4][key]), key
-        ended = mine[2] | mine[3]
-        terminations, truncations = terminations + mine[2].sum(), truncations + mine[3].sum()
-        if mode == AutoresetMode.DISABLED and ended.any():
-            seeds = [None if k % 2 else 100 + k for k in range(n)]
-            again = [
-                e.reset(seed=seeds, options={"reset_mask": ended.copy()}) for e in (ours, theirs)
-            ]
-            assert same(*again)
-    assert terminations >= (n if role == "staker" else n // 3)
-    assert truncations >= n
-
-
-@both_roles
-@pytest.mark.parametrize("mode", MODES)
-def test_a_masked_reset_in_the_middle_equals_that_of_single_environments(mode, role, same, rng):
-    ours, theirs = pair(mode, role=role)
-    ours.reset(seed=1), theirs.reset(seed=1)
-    for step in range(12):
-        drawn = actions(rng, ours)
-        mine = ours.step(drawn)
-        assert same(mine, theirs.step(drawn))
-        if step % 3 == 2 or mode == AutoresetMode.DISABLED:
-            mask = rng.random(N) < 0.5
-            if mode == AutoresetMode.DISABLED:
-                mask |= mine[2] | mine[3]
-            mask[step % N] = True
-            assert same(*(e.reset(options={"reset_mask": mask.copy()}) for e in (ours, theirs)))
-
-
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        {"days_per_step": 2},
-        {"execution": "twap"},
-        {"era": "launch"},
-        {"selection": "sample"},
-        {"max_episode_steps": 3},
-        {"split": "evaluation"},
-        {"role": "builder", "selection": "sample", "days_per_step": 2},
-        {"role": "builder", "horizon": "geometric", "social_discount_per_year": 0.999},
-        {"role": "builder", "pruning": False, "payment": "fee", "twin_world": True},
-        {"role": "builder", "payment": "fee", "reward_noise": True, "influence": True},
-        {"role": "builder", "payment": "fee", "finance": False, "terminal_value": True},
-        {"role": "builder", "builder_decides": "composition", "max_episode_steps": 3},
-    ],
-)
-def test_equal_to_single_environments_whatever_the_settings(overrides, same, rng):
-    ours, theirs = pair(AutoresetMode.NEXT_STEP, **overrides)
-    assert same(ours.reset(seed=[3, 0, 9, 9, 1]), theirs.reset(seed=[3, 0, 9, 9, 1]))
-    for _ in range(14):
-        drawn = actions(rng, ours)
-        assert same(ours.step(drawn), theirs.step(drawn))
-    assert same(ours.reset(), theirs.reset())
-
-
-@both_roles
-def test_batch_size_and_place_do_not_matter(same, rng, role):
-    many = MarketVectorEnv(40, role, **SETTINGS, threads=2)
-    one = MarketVectorEnv(1, role, **SETTINGS)
-    assert same(many.reset(seed=list(range(40)))[0][33:34], one.reset(seed=33)[0])
-    for _ in range(8):
-        drawn = actions(rng, many)
-        assert same(
-            [part[33:34] for part in many.step(drawn)[:4]], list(one.step(drawn[33:34])[:4])
-        )
-
-
-# --- the three ways to go on
+# --- autoreset modes and masked resets
 
 
 def test_next_step_ignores_the_action_after_an_end(rng, same):
@@ -156,7 +31,7 @@ def test_next_step_ignores_the_action_after_an_end(rng, same):
         assert (results[0][4]["day"] == (step + 1) % 6).all()
 
 
-def test_same_step_gives_the_last_observation_and_the_next_first_one(rng, same):
+def test_same_step_returns_the_last_observation_and_the_next_first_one(rng, same):
     envs, plain = (
         MarketVectorEnv(3, autoreset_mode="SameStep", **SETTINGS),
         MarketVectorEnv(3, **SETTINGS),
@@ -217,7 +92,7 @@ def test_the_mask_that_was_passed_is_not_changed():
 # --- seeds, copies, arrays
 
 
-def test_worlds_of_one_seed_are_numbered_on():
+def test_one_seed_gives_the_worlds_consecutive_seeds():
     envs, single = MarketVectorEnv(3, **SETTINGS), gym.make(ID, **SETTINGS)
     obs = envs.reset(seed=20)[0]
     obs = envs.step(np.zeros((3, 6)))[0]
@@ -226,7 +101,7 @@ def test_worlds_of_one_seed_are_numbered_on():
         assert (single.step(np.zeros(6, np.float32))[0] == obs[k]).all()
 
 
-def test_seed_of_a_world_may_be_left_open(rng):
+def test_the_seed_of_one_world_may_be_omitted(rng):
     envs, again = MarketVectorEnv(3, **SETTINGS), MarketVectorEnv(3, **SETTINGS)
     for e in (envs, again):
         e.reset(seed=0)
@@ -252,7 +127,7 @@ def test_a_refused_seed_changes_no_world(state_bytes):
 )
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @both_roles
-def test_a_copy_made_in_an_episode_goes_on_identically(mode, role, copied, rng, same):
+def test_a_copy_made_during_an_episode_continues_identically(mode, role, copied, rng, same):
     envs = MarketVectorEnv(3, role, autoreset_mode=mode, **PLAYED[role][1])
     envs.reset(seed=0)
     for _ in range(4):
@@ -290,6 +165,9 @@ def test_results_are_fresh_arrays(mode, role, rng):
             assert not np.shares_memory(one, other)
 
 
+# --- types, wrappers, independence of worlds
+
+
 def test_observations_and_rewards_have_gymnasiums_types(rng):
     envs = MarketVectorEnv(3, **SETTINGS)
     obs, _ = envs.reset(seed=0)
@@ -320,8 +198,7 @@ def test_vector_wrappers_of_gymnasium_work(wrap, rng):
             assert infos["episode"]["l"].tolist() == [5, 5, 5]
 
 
-def test_worlds_that_left_are_not_needed_for_ends(rng):
-    """Ruin in one world ends nothing in another."""
+def test_ruin_in_one_world_ends_no_other_episode():
     envs = MarketVectorEnv(3, n_subnets=1, wealth_tao=100_000.0, ruin_fraction=0.9999)
     envs.reset(seed=0)
     all_in, stay = target_action([0.0, 1.0]), target_action([1.0, 0.0])
@@ -338,12 +215,12 @@ def test_a_bad_action_names_its_world(state_bytes, rng):
     envs.reset(seed=0)
     envs.step(actions(rng, envs))
     before = state_bytes(envs.episodes)
-    for value, said in ((np.nan, "nan"), (1.5, "1.5"), (-np.inf, "-inf")):
+    for value, shown in ((np.nan, "nan"), (1.5, "1.5"), (-np.inf, "-inf")):
         bad = np.zeros((3, 6))
         bad[2, 4] = value
         with pytest.raises(
             ValueError,
-            match=f"action: got {said} at world 2, entry 4, allowed are numbers from -1 to 1",
+            match=f"action: got {shown} at world 2, entry 4, allowed are numbers from -1 to 1",
         ):
             envs.step(bad)
     for shape in ((3, 5), (2, 6), (6,), (3, 6, 1)):
@@ -397,6 +274,6 @@ def test_a_wrong_argument_is_named(wrong, message):
         MarketVectorEnv(**({"num_envs": 2, "n_subnets": 3} | wrong))
 
 
-def test_seeds_must_be_as_many_as_worlds():
+def test_the_number_of_seeds_must_equal_the_number_of_worlds():
     with pytest.raises(ValueError, match="seed: got 2 seeds, allowed are 3"):
         MarketVectorEnv(3, **SETTINGS).reset(seed=[1, 2])

@@ -1,4 +1,4 @@
-"""The builder through every view: Gymnasium's contract, bit identity, hostile input, copies, pictures."""
+"""The builder in every interface: Gymnasium's contract, bit identity, hostile input, copies."""
 
 import copy
 import functools
@@ -11,40 +11,26 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from dtao_gym.envs.builder.rivals import Rivals
 from dtao_gym.envs.builder.role import Builder
-from dtao_gym.envs.builder.twin import TWIN_FEATURES
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.config import ConfigError
+from tests.envs.builder.builder_worlds import CROWDED, FEES, TWINS, random_actions, start
 
 ID = "dtao_gym/Builder-v0"
 SETTINGS = {"n_subnets": 4, "horizon_days": 6}
-TWINS = {"twin_world": True, "pruning": False}
-FEES = {"payment": "fee", "finance": False}
 MODES = list(AutoresetMode)
-
-
-def start(seed: int = 0, **overrides) -> SingleEnv:
-    env = SingleEnv("builder", **({"n_subnets": 4} | overrides))
-    env.reset(seed=seed)
-    return env
 
 
 @functools.cache
 def risky() -> dict:
-    """The subnet that is dissolved first, and founders every week: many episodes end before their horizon."""
+    """Settings of the weakest subnet under frequent registrations, which end many episodes early."""
     weakest = start().episodes.batch.state.row("moving_price")[0].argmin()
-    hard = {"immunity_days": 0.0, "arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6}
-    return SETTINGS | hard | {"builder_slot": int(weakest)}
+    return SETTINGS | CROWDED | {"builder_slot": int(weakest)}
 
 
 def vector(n: int, **overrides) -> MarketVectorEnv:
     return MarketVectorEnv(n, "builder", **(SETTINGS | overrides))
-
-
-def actions(rng: np.random.Generator, envs) -> np.ndarray:
-    return rng.uniform(-1, 1, envs.action_space.shape).astype(np.float32)
 
 
 # --- Gymnasium
@@ -53,29 +39,29 @@ def actions(rng: np.random.Generator, envs) -> np.ndarray:
 @pytest.mark.parametrize(
     "overrides", [{}, TWINS, {"influence": True, "builder_decides": "composition"}]
 )
-def test_gymnasium_checker_has_nothing_to_say(overrides):
+def test_gymnasium_checker_accepts_the_environment(overrides):
     check_env(gym.make(ID, n_subnets=3, **overrides).unwrapped, skip_render_check=True)
 
 
 @pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
-def test_gymnasium_checker_looks_at_pictures(render_mode):
+def test_gymnasium_checker_accepts_rendering(render_mode):
     pytest.importorskip("matplotlib")
     check_env(gym.make(ID, n_subnets=3, render_mode=render_mode).unwrapped)
 
 
-def test_checker_of_stable_baselines_has_nothing_to_say():
+def test_checker_of_stable_baselines_accepts_the_environment():
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     checker.check_env(gym.make(ID, n_subnets=3).unwrapped, warn=True)
 
 
-def test_step_returns_the_types_that_gymnasium_names():
+def test_step_returns_the_types_of_gymnasiums_contract():
     obs, reward, terminated, truncated, info = start().step(np.zeros(4, np.float32))
     assert (obs.dtype, obs.shape) == (np.float32, (50,))
     assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
     assert type(info) is dict
 
 
-def test_info_is_what_its_docstrings_list():
+def test_info_has_the_entries_that_its_docstrings_list():
     env = start()
     info = env.step(np.zeros(4, np.float32))[4]
     listed = env.episodes.market_info.__doc__ + Builder.info.__doc__
@@ -94,6 +80,23 @@ def test_info_is_what_its_docstrings_list():
     assert info["own_price"] == info["spot_price"][0]
     assert info["own_emission_share"] == info["emission_share"][0]
     assert not info["pruned"]
+
+
+def test_worlds_of_a_builder_have_no_staker():
+    env = start(n_subnets=5)
+    assert env.config.n_stakers == 0
+    assert env.episodes.batch.state.stakers.shape == (1, 0)
+    info = env.step(np.zeros(4))[4]
+    assert "wealth" not in info
+    assert all(np.asarray(value).size > 0 for value in info.values())
+    assert set(info) >= {
+        "treasury",
+        "research_share",
+        "own_price",
+        "welfare",
+        "true_value",
+        "pruned",
+    }
 
 
 # --- equal to a loop over single environments
@@ -115,7 +118,7 @@ def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, same,
     assert same(ours.reset(seed=7), theirs.reset(seed=7))
     ends = np.zeros(2, int)
     for _ in range(28):
-        drawn = actions(rng, ours)
+        drawn = random_actions(ours, rng)
         mine = ours.step(drawn)
         assert same(mine, theirs.step(drawn))
         ended = mine[2] | mine[3]
@@ -137,20 +140,20 @@ def test_equal_to_single_environments_over_ends_of_episodes(mode, threads, same,
     ],
     ids=["twins", "geometric", "composition", "fees", "sample"],
 )
-def test_equal_to_single_environments_whatever_the_settings(overrides, same, rng):
+def test_equal_to_single_environments_under_other_settings(overrides, same, rng):
     ours, theirs = pair(AutoresetMode.NEXT_STEP, 3, **overrides)
     assert same(ours.reset(seed=[3, 9, 9]), theirs.reset(seed=[3, 9, 9]))
     for _ in range(16):
-        drawn = actions(rng, ours)
+        drawn = random_actions(ours, rng)
         assert same(ours.step(drawn), theirs.step(drawn))
 
 
 @pytest.mark.parametrize("overrides", [{}, TWINS], ids=["plain", "twins"])
-def test_batch_size_place_and_threads_do_not_matter(overrides, same, rng):
+def test_batch_size_position_and_threads_do_not_matter(overrides, same, rng):
     many, one = vector(40, threads=2, **overrides), vector(1, **overrides)
     assert same(many.reset(seed=list(range(40)))[0][33:34], one.reset(seed=33)[0])
     for _ in range(8):
-        drawn = actions(rng, many)
+        drawn = random_actions(many, rng)
         assert same([x[33:34] for x in many.step(drawn)[:4]], list(one.step(drawn[33:34])[:4]))
 
 
@@ -169,13 +172,13 @@ def test_stable_baselines_view_equals_a_loop_over_single_environments(same, rng)
         drawn = rng.uniform(-1, 1, (5, 4)).astype(np.float32)
         mine, wanted = ours.step(drawn), theirs.step(drawn)
         assert same(mine[:3], wanted[:3])
-        for told, other in zip(mine[3], wanted[3], strict=True):
-            assert told.get("TimeLimit.truncated", False) == other["TimeLimit.truncated"]
-            assert same(told.get("terminal_observation"), other.get("terminal_observation"))
-            if "episode" in told:
-                ends[told["TimeLimit.truncated"]] += 1
-                assert told["episode"]["consumed"] == other["consumed"]
-                assert told["episode"]["l"] == other["day"]
+        for info, other in zip(mine[3], wanted[3], strict=True):
+            assert info.get("TimeLimit.truncated", False) == other["TimeLimit.truncated"]
+            assert same(info.get("terminal_observation"), other.get("terminal_observation"))
+            if "episode" in info:
+                ends[info["TimeLimit.truncated"]] += 1
+                assert info["episode"]["consumed"] == other["consumed"]
+                assert info["episode"]["l"] == other["day"]
     assert min(ends.values()) >= 2
 
 
@@ -192,16 +195,16 @@ def test_stable_baselines_view_equals_a_loop_over_single_environments(same, rng)
         {"era": "launch", "empty_slots": 1, "arrivals_per_slot_year": 12.0},
         {"genesis": "drawn", "income_factor": 2.0},
         {"n_subnets": 1, "initial_treasury_tao": 0.0},
-        {"immunity_days": 0.0, "arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6},
+        CROWDED,
     ],
-    ids=["plain", "twins", "fees", "direct", "launch", "drawn", "one", "hard"],
+    ids=["plain", "twins", "fees", "direct", "launch", "drawn", "one", "crowded"],
 )
 def test_random_play_conserves_money_and_stays_in_the_space(overrides, rng):
     envs = vector(3, **({"horizon_days": 150} | overrides))
     obs, infos = envs.reset(seed=0)
     for day in range(160):
         assert envs.observation_space.contains(obs), f"day {day}: {obs.min()} to {obs.max()}"
-        drawn = actions(rng, envs)
+        drawn = random_actions(envs, rng)
         obs, reward, _, _, infos = envs.step(np.sign(drawn) if day % 3 == 0 else drawn)
         assert np.isfinite(reward).all()
     assert envs.episodes.batch.audit().ok
@@ -219,7 +222,7 @@ def test_results_are_fresh_arrays():
             assert not any(np.shares_memory(one, other) for other in arrays[:k])
 
 
-def test_actions_are_not_changed_and_not_kept():
+def test_actions_are_neither_modified_nor_retained():
     env, twin = start(), start()
     action = np.linspace(-1, 1, 4, dtype=np.float32)
     before = action.copy()
@@ -229,19 +232,19 @@ def test_actions_are_not_changed_and_not_kept():
     assert np.array_equal(env.step(before)[0], twin.step(before)[0])
 
 
-# --- errors: one line that names what was got, and nothing has changed
+# --- errors: one line that names the wrong value, and an unchanged state
 
 
 @pytest.mark.parametrize("overrides", [{}, TWINS], ids=["plain", "twins"])
 def test_bad_actions_are_refused_and_change_nothing(overrides, state_bytes, rng):
     envs = vector(3, **overrides)
     envs.reset(seed=0)
-    envs.step(actions(rng, envs))
+    envs.step(random_actions(envs, rng))
     before = state_bytes(envs.episodes)
-    for value, said in ((math.nan, "nan"), (math.inf, "inf"), (-1.25, "-1.25"), (1e300, "inf")):
+    for value, shown in ((math.nan, "nan"), (math.inf, "inf"), (-1.25, "-1.25"), (1e300, "inf")):
         bad = np.full((3, 4), 0.5)
         bad[2, 1] = value
-        with pytest.raises(ValueError, match=f"action: got {said} at world 2, entry 1, allowed"):
+        with pytest.raises(ValueError, match=f"action: got {shown} at world 2, entry 1, allowed"):
             envs.step(bad)
     for shape in ((3, 3), (2, 4), (4,), (3, 4, 1), (6, 4)):
         with pytest.raises(ValueError, match=r"action: got shape \(.*\), allowed is \(3, 4\)"):
@@ -281,7 +284,7 @@ def test_a_wrong_argument_is_named(wrong, message):
 
 
 @pytest.mark.parametrize("name", ["terminal_value", "reward_noise", "twin_world"])
-def test_rewards_of_builders_are_refused_where_a_staker_learns(name):
+def test_reward_options_of_builders_are_refused_for_stakers(name):
     with pytest.raises(ConfigError, match=f"{name}: got True, allowed is False where a staker"):
         SingleEnv("staker", n_subnets=4, pruning=False, **FEES, **{name: True})
 
@@ -298,7 +301,7 @@ def test_stepping_before_a_reset_is_refused():
     "copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"]
 )
 @pytest.mark.parametrize("overrides", [{"render_mode": "ansi"}, TWINS], ids=["plain", "twins"])
-def test_a_copy_made_in_an_episode_goes_on_identically(copied, overrides, play, same):
+def test_a_copy_made_during_an_episode_continues_identically(copied, overrides, play, same):
     env = start(horizon_days=9, **overrides)
     play(env, np.random.default_rng(0), 5)
     twin = copied(env)
@@ -310,7 +313,9 @@ def test_a_copy_made_in_an_episode_goes_on_identically(copied, overrides, play, 
 
 
 @pytest.mark.parametrize("overrides", [{}, TWINS], ids=["plain", "twins"])
-def test_a_saved_state_goes_on_identically_in_another_environment(overrides, tmp_path, play, same):
+def test_a_saved_state_continues_identically_in_another_environment(
+    overrides, tmp_path, play, same
+):
     env = start(**overrides)
     play(env, np.random.default_rng(0), 5)
     env.episodes.batch.state.save(tmp_path / "state.npz")
@@ -334,121 +339,3 @@ def test_a_seed_fixes_everything(play, same):
     assert same(episode(env), second)
     assert not same(first, second)
     assert not same(episode(env, seed=6), first)
-
-
-# --- rivals
-
-
-def constant(action):
-    return lambda obs, batch, rngs: np.tile(np.asarray(action, np.float32), (len(obs), 1))
-
-
-def test_an_owner_of_another_slot_sees_what_a_learner_there_would(same, rng):
-    env, other = start(horizon_days=50), start(horizon_days=50, builder_slot=2)
-    for _ in range(10):
-        batch = env.episodes.batch
-        assert same(env.episodes.role.observe(batch, np.array([2])), other.episodes.observe())
-        drawn = rng.uniform(-1, 1, 4)
-        # both worlds get the same decisions in both slots
-        env.episodes.rivals = lambda b, r, a=drawn: r.apply(
-            b, np.float32(a)[None], slots=np.array([2])
-        )
-        other.episodes.rivals = lambda b, r, a=drawn: r.apply(
-            b, np.float32(-a)[None], slots=np.array([0])
-        )
-        env.step(-drawn), other.step(drawn)
-
-
-@pytest.mark.parametrize("overrides", [{}, TWINS], ids=["plain", "twins"])
-def test_rivals_follow_their_policy_and_the_learner_its_own(overrides):
-    env = start(**overrides)
-    env.episodes.rivals = Rivals(constant([1.0, 0.0, 0.0, -1.0]))
-    info = env.step(np.float32([-1.0, 0.5, 0.0, 1.0]))[4]
-    state = env.episodes.batch.state
-    for world in range(state.n_worlds):
-        np.testing.assert_allclose(state.row("spend_rate")[world, 1:], 0.2)
-        np.testing.assert_allclose(state.row("research_share")[world, 1:], 0.5)
-        np.testing.assert_array_equal(state.row("owner_sale_fraction")[world, 1:], 0.0)
-    assert (info["spend_rate"], info["owner_sale_fraction"]) == (0.0, 1.0)
-    if env.config.twin_world:
-        assert state.row("spend_rate")[1, 0] == env.config.spend_rate
-
-
-def test_without_rivals_they_keep_what_is_configured(rng, play):
-    env = start(research_share=0.4, spend_rate=0.05)
-    play(env, rng, 5)
-    state = env.episodes.batch.state
-    assert (state.row("research_share")[0, 1:] == 0.4).all()
-    assert (state.row("spend_rate")[0, 1:] == 0.05).all()
-
-
-def test_rivals_are_asked_once_a_step_about_every_other_slot(same):
-    env, asked = start(), []
-
-    def policy(obs, batch, rngs):
-        asked.append(obs)
-        return np.zeros((len(obs), 4), np.float32)
-
-    env.episodes.rivals = Rivals(policy)
-    wanted = [env.episodes.role.observe(env.episodes.batch, np.array([slot])) for slot in (1, 2, 3)]
-    env.step(np.zeros(4))
-    assert same(asked, [np.concatenate(wanted)])
-
-
-@pytest.mark.parametrize(
-    ("actions", "message"),
-    [
-        (np.full((3, 4), np.nan, np.float32), "action: got nan"),
-        (np.zeros((3, 3), np.float32), r"action: got shape \(3, 3\), allowed is \(rows, 4\)"),
-        (np.zeros((2, 4), np.float32), "actions of rivals: got 2 rows, allowed are 3"),
-    ],
-    ids=["not a number", "too short", "too few"],
-)
-def test_bad_actions_of_rivals_are_refused_and_change_nothing(actions, message, state_bytes):
-    env = start()
-    before = state_bytes(env.episodes)
-    env.episodes.rivals = Rivals(lambda obs, batch, rngs: actions)
-    with pytest.raises(ValueError, match=message):
-        env.step(np.ones(4))
-    assert state_bytes(env.episodes) == before
-
-
-# --- pictures
-
-
-@pytest.mark.parametrize("n", [1, 16, 128])
-def test_table_is_compact_and_shows_the_own_subnet(n):
-    env = start(n_subnets=n, builder_slot=n - 1, render_mode="ansi", horizon_days=8000)
-    for _ in range(3):
-        *_, info = env.step(np.zeros(4))
-    table = env.render()
-    lines = table.splitlines()
-    assert max(map(len, lines)) <= 100
-    assert lines[0].startswith("day 3 of 8000   SN ")
-    assert f"treasury {info['treasury']:,.2f} TAO" in lines[0]
-    assert f"consumed {info['consumed']:,.2f} TAO" in lines[0]
-    assert f"knowledge {info['knowledge']:.2f}" in lines[2]
-    netuid = int(env.episodes.batch.state.row("stream_id")[0, n - 1])
-    assert [line.split()[0] for line in lines if line.endswith(" own")] == [str(netuid)]
-
-
-def test_table_without_a_horizon_names_none():
-    table = start(horizon="geometric", render_mode="ansi").render()
-    assert table.startswith("day 0   SN ")
-
-
-@pytest.mark.parametrize("overrides", [{}, {"n_subnets": 1}, {"era": "launch"}, TWINS | FEES])
-@pytest.mark.parametrize("days", [0, 1, 20])
-def test_figure_has_its_size_and_is_not_empty(days, overrides):
-    pytest.importorskip("matplotlib")
-    env = start(render_mode="rgb_array", **overrides)
-    for _ in range(days):
-        env.step(np.zeros(4))
-    picture = env.render()
-    assert (picture.shape, picture.dtype) == ((600, 800, 3), np.uint8)
-    for panel in (np.s_[:300, :400], np.s_[:300, 400:], np.s_[300:, :400], np.s_[300:, 400:]):
-        assert picture[panel].std() > 5
-
-
-def test_twins_add_their_features():
-    assert start(**TWINS).observation_space.shape == (50 + len(TWIN_FEATURES),)
