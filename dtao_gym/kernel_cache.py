@@ -61,9 +61,11 @@ _sources = SourceTree()
 
 @functools.cache
 def _closure_fingerprint(module: str, file: str) -> str | None:
-    """Hash of the import closure of a module; None where `file` is not its source, or no source is found."""
+    """Hash of the import closure of a module; None where `file` is not its source, or it is in no regular package."""
+    package = module.partition(".")[0]
     try:
-        if os.path.samefile(_sources.closure(module)[module], file):
+        regular = _sources.closure(package)[package].name == "__init__.py"
+        if regular and os.path.samefile(_sources.closure(module)[module], file):
             return _sources.fingerprint(module)
     except (ImportError, OSError):
         pass
