@@ -81,6 +81,7 @@ def rules_reading(column: str) -> tuple[int, ...]:
 
 
 _N_SUM_RULES = len(SUM_RULES)
+GATED_RULES = (PRICE_BURN_GATE,)  # which compare demand with a bar
 
 FLOW_EMA_BASE = 29_597_889_189_277 / (2**63 - 1)
 """Weight of one block in the flow averages: a half-life of 216,000 blocks, 30 days."""
@@ -214,8 +215,7 @@ def mass_quantile_bar(demand_shares, quantile, work):
     """
     for i in range(work.size):
         work[i] = demand_shares[i]
-    wanted = quantile * row_sum(demand_shares)
-    passed, bar = 0.0, 0.0
+    wanted, passed, bar = quantile * row_sum(demand_shares), 0.0, 0.0
     for _ in range(work.size):
         largest = 0
         for i in range(work.size):
@@ -341,7 +341,7 @@ def with_quantile_bar(allocation, market, settings, rest, quantile, shares, work
     shares, work : (n,) float64
         Overwritten.
     """
-    if allocation != PRICE_BURN_GATE:
+    if allocation not in GATED_RULES:
         return settings
     demand_shares(market, settings, rest, shares)
     bar = mass_quantile_bar(shares, quantile, work)

@@ -50,7 +50,7 @@ def place_rates(state: State, config: Config) -> None:
     records = np.atleast_1d(parameters_of_world(config))
     table = Table(state, records).working()
     _shares_kernel(table.address)
-    if world["rule_error"] == NOT_IMPLEMENTED:
+    if np.isnan(state.row("emission_share")).any():
         rule = config.era_part("allocation")
         raise RuleError(f"allocation rule {rule!r} {FAULTS[NOT_IMPLEMENTED]}")
     world["emission_hhi"] = (state.row("emission_share")[0] ** 2).sum()

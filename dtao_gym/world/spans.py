@@ -6,11 +6,10 @@ machine's vector width. `weighted` is None where the TAO weights of all pools ar
 pool formulas. Minting into pools is in `minting.py`.
 """
 
-import numpy as np
-
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.allocation import (
+    GATED_RULES,
     USER_RULE,
     Market,
     Rest,
@@ -29,7 +28,7 @@ from dtao_gym.protocol.coinbase import (
     split_alpha_out,
 )
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
-from dtao_gym.protocol.plugin_calls import NOT_IMPLEMENTED, apply_user_rule
+from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import spot_price
 from dtao_gym.views import array_of
 from dtao_gym.world.minting import mint_into_pools
@@ -122,7 +121,7 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
 def share_out(fields, scratch, at, world, parameters, root, blocks):
     """Write emission rates and, from the state before the span, emission shares; return the share of the frozen subnets.
 
-    A fault of the rule is noted in `world.rule_error`.
+    A fault of a user's rule is noted in `world.rule_error`; an id without a rule gives NaN.
     """
     p = parameters_of(parameters)
     s, t = subnet_rows(fields), span_scratch(scratch)
@@ -145,15 +144,19 @@ def share_out(fields, scratch, at, world, parameters, root, blocks):
         return rest.share
     bar = world.gate_bar if p.gate_from_quantile == 1 else p.gate_bar
     settings = RuleSettings(p.share_exponent, bar, p.flow_cutoff, p.norm_exponent)
-    due = bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks
-    if p.gate_from_quantile == 1 and due:
-        settings = with_quantile_bar(
-            p.allocation, market, settings, rest, p.gate_quantile, s.emission_share, t.bar_shares
-        )
-        world.gate_bar = settings.gate_bar
+    if p.allocation in GATED_RULES and p.gate_from_quantile == 1:
+        if bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks:
+            settings = with_quantile_bar(
+                p.allocation,
+                market,
+                settings,
+                rest,
+                p.gate_quantile,
+                s.emission_share,
+                t.bar_shares,
+            )
+            world.gate_bar = settings.gate_bar
     rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
-    if np.isnan(rest_share):
-        world.rule_error = NOT_IMPLEMENTED
     if p.frozen_share and is_sum_rule(p.allocation):
         for i in range(s.emission_share.size):
             s.emission_share[i] *= 1.0 - rest.share
