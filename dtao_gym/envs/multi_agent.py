@@ -96,7 +96,7 @@ class MultiAgentWorlds(SeededWorlds):
     playing : dict of str to `(rows,)` bool
         Members that have not left.
     rivals : callable, optional
-        Called as `rivals(batch, role)` before each step, for each role that has `slots`.
+        Called as `rivals(batch, role)` before each step, for each role whose members are subnet owners.
     """
 
     def __init__(
@@ -118,6 +118,9 @@ class MultiAgentWorlds(SeededWorlds):
                 self.roles[name] = role_named(name)(batch, chosen, respawn)
         if not self.roles:
             raise ConfigError("stakers, builders: got none of either, allowed is one agent or more")
+        owned = np.concatenate([role.slots for role in self.roles.values()])
+        if np.unique(owned).size < owned.size:
+            raise ConfigError(f"members: got slots {owned.tolist()}, allowed is one owner per slot")
         self.rivals: Callable[[Batch, Role], None] | None = None
         self.playing = {name: np.ones(self.rows(name), bool) for name in self.roles}
         self._no_orders = no_orders(batch)
@@ -162,7 +165,7 @@ class MultiAgentWorlds(SeededWorlds):
         for name, role in self.roles.items():
             given = role.apply(self.batch, checked[name], self.playing[name])
             orders = orders if given is None else given
-            if self.rivals is not None and hasattr(role, "slots"):
+            if self.rivals is not None and role.slots.size:
                 self.rivals(self.batch, role)
         self.batch.advance(orders, self.config.days_per_step)
         self.steps += 1

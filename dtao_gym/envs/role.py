@@ -48,6 +48,8 @@ class Role(Protocol):
         Of one member, float32.
     members : tuple of int
         Who acts in each world.
+    slots : (k,) int64
+        Slots of the members where these are subnet owners, else empty.
     """
 
     name: ClassVar[str]
@@ -60,6 +62,7 @@ class Role(Protocol):
     observation_space: spaces.Box
     action_space: spaces.Box
     members: tuple[int, ...]
+    slots: np.ndarray = np.zeros(0, np.int64)
 
     # ------------------------------------------------------------ before there is a batch
 

@@ -87,6 +87,11 @@ def test_it_plays_beside_stakers_in_a_parallel_environment():
     assert alone.possible_agents == ["saver_0"]
 
 
+def test_two_roles_cannot_own_one_slot():
+    with pytest.raises(ConfigError, match=r"got slots \[1, 1, 2\], allowed is one owner per slot"):
+        dtao_gym.parallel_env(stakers=0, builders=(1,), members={"saver": (1, 2)}, **WORLD)
+
+
 @pytest.mark.parametrize("policy", ["MlpPolicy", SubnetPolicy])
 def test_stable_baselines_learns_it(policy):
     env = MarketVecEnv(4, "saver", **WORLD)
