@@ -4,6 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.builder.rivals import Rivals
 from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config
 from dtao_gym.world.config import ConfigError
@@ -69,7 +70,7 @@ def test_alone_it_equals_the_single_environment(name, members, settings, rng, sa
 
 
 def test_builders_equal_one_builder_whose_rivals_follow_the_same_policy(rng, same):
-    directions = rng.normal(size=(6 * 4 + 26, 4))
+    directions = rng.normal(size=(builder_size(4), 4))
 
     def policy(observation, batch, rngs):
         return np.tanh(observation @ directions).astype(np.float32)

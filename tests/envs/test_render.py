@@ -11,6 +11,7 @@ import pytest
 from dtao_gym.envs import render
 from dtao_gym.envs.builder.actions import builder_action
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.observation import N_SUBNET
 from dtao_gym.envs.staker.picture import StakerPicture
 from dtao_gym.envs.staker.role import target_action
 from dtao_gym.envs.vector import MarketVectorEnv
@@ -59,7 +60,7 @@ def test_table_shows_the_day_and_the_position():
         assert float(price) == pytest.approx(info["spot_price"][i], abs=1e-6)
         assert change.endswith("%")
         assert float(share[:-1]) == pytest.approx(100 * info["emission_share"][i], abs=0.006)
-        assert float(weight[:-1]) == pytest.approx(50 * (obs[12 * i] + 1), abs=0.02)
+        assert float(weight[:-1]) == pytest.approx(50 * (obs[N_SUBNET * i] + 1), abs=0.02)
 
 
 def test_change_is_over_twenty_days():

@@ -8,6 +8,7 @@ pytest.importorskip("stable_baselines3")
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecNormalize
 
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.sb3 import MarketVecEnv, SharedVecEnv
 from dtao_gym.world.config import ConfigError
 
@@ -17,7 +18,7 @@ CROWDED = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 1e6, "immunity_day
 
 def standing_still(observation, batch, rngs):
     """All members of the other role do what a zero action says."""
-    size = 4 if observation.shape[1] == 6 * 4 + 26 else 6
+    size = 4 if observation.shape[1] == builder_size(4) else 6
     return np.zeros((len(observation), size), np.float32)
 
 
@@ -106,7 +107,7 @@ def test_refusals():
 def test_ppo_learns_over_it_with_a_wrapper():
     env = SharedVecEnv(4, "builder", **SETTINGS)
     assert env.get_attr("members") == [{"builder": (0, 1, 2, 3)}] * 16
-    assert env.env_method("observe", indices=[5])[0].shape == (50,)
+    assert env.env_method("observe", indices=[5])[0].shape == (builder_size(4),)
     model = PPO("MlpPolicy", VecNormalize(env), n_steps=8, batch_size=64, seed=0, device="cpu")
     before = [p.detach().clone() for p in model.policy.parameters()]
     model.learn(256)

@@ -26,6 +26,7 @@ from stable_baselines3 import PPO
 
 import dtao_gym
 from dtao_gym.envs import roles as environment_roles
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.sources import fingerprint, import_closure
 from dtao_gym.world.config import ConfigError
@@ -100,7 +101,7 @@ def test_stable_baselines_learns_it(policy):
     model.learn(64)
     if policy is SubnetPolicy:
         assert model.policy.architecture.role == "saver"
-        assert model.policy.for_subnets(8).observation_space.shape == (74,)
+        assert model.policy.for_subnets(8).observation_space.shape == (builder_size(8),)
 
 
 def test_it_learns_from_settings_and_is_evaluated_and_reported(run, capsys):

@@ -21,6 +21,7 @@ from dtao_agents.training.clean_ppo import (
 from gymnasium.vector import AutoresetMode
 from safetensors.torch import load_file
 
+from dtao_gym.envs.staker.observation import observation_size as staker_size
 from dtao_gym.envs.vector import MarketVectorEnv
 from dtao_gym.world.config import Config, ConfigError
 
@@ -71,7 +72,7 @@ def test_a_rollout_holds_true_last_observations_and_marks_the_steps_without_effe
     """Against the same worlds that restart at once and hand out last observations by the side."""
     options = Options(**TINY)
     collector = Collector(options)
-    rollout = collector.rollout(Agent(12 * 4 + 6, 4 + 2, options))
+    rollout = collector.rollout(Agent(staker_size(4), 4 + 2, options))
     same_step = MarketVectorEnv(5, autoreset_mode=AutoresetMode.SAME_STEP, n_subnets=4, **WORLD)
     observation, restarted = same_step.reset(seed=options.seed)[0], 0
     for step in range(10):
@@ -97,7 +98,7 @@ def test_what_an_ignored_step_holds_changes_nothing():
     options = Options(**TINY)
     learned = []
     for spoil in (False, True):
-        agent = Agent(12 * 4 + 6, 4 + 2, options)
+        agent = Agent(staker_size(4), 4 + 2, options)
         rollout = Collector(options).rollout(agent)
         if spoil:
             for part in (rollout.observations[:-1], rollout.actions, rollout.log_probs):
@@ -132,7 +133,7 @@ def test_the_command_prints_a_line_per_tenth_and_saves_what_it_learned(tmp_path)
     ]
     assert all(line.endswith(" steps/s") and "nan" not in line for line in lines)
     options = Options(**TINY, total_timesteps=1000)
-    again = Agent(12 * 4 + 6, 4 + 2, options)
+    again = Agent(staker_size(4), 4 + 2, options)
     again.load_state_dict(load_file(file))
     np.testing.assert_allclose(weights(again), weights(train(options)), rtol=1e-4, atol=1e-6)
 
@@ -167,7 +168,7 @@ def test_it_learns_to_stake(capsys):
     """Two months among eight subnets, on evaluation seeds: better than untrained, and than doing nothing."""
     world = {"spans_per_day": 1, "horizon_days": 60}
     options = Options(n_subnets=8, world=world, num_envs=64, total_timesteps=100_000)
-    learned, untrained = train(options), Agent(12 * 8 + 6, 8 + 2, options)
+    learned, untrained = train(options), Agent(staker_size(8), 8 + 2, options)
     config = evaluation_config(Config.make(n_subnets=8, **world))
 
     def growth(policy) -> np.ndarray:

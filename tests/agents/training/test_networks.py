@@ -6,6 +6,7 @@ from dtao_agents.roles.registry import policy_roles
 from dtao_agents.roles.staker import STAKER
 from dtao_agents.training.architecture import NETWORKS, Architecture
 
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.builder.twin import TWIN_FEATURES
 
 
@@ -23,12 +24,12 @@ def test_networks_have_the_sizes_of_the_spaces(network):
 def test_networks_of_a_builder_have_the_sizes_of_the_spaces(network, n):
     plain = Architecture(network, n, 8, "builder", 1)
     twin = Architecture(network, n, 8, "builder", 1, len(TWIN_FEATURES))
-    assert plain.observation_size == twin.observation_size == 6 * n + 26
-    assert plain.actor()(torch.zeros(3, 6 * n + 26)).shape == (3, 1)
+    assert plain.observation_size == twin.observation_size == builder_size(n)
+    assert plain.actor()(torch.zeros(3, builder_size(n))).shape == (3, 1)
     for linear in (True, False):
         critic, sees_twin = plain.critic(linear), twin.critic(linear)
-        assert critic(torch.zeros(3, 6 * n + 26)).shape == (3, 1)
-        assert sees_twin(torch.zeros(3, 6 * n + 26 + len(TWIN_FEATURES))).shape == (3, 1)
+        assert critic(torch.zeros(3, builder_size(n))).shape == (3, 1)
+        assert sees_twin(torch.zeros(3, builder_size(n) + len(TWIN_FEATURES))).shape == (3, 1)
 
 
 def test_a_builder_does_not_care_about_the_order_of_rivals():

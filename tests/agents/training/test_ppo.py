@@ -12,6 +12,7 @@ from dtao_agents.training.ppo import TrainingEnv, make_model, train
 from dtao_agents.training.run_folder import METRICS, read_metrics
 
 from dtao_gym.envs.builder.actions import BUDGET_LOGIT_SCALE
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from tests.agents.worlds import FEE_ARM, WORLD, builder_settings, settings
 
 FILES = {
@@ -65,7 +66,7 @@ def test_a_builder_can_be_trained_and_resumed(tmp_path, twin_world):
     assert weights[0] == weights[1]
     policy = load_policy(whole)
     assert policy.card.architecture.role == "builder"
-    assert policy.card.architecture.observation_size == 6 * 2 + 26
+    assert policy.card.architecture.observation_size == builder_size(2)
     assert {path.name for path in whole.iterdir()} == FILES
 
 

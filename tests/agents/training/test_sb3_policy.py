@@ -12,7 +12,9 @@ from gymnasium import spaces
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.sb3 import MarketVecEnv
+from dtao_gym.envs.staker.observation import observation_size as staker_size
 
 NUMBERS = (8, 16, 64, 128)
 WORLD = {"spans_per_day": 1, "horizon_days": 40}
@@ -24,7 +26,7 @@ def box(size):
 
 def staker(n, **options):
     """An untrained policy of a staker."""
-    return SubnetPolicy(box(12 * n + 6), box(n + 2), lambda _: 1e-3, **options)
+    return SubnetPolicy(box(staker_size(n)), box(n + 2), lambda _: 1e-3, **options)
 
 
 def randomised(policy, seed=0):
@@ -90,7 +92,7 @@ def test_the_same_weights_load_for_any_number_of_subnets(n):
     other = staker(n)
     other.load_state_dict(trained.state_dict())
     wider = trained.for_subnets(n)
-    assert wider.observation_space == box(12 * n + 6)
+    assert wider.observation_space == box(staker_size(n))
     assert wider.action_space == box(n + 2)
     for policy in (other, wider):
         for name, weight in policy.state_dict().items():
@@ -196,7 +198,7 @@ def test_builders_learn_with_plain_ppo(twin):
     before = [weight.clone() for weight in policy.mlp_extractor.critic.parameters()]
     model.learn(64)
     assert not any(map(torch.equal, policy.mlp_extractor.critic.parameters(), before))
-    assert policy.for_subnets(9).observation_space.shape == (6 * 9 + 26 + 6 * twin,)
+    assert policy.for_subnets(9).observation_space.shape == (builder_size(9) + 6 * twin,)
     if twin:
         changed = torch.tensor(observation)
         changed[:, -6:] += 0.5
@@ -210,11 +212,11 @@ def test_builders_learn_with_plain_ppo(twin):
 
 def test_role_and_subnets_follow_from_the_spaces():
     for n in (1, 2, 8, 128):
-        assert architecture_of(box(12 * n + 6), box(n + 2)) == Architecture("shared", n, 16)
+        assert architecture_of(box(staker_size(n)), box(n + 2)) == Architecture("shared", n, 16)
         for n_actions in (1, 2, 4):
-            made = architecture_of(box(6 * n + 26), box(n_actions), "mlp", 8)
+            made = architecture_of(box(builder_size(n)), box(n_actions), "mlp", 8)
             assert made == Architecture("mlp", n, 8, "builder", n_actions)
-            made = architecture_of(box(6 * n + 32), box(n_actions), twin=True)
+            made = architecture_of(box(builder_size(n) + 6), box(n_actions), twin=True)
             assert (made.n_subnets, made.n_extra) == (n, 6)
 
 

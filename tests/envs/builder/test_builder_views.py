@@ -11,6 +11,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.builder.role import Builder
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.envs.vector import MarketVectorEnv
@@ -56,7 +57,7 @@ def test_checker_of_stable_baselines_accepts_the_environment():
 
 def test_step_returns_the_types_of_gymnasiums_contract():
     obs, reward, terminated, truncated, info = start().step(np.zeros(4, np.float32))
-    assert (obs.dtype, obs.shape) == (np.float32, (50,))
+    assert (obs.dtype, obs.shape) == (np.float32, (builder_size(4),))
     assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
     assert type(info) is dict
 
