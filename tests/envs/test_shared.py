@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.sb3 import MarketVecEnv, SharedVecEnv
+from dtao_gym.envs.staker.observation import observation_size as staker_size
 from dtao_gym.world.config import ConfigError
 
 SETTINGS = {"n_subnets": 4, "horizon_days": 6}
@@ -69,7 +70,7 @@ def test_the_companion_decides_for_the_other_role():
     env = SharedVecEnv(2, "builder", stakers=3, builders=[0, 1], companion=companion, **SETTINGS)
     env.reset()
     env.step(np.zeros((4, 4), np.float32))
-    assert [s.shape for s in seen] == [(6, 4 * 12 + 6)]
+    assert [s.shape for s in seen] == [(6, staker_size(4))]
     assert (env.worlds.batch.state.stakers["traded"] > 0.0).all()
 
 

@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 
 from dtao_gym.envs.roles import ROLES
 from dtao_gym.envs.single import SingleEnv
+from dtao_gym.envs.staker.observation import observation_size
 from dtao_gym.envs.staker.role import target_action
 from tests.envs.single_worlds import ID, IDS, both_roles, start, zero_action
 
@@ -29,7 +30,7 @@ def test_gymnasium_checker_accepts_the_environment(render_mode, role):
 
 def test_step_returns_the_types_of_gymnasiums_contract():
     obs, reward, terminated, truncated, info = start().step(np.zeros(8, np.float32))
-    assert (obs.dtype, obs.shape) == (np.float32, (78,))
+    assert (obs.dtype, obs.shape) == (np.float32, (observation_size(6),))
     assert (type(reward), type(terminated), type(truncated)) == (float, bool, bool)
     assert type(info) is dict
 

@@ -9,6 +9,8 @@ from dtao_agents.training.architecture import Architecture
 from dtao_agents.training.fused_networks import BLOCK_ROWS, HIDDEN, applies, set_threads
 from dtao_agents.training.networks import SharedActor
 
+from dtao_gym.envs.staker.observation import N_GLOBAL, N_SUBNET
+
 STAKERS = [Architecture("shared", n, hidden) for n, hidden in ((1, 8), (5, 16), (16, 16), (7, 64))]
 BUILDERS = [
     Architecture("shared", 1, 16, "builder", 4),
@@ -170,7 +172,8 @@ def test_order_of_subnets_changes_no_bit_of_their_own_encoding():
     module, _ = network(Architecture("shared", 8, 16), "actor")
     assert isinstance(module, SharedActor)
     generator = torch.Generator().manual_seed(0)
-    one, common = torch.rand(2, 12, generator=generator), torch.rand(2, 6, generator=generator)
+    one = torch.rand(2, N_SUBNET, generator=generator)
+    common = torch.rand(2, N_GLOBAL, generator=generator)
     for n in (1, 4, 5, 7, 8):  # equal subnets have equal means, whatever their number
         logits = module(torch.cat([one.repeat(1, n), common], 1))[:, 1:-1]
         assert torch.equal(logits, logits[:, :1].expand(-1, n))

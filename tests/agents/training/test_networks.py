@@ -8,13 +8,15 @@ from dtao_agents.training.architecture import NETWORKS, Architecture
 
 from dtao_gym.envs.builder.observation import observation_size as builder_size
 from dtao_gym.envs.builder.twin import TWIN_FEATURES
+from dtao_gym.envs.staker.observation import N_GLOBAL, N_SUBNET
+from dtao_gym.envs.staker.observation import observation_size as staker_size
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks_have_the_sizes_of_the_spaces(network):
     architecture = Architecture(network, 5, 8)
     observation = torch.zeros(3, architecture.observation_size)
-    assert architecture.observation_size == 66
+    assert architecture.observation_size == staker_size(5)
     assert architecture.actor()(observation).shape == (3, 7)
     assert architecture.critic()(observation).shape == (3, 1)
 
@@ -81,9 +83,9 @@ def test_the_order_of_two_logits_depends_on_the_other_subnets():
     """Which is what a pooled context is for."""
     shape = Architecture("shared", 3, 16)
     actor, generator = randomised(shape.actor()), torch.Generator().manual_seed(0)
-    common = torch.zeros(500, 6)
-    two = (2.0 * torch.rand(1, 24, generator=generator) - 1.0).expand(500, 24)
-    third = 2.0 * torch.rand(500, 12, generator=generator) - 1.0
+    common = torch.zeros(500, N_GLOBAL)
+    two = (2.0 * torch.rand(1, 2 * N_SUBNET, generator=generator) - 1.0).expand(500, -1)
+    third = 2.0 * torch.rand(500, N_SUBNET, generator=generator) - 1.0
     with torch.no_grad():
         actions = actor(torch.cat([two, third, common], 1))
     difference = actions[:, 1] - actions[:, 2]
