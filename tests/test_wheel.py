@@ -172,7 +172,7 @@ def test_the_extra_train_is_enough_to_train_and_evaluate_packaged_configurations
     folder = install("train")
     done = run(folder, "dtao", "train", "staker_quickstart", "--total-timesteps", "100000")
     assert done.returncode == 0, done.stderr
-    assert "Judge it: dtao evaluate runs/staker_quickstart" in done.stdout
+    assert "Evaluate it: dtao evaluate runs/staker_quickstart" in done.stdout
     done = run(folder, "dtao", "evaluate", "runs/staker_quickstart", "--episodes", "8")
     assert done.returncode == 0, done.stderr
     assert (folder.parent / "work/runs/staker_quickstart/evaluation.png").stat().st_size > 1000

@@ -39,7 +39,9 @@ def evaluate_run(
     ] = None,
     trust_rule: Annotated[
         bool,
-        tyro.conf.arg(help="Import a rule of emission that the run names as a Python function."),
+        tyro.conf.arg(
+            help="Import a rule of emission, or a role, that the run names as a Python object."
+        ),
     ] = False,
 ) -> None:
     """Play the learned policy and every scripted one on the same evaluation seeds and compare them.

@@ -66,7 +66,7 @@ def parse(
         resume: Path | None = None
         """Folder of an interrupted run, which continues from its latest checkpoint."""
         trust_rule: bool = False
-        """With --resume: import a rule of emission that the run names as a Python function."""
+        """With --resume: import a rule of emission, or a role, that the run names as a Python object."""
         settings: Annotated[flags, tyro.conf.arg(name="")] = field(  # pyright: ignore[reportInvalidTypeForm]
             default_factory=flags
         )
@@ -140,7 +140,7 @@ def _train(arguments: Sequence[str], program: str) -> None:
     run = (
         paths.resume
         or paths.run_dir
-        or RUNS / (paths.config.stem if paths.config else getattr(settings, "role", "together"))
+        or RUNS / (paths.config.stem if paths.config else getattr(settings, "role", "multi_agent"))
     )
     if not paths.resume:
         prepare(run, paths.overwrite)
@@ -151,4 +151,4 @@ def _train(arguments: Sequence[str], program: str) -> None:
         print(f"Trained policies, metrics, exploitability: {run}/  Again: {evaluate} {run}")
         return
     train(settings, run, resume=bool(paths.resume))
-    print(f"Trained policy, metrics and learning curve: {run}/  Judge it: {evaluate} {run}")
+    print(f"Trained policy, metrics and learning curve: {run}/  Evaluate it: {evaluate} {run}")
