@@ -1,9 +1,7 @@
-"""Compiled kernels on disk: which are kept, under which keys, broken files, and messages while one is compiled."""
+"""Compiled kernels on disk: which are kept, under which keys, broken files."""
 
 import hashlib
 import os
-import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,67 +17,9 @@ import dtao_gym.protocol.issuance
 from dtao_gym import kernel_cache
 from dtao_gym.compiling import _compiled as compiled
 from dtao_gym.compiling import kernel
+from tests.kernel_clones import RUN, cache, clone, environment, files, run
 
-PACKAGE = Path(dtao_gym.__file__).parent
-
-# A kernel of its own, small enough to compile in a moment, that calls a rule of another file.
-KERNEL = '''
-from dtao_gym.compiling import _compiled as compiled
-from dtao_gym.compiling import kernel
-from dtao_gym.protocol.issuance import emission_per_block
-
-
-@kernel
-def emission(remaining):
-    """The emission of a test."""
-    return emission_per_block(remaining)
-'''
-RUN = """
-import sys
-from dtao_gym.small import emission
-value = emission(21e6)
-hits = sum(emission.stats.cache_hits.values())
-print(value, "loaded" if hits else "compiled")
-"""
-
-
-@pytest.fixture
-def clone(tmp_path):
-    """A function that makes a copy of the package with a small kernel in it."""
-
-    def make(name: str) -> Path:
-        package = tmp_path / name / "dtao_gym"
-        shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "data"))
-        (package / "small.py").write_text(KERNEL)
-        return package
-
-    return make
-
-
-@pytest.fixture
-def cache(tmp_path) -> Path:
-    return tmp_path / "cache"
-
-
-def environment(cache: Path) -> dict[str, str]:
-    return os.environ | {"NUMBA_CACHE_DIR": str(cache)}
-
-
-def run(package: Path, cache: Path, code: str = RUN) -> str:
-    """Output of a new process that uses the small kernel of a copy."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=package.parent,
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def files(cache: Path) -> list[Path]:
-    return sorted(cache.rglob("*.kernel"))
+__all__ = ["cache", "clone"]
 
 
 def test_a_second_clone_compiles_nothing(clone, cache):
@@ -347,80 +287,3 @@ def test_functions_without_a_source_file_are_not_kept(tmp_path):
     exec("def made(x):\n    return x\n", names)
     assert not kernel_cache.KernelCache(names["made"]).kept
     assert kernel_cache.KernelCache(dtao_gym.protocol.issuance.emission_per_block.py_func).kept
-
-
-# --- messages
-
-
-def on_terminal(package: Path, cache: Path, code: str = RUN) -> str:
-    """Output of a process on a terminal."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=package.parent,
-        env=environment(cache),
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    output = b""
-    while True:
-        try:
-            part = os.read(leader, 1000)
-        except OSError:  # the process has closed its end
-            break
-        if not part:
-            break
-        output += part
-    os.close(leader)
-    assert process.wait() == 0, output
-    return output.decode()
-
-
-def test_a_terminal_shows_a_line_for_each_kernel_and_nothing_when_none_is_compiled(clone, cache):
-    package = clone("clone")
-    output = on_terminal(package, cache)
-    assert "dtao_gym: compiling the emission of a test ... " in output
-    assert output.split("... ")[1].split()[1] == "s"
-    assert "compiling" not in on_terminal(package, cache)
-
-
-def test_a_log_gets_one_line(clone, cache):
-    package = clone("clone")
-    code = RUN + "emission(21)\n"  # another signature
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=package.parent,
-        env=environment(cache),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(done.stderr.splitlines()) == 1
-    assert "python -m dtao_gym.warmup" in done.stderr
-
-
-WORKERS = """
-import multiprocessing
-def work():
-    from dtao_gym.small import emission
-    assert emission(21e6) == 1.0
-if __name__ == "__main__":
-    for method in ("fork", "spawn"):
-        process = multiprocessing.get_context(method).Process(target=work)
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-"""
-
-
-def test_workers_print_nothing(clone, cache):
-    package = clone("clone")
-    (package.parent / "workers.py").write_text(WORKERS)
-    assert (
-        on_terminal(
-            package, cache, "import runpy; runpy.run_path('workers.py', run_name='__main__')"
-        )
-        == ""
-    )
-    assert len(files(cache)) == 1
