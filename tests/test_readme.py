@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dtao_agents.cli import COMMANDS as COMMANDS_OF_DTAO
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,7 +17,7 @@ EXAMPLES = {
     for page in PAGES
     for k, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
 }
-COMMANDS = re.findall(r"^(make \S+|python \S+\.py|python -m \S+)", TEXT, re.M)
+COMMANDS = re.findall(r"^(make \S+|python \S+\.py|python -m \S+|dtao \S+)", TEXT, re.M)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -29,6 +30,8 @@ def test_command_exists(command):
     program, *_, target = command.split()
     if "-m" in command:
         assert importlib.util.find_spec(target), target
+    elif program == "dtao":
+        assert target in {*COMMANDS_OF_DTAO, "--help"}
     elif program == "make":
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
     else:
