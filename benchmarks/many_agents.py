@@ -45,9 +45,7 @@ def stepping(stakers: int, builders: str | tuple[int, ...], quick: bool) -> list
     members = {"staker": stakers, "builder": builders}
     config = multi_agent_config(None, WORLD, members)
     worlds = MultiAgentWorlds(config, WORLDS, members, respawn=True, threads=THREADS)
-    for world in range(WORLDS):
-        worlds.reset(world, world)
-    worlds.reset_done()
+    worlds.start(range(WORLDS))
     rng = np.random.default_rng(0)
     actions = {
         name: rng.uniform(-1, 1, (worlds.rows(name), *role.action_space.shape)).astype(np.float32)

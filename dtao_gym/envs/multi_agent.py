@@ -12,7 +12,7 @@ from dtao_gym.envs.features import as_float32
 from dtao_gym.envs.role import Role
 from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.task import TaskConfig
-from dtao_gym.envs.worlds import SeededWorlds, no_orders
+from dtao_gym.envs.worlds import SeededWorlds, no_orders, with_ends
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import ConfigError
 
@@ -77,7 +77,7 @@ class MultiAgentWorlds(SeededWorlds):
     Parameters
     ----------
     config : TaskConfig
-        Of all worlds, from `multi_agent_config` with the same members.
+        Configuration of all worlds, from `multi_agent_config` with the same members.
     n_worlds : int
     members : mapping
         Members of each role, as `Role.members_of` takes them; roles without members are left out.
@@ -197,12 +197,9 @@ class MultiAgentWorlds(SeededWorlds):
         if self.respawns:
             out = role.replaceable(self.batch, baseline)
         ended, late = (self.by_world(name, flag) for flag in self.episode_ends())
-        terminated = out | ended
-        truncated = late > terminated
-        value = role.terminal_value(self.batch) if truncated.any() else None
-        if value is not None:
-            reward += truncated * value
-            terminated, truncated = terminated | truncated, np.zeros_like(truncated)
+        reward, terminated, truncated = with_ends(
+            reward, out, (ended, late), lambda: role.terminal_value(self.batch)
+        )
         self._baselines[name] = role.reward_baseline(self.batch)
         transition = Transition(reward * playing, terminated & playing, truncated & playing)
         if not self.respawns:

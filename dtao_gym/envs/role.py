@@ -45,7 +45,7 @@ class Role(Protocol):
     market_numbers, market_rows : tuple of str
         Names of world numbers and subnet rows that infos report.
     observation_space, action_space : gymnasium.spaces.Box
-        Of one member, float32.
+        Spaces of one member, float32.
     members : tuple of int
         Who acts in each world.
     slots : (k,) int64

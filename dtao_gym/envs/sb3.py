@@ -88,9 +88,7 @@ class MarketVecEnv(_BatchVecEnv):
 
     def reset(self) -> np.ndarray:
         """Start the next episode of each world, or the first of its seed; return observations `(num_envs, size)`."""
-        for world in range(self.num_envs):
-            self.episodes.reset(world, self._seeds[world])
-        self.episodes.reset_done()
+        self.episodes.start(self._seeds)
         self._returns[:] = 0.0
         self._reset_seeds()
         self._reset_options()
@@ -237,9 +235,7 @@ class SharedVecEnv(_BatchVecEnv):
 
     def reset(self) -> np.ndarray:
         """Start the next episode of each world, or the first of its seed; return observations `(num_envs, size)`."""
-        for world in range(self.worlds.n_worlds):
-            self.worlds.reset(world, self._seeds[world])
-        self.worlds.reset_done()
+        self.worlds.start(self._seeds[: self.worlds.n_worlds])
         self._returns[:], self._lengths[:] = 0.0, 0
         self._reset_seeds()
         self._reset_options()

@@ -3,7 +3,7 @@
 The single, vector and Stable-Baselines3 environments share `Episodes`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class SeededWorlds:
     Parameters
     ----------
     config : TaskConfig or ReplayConfig
-        Of all worlds.
+        Configuration of all worlds.
     batch : Batch or ReplayBatch
         `n_worlds` worlds, or a multiple of it: copies follow one another.
     n_worlds : int
@@ -74,6 +74,16 @@ class SeededWorlds:
         self.steps[world] = 0
         for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
             self.batch.reset(place, self.seeds[world], self.numbers[world])
+
+    def reset_done(self) -> None:
+        """Measure rewards from the new start; call after one or more resets."""
+        raise NotImplementedError
+
+    def start(self, seeds: Iterable[int | None]) -> None:
+        """Reset all worlds, one seed each; None starts the next episode of a world's present seed."""
+        for world, seed in zip(range(self.n_worlds), seeds, strict=True):
+            self.reset(world, seed)
+        self.reset_done()
 
     def stagger(self) -> None:
         """Let the present episodes end at different steps, so that worlds are on different days.
@@ -187,14 +197,12 @@ class Episodes(SeededWorlds):
         self.steps += 1
         reward = self._own_part(self.role.reward(self.batch, self.reward_baseline))
         self.reset_done()
-        ended, late = self.episode_ends()
-        terminated = self.role.terminated(self.batch)[: self.n_worlds] | ended
-        truncated = late > terminated
-        value = self.role.terminal_value(self.batch) if truncated.any() else None
-        if value is not None:
-            reward += truncated * self._own_part(value)
-            terminated, truncated = terminated | truncated, np.zeros_like(truncated)
-        return reward, terminated, truncated
+        out = self.role.terminated(self.batch)[: self.n_worlds]
+        return with_ends(reward, out, self.episode_ends(), self._terminal_value)
+
+    def _terminal_value(self) -> np.ndarray | None:
+        value = self.role.terminal_value(self.batch)
+        return None if value is None else self._own_part(value)
 
     def _own_part(self, values: np.ndarray) -> np.ndarray:
         """Values `(batch worlds,)` of the learners, less those of their twins if there are twins."""
@@ -214,6 +222,37 @@ class Episodes(SeededWorlds):
         """Return the role's extra statistics of finished episodes, one row per world."""
         statistics = self.role.episode_statistics(self.batch)
         return {name: rows[: self.n_worlds] for name, rows in statistics.items()}
+
+
+def with_ends(
+    reward: np.ndarray,
+    out: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    terminal_value: Callable[[], np.ndarray | None],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return reward, terminated and truncated of a step, one row per learner.
+
+    A learner at the time limit is truncated; if its task has a terminal value, it is paid that and terminates.
+
+    Parameters
+    ----------
+    reward : `(n,)` float64
+        Rewards without terminal values; terminal values are added in place.
+    out : `(n,)` bool
+        Learners whose own episode is over.
+    ends : (`(n,)` bool, `(n,)` bool)
+        Drawn end reached, time limit reached.
+    terminal_value : callable
+        Returns terminal values `(n,)`, or None; called only if a learner is truncated.
+    """
+    ended, late = ends
+    terminated = out | ended
+    truncated = late > terminated
+    value = terminal_value() if truncated.any() else None
+    if value is not None:
+        reward += truncated * value
+        terminated, truncated = terminated | truncated, np.zeros_like(truncated)
+    return reward, terminated, truncated
 
 
 def no_orders(batch: Any) -> np.ndarray:

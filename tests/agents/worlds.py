@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import yaml
+from dtao_agents.roles.episodes import started_episodes
 from dtao_agents.training.settings import TrainConfig
 
 from dtao_gym.envs.roles import role_named
@@ -46,21 +47,13 @@ def builder_settings(**changes: object) -> TrainConfig:
 def episodes(seeds: list[int], **parameters: object) -> Episodes:
     """Evaluation worlds at the start of the episodes of some seeds."""
     config = TaskConfig.make(WORLD, split="evaluation", **parameters)
-    made = Episodes(config, len(seeds), "staker")
-    for world, seed in enumerate(seeds):
-        made.reset(world, seed)
-    made.reset_done()
-    return made
+    return started_episodes("staker", config, seeds)
 
 
 def builder_episodes(seeds: list[int], **parameters: object) -> Episodes:
     """Evaluation worlds of a builder at the start of the episodes of some seeds."""
     config = role_named("builder").task(split="evaluation", **{"spans_per_day": 1} | parameters)
-    worlds = Episodes(config, len(seeds), "builder")
-    for world, seed in enumerate(seeds):
-        worlds.reset(world, seed)
-    worlds.reset_done()
-    return worlds
+    return started_episodes("builder", config, seeds)
 
 
 def settings(**changes: object) -> TrainConfig:

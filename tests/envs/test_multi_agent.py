@@ -19,9 +19,7 @@ def start(stakers=1, builders=(), n_worlds=1, seed=3, **settings) -> MultiAgentW
     members = {"staker": stakers, "builder": builders}
     config = multi_agent_config(None, SETTINGS | settings, members)
     worlds = MultiAgentWorlds(config, n_worlds, members, respawn=respawn)
-    for world in range(n_worlds):
-        worlds.reset(world, seed + world)
-    worlds.reset_done()
+    worlds.start(range(seed, seed + n_worlds))
     return worlds
 
 

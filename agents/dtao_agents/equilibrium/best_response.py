@@ -112,9 +112,7 @@ def _started_worlds(
         if role.name in policies
     }
     worlds = MultiAgentWorlds(config, len(seeds), members, respawn=True, threads=threads)
-    for world, seed in enumerate(seeds):
-        worlds.reset(world, int(seed))
-    worlds.reset_done()
+    worlds.start(int(seed) for seed in seeds)
     return worlds
 
 

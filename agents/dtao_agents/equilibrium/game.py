@@ -4,9 +4,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-LOWEST_SHARE = 0.002
-HIGHEST_SHARE = 0.998
-"""Range of a research share."""
+from dtao_gym.envs.builder.actions import HIGHEST_SHARE, LOWEST_SHARE
 
 
 class Payoffs(NamedTuple):

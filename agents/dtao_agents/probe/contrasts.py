@@ -41,7 +41,7 @@ class Contrast:
     reason : str
         Why the contrast is undecided, with the verdict of the interval alone if there is one.
     p_value : float or None
-        Of the verdict of the interval alone; None if there is none.
+        p value that belongs to the verdict of the interval alone; None if there is none.
     """
 
     family: str

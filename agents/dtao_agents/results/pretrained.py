@@ -25,7 +25,7 @@ class Published(NamedTuple):
     Attributes
     ----------
     name : str
-        Of the folder and of the row.
+        Name of its folder and of its row in the results.
     training_seed : int
         The one whose mean is the median of the row.
     metric : str

@@ -61,7 +61,7 @@ class Results:
     arena : sequence of Scenario
         The other scenarios.
     scores : sequence of Score
-        Of every policy in every scenario that it fits.
+        Scores of every policy in every scenario that it fits.
     records : mapping of list
         Records of the trainings of each row, in the order of the training seeds.
     facts : mapping of str

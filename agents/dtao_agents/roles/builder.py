@@ -14,7 +14,7 @@ from dtao_agents.roles import builder_policies
 from dtao_agents.roles.builder_policies import closed_form_logit
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.policies import Policy, action_generators
-from dtao_agents.roles.role import AgentRole, Column
+from dtao_agents.roles.role import AgentRole, Column, evaluation_split
 from dtao_gym.envs.builder.actions import action_size, builder_action, research_share_of
 from dtao_gym.envs.builder.observation import MARKET_FEATURES, OWN_FEATURES, RIVAL_FEATURES
 from dtao_gym.envs.builder.twin import TWIN_FEATURES
@@ -113,9 +113,8 @@ class BuilderRole(AgentRole):
 
         Discounts, noise and twins of training rewards do not count.
         """
-        made = TaskConfig.make(config, split="evaluation", world_seed=0)
         changes = {"terminal_value": False, "reward_noise": False, "twin_world": False}
-        return self.task(TaskConfig.make(made, horizon="geometric", **changes))
+        return self.task(TaskConfig.make(evaluation_split(config), horizon="geometric", **changes))
 
     def play_episodes(self, policy: Policy, episodes: Episodes) -> EpisodeMetrics:
         """Play until the drawn end or the dissolution of the subnet; the path is mean consumption so far."""
@@ -204,8 +203,7 @@ class BuilderRole(AgentRole):
 
     def response_task(self, config: TaskConfig) -> TaskConfig:
         """Return the task in which deviations are compared: a drawn life."""
-        made = TaskConfig.make(config, split="evaluation", world_seed=0)
-        return TaskConfig.make(made, horizon="geometric", terminal_value=False)
+        return TaskConfig.make(evaluation_split(config), horizon="geometric", terminal_value=False)
 
     def response_settings(self, start: int) -> dict[str, Any]:
         """Return the first research share of a fresh best response."""

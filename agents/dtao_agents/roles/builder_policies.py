@@ -12,7 +12,7 @@ import numpy as np
 from dtao_agents.roles.policies import Policy, uniform_actions
 from dtao_gym.economy.technology import decay_per_day, discount_per_day
 from dtao_gym.economy.valuation import capitalisation, stage_discount
-from dtao_gym.envs.builder.actions import action_size, builder_action
+from dtao_gym.envs.builder.actions import HIGHEST_SHARE, LOWEST_SHARE, action_size, builder_action
 from dtao_gym.envs.task import TaskConfig, task_of
 from dtao_gym.world.batch import Batch
 
@@ -143,8 +143,8 @@ def random(
 
 
 SCRIPTED: dict[str, Policy] = {
-    "all_short": constant(0.002),
-    "all_long": constant(0.998),
+    "all_short": constant(LOWEST_SHARE),
+    "all_long": constant(HIGHEST_SHARE),
     "half": constant(0.5),
     "as_configured": BudgetSplit(as_configured),
     "myopic": BudgetSplit(myopic_shares),

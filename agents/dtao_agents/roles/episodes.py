@@ -42,9 +42,7 @@ def started_episodes(
         Threads that share the worlds.
     """
     episodes = Episodes(config, len(seeds), role, threads)
-    for world, seed in enumerate(seeds):
-        episodes.reset(world, seed)
-    episodes.reset_done()
+    episodes.start(seeds)
     return episodes
 
 

@@ -47,6 +47,11 @@ class Column(NamedTuple):
     short: str
 
 
+def evaluation_split(config: Any) -> TaskConfig:
+    """Return a task with the worlds of evaluation: the seeds 0, 1, ... of the evaluation split."""
+    return TaskConfig.make(config, split="evaluation", world_seed=0)
+
+
 class AgentRole:
     """All that agents' code needs to know of a role. Class attributes and methods here are defaults.
 
@@ -241,7 +246,7 @@ class AgentRole:
 
     def evaluation_task(self, config: Any) -> Any:
         """Return the task of evaluation: the same world on the seeds 0, 1, ... of the evaluation split."""
-        return self.task(TaskConfig.make(config, split="evaluation", world_seed=0))
+        return self.task(evaluation_split(config))
 
     def play(self, policy: Policy, config: Any, seeds: range, threads: int = 1) -> EpisodeMetrics:
         """Play one episode on each seed, all in one batch, in a world of `evaluation_task`."""

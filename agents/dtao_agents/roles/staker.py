@@ -9,7 +9,7 @@ from dtao_agents.equilibrium.cem import linear_policy
 from dtao_agents.roles import staker_policies
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.policies import NamedPolicy, Policy, action_generators
-from dtao_agents.roles.role import AgentRole, Column
+from dtao_agents.roles.role import AgentRole, Column, evaluation_split
 from dtao_agents.training.networks import SharedActor
 from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
 from dtao_gym.envs.task import TaskConfig
@@ -153,8 +153,9 @@ class StakerRole(AgentRole):
 
     def response_task(self, config: TaskConfig) -> TaskConfig:
         """Return the task in which deviations are compared: growth over a year."""
-        made = TaskConfig.make(config, split="evaluation", world_seed=0)
-        return TaskConfig.make(made, horizon="fixed", horizon_days=RESPONSE_DAYS)
+        return TaskConfig.make(
+            evaluation_split(config), horizon="fixed", horizon_days=RESPONSE_DAYS
+        )
 
     def response_members(self, config: TaskConfig) -> int:
         """Return the number of stakers of the world."""

@@ -59,7 +59,7 @@ class LinearCritic(nn.Module):
         truncated : `(T, N)` bool
             Whether the step truncated an episode: its reward includes the bootstrap value, and is left out.
         discount : float
-            Of a step.
+            Discount factor of one step.
         decay : float
             Lambda of the eligibility traces.
         """

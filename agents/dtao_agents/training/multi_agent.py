@@ -200,10 +200,8 @@ class MultiAgentTraining:
 
     def _reset(self) -> None:
         first, worlds = self.settings.first_world_seed(), self.worlds
-        for world in range(worlds.n_worlds):
-            worlds.reset(world, first + world)
+        worlds.start(range(first, first + worlds.n_worlds))
         worlds.stagger()
-        worlds.reset_done()
         self._seen = worlds.observe()
 
     def learning(self) -> list[str]:

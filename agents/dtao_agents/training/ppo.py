@@ -135,7 +135,7 @@ def new_ppo(
         Agent role of the learner.
     config : TaskConfig
     spaces : (Space, Space)
-        Of observations and of actions.
+        Spaces of observations and actions.
     n_rows : int
         Environments whose steps the buffer holds.
     rollout_steps : int

@@ -143,7 +143,7 @@ class SubnetPolicy(ActorCriticPolicy):
     Parameters
     ----------
     observation_space, action_space : Box
-        Of a staker, a builder or a registered role; see `architecture_of`.
+        Spaces of a staker, a builder or a registered role; see `architecture_of`.
     lr_schedule : callable
         Learning rate as a function of the remaining part of training.
     network : {"shared", "mlp"}

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_agents.roles.registry import agent_role
+from dtao_gym.envs.builder.actions import HIGHEST_SHARE, LOWEST_SHARE
 from dtao_gym.envs.task import TaskConfig
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import ConfigError
@@ -36,8 +37,8 @@ class LearnerSettings(BaseModel):
     )
     research_share_init: float = Field(
         0.3,
-        ge=0.002,
-        le=0.998,
+        ge=LOWEST_SHARE,
+        le=HIGHEST_SHARE,
         description="Research share of the untrained policy of a builder.",
     )
     log_std_init: float = Field(

@@ -10,10 +10,10 @@ from dtao_gym.numerics import exp
 from dtao_gym.world.state import subnet_rows
 from dtao_gym.world.table import arrays_of
 
-BUDGET_LOGIT_SCALE = 6.212606095751519
-"""ln(0.998 / 0.002): the first logit alone moves the research share from 0.002 to 0.998."""
 LOWEST_SHARE, HIGHEST_SHARE = 0.002, 0.998
 """Range of a research share."""
+BUDGET_LOGIT_SCALE = 6.212606095751519
+"""ln(0.998 / 0.002): the first logit alone moves the research share from the lowest to the highest."""
 MAX_SPEND_RATE = 0.2
 """Largest part of the treasury that an action spends in a day."""
 

@@ -1,7 +1,12 @@
 """Command of the learned oracles: `python -m dtao_agents.oracles.learned [names] [--quick]`."""
 
+# ruff: noqa: E402
 import sys
 from typing import Annotated
+
+from dtao_gym.command_line import require_extra
+
+require_extra("python -m dtao_agents.oracles.learned", "train")
 
 import torch
 import tyro

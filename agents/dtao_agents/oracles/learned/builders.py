@@ -122,9 +122,7 @@ def learn_by_cem(
 
     def objective(candidates: np.ndarray, generation: int) -> np.ndarray:
         first = CEM_SEEDS + (seed * settings.generations + generation) * settings.worlds
-        for k in range(n * settings.worlds):
-            worlds.reset(k, first + k % settings.worlds)
-        worlds.reset_done()
+        worlds.start(first + k % settings.worlds for k in range(n * settings.worlds))
         mine = np.repeat(candidates, settings.worlds, axis=0)
         total, factor, finished = np.zeros(len(mine)), 1.0, False
         while not finished:

@@ -19,7 +19,7 @@ class Forecast:
     Parameters
     ----------
     persistence, state_variance, noise_variance : float
-        Of the hidden state per day, of its innovations, and of the noise in the signal.
+        Persistence of the hidden state per day, variance of its innovations, variance of the signal's noise.
     days : int
         Length of a path.
     """
@@ -69,7 +69,7 @@ class SignalJamming:
     Parameters
     ----------
     persistence, state_variance, noise_variance : float
-        Of the hidden state per day, of its innovations, and of the noise in the signal.
+        Persistence of the hidden state per day, variance of its innovations, variance of the signal's noise.
     pay : float
         Per day and unit of the market's estimate.
     cost : float
