@@ -1,6 +1,8 @@
 """The command: short versions, output, results file, refused arguments."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from dtao_agents.oracles.learned import __main__ as command
@@ -83,6 +85,16 @@ def test_a_number_that_does_not_hold_is_reported(monkeypatch, tmp_path, capsys):
         command.main(("tiny",))
     assert "0 of 1 learned numbers hold." in capsys.readouterr().out
     assert not json.loads((tmp_path / "results" / "tiny.json").read_text())["numbers"][0]["holds"]
+
+
+def test_a_missing_extra_is_one_line():
+    code = "import runpy, sys; sys.modules['torch'] = None\n"
+    code += "runpy.run_module('dtao_agents.oracles.learned', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: python -m dtao_agents.oracles.learned needs torch: pip install 'dtao-gym[train]'\n"
+    )
 
 
 def test_names_that_do_not_exist_are_refused():
