@@ -22,7 +22,7 @@
     X(injected) X(root_alpha) X(root_sold) X(alpha_bought) X(unused_tao) X(paid) X(gain) X(take) \
     X(alpha_of_stakers) X(claimed) X(sold) X(proceeds) X(spent) X(bought) X(fee)
 #define PARAMETERS(X) \
-    X(tao_weight) X(owner_cut) X(validator_take) X(pool_fee) X(min_reserve) X(moving_price_base) \
+    X(tao_weight) X(owner_cut) X(validator_take) X(pool_fee) X(min_reserve_before) X(moving_price_base) \
     X(moving_price_halving_blocks) X(moving_price_cap) X(flow_ema_kept) X(miner_sale_fraction) \
     X(validator_sale_fraction) X(root_swap_share) X(claimed_per_span) X(trade_speed_per_span) \
     X(purse_use_per_span) X(trade_of_pool_per_span) X(bought_destroyed) X(root_dividend)
@@ -69,9 +69,9 @@ static inline double swap(double in, double out, double ratio, double amount)
     return -out * expm1(-ratio * (in > 0.0 ? log1p(amount / in) : 0.0));
 }
 
-static inline double allowed(double in, double out, double amount, double gained, double least)
+static inline double allowed(double in, double out, double amount, double least)
 {
-    return amount > 0.0 && amount <= MAX_INPUT_RATIO * in && out - gained >= least ? 1.0 : 0.0;
+    return amount > 0.0 && amount <= MAX_INPUT_RATIO * in && out >= least ? 1.0 : 0.0;
 }
 
 typedef struct { double tao, alpha, excess; } Terms;
@@ -113,7 +113,7 @@ static inline Trade trade(double tao, double alpha, double w, double tao_in, dou
         step += in + net > 0.0 ? log1p_small((amount - net) / (in + net)) : 0.0;
         gross = -reserve * expm1(-ratio * step);
     }
-    double ok = allowed(in, reserve, buying > 0.0 ? net : amount, buying > 0.0 ? out : gross, least);
+    double ok = allowed(in, reserve, buying > 0.0 ? net : amount, least);
     double taken = ok * amount, fee = ok * (buying > 0.0 ? amount * rate : gross - out);
     out *= ok;
     tao += buying > 0.0 ? taken - fee : -(out + fee);
@@ -124,7 +124,7 @@ static inline Trade trade(double tao, double alpha, double w, double tao_in, dou
 /* A sale without fee. */
 static inline Trade plain_sale(double tao, double alpha, double w, double alpha_in, double least)
 {
-    double out = swap(alpha, tao, (1.0 - w) / w, alpha_in), ok = allowed(alpha, tao, alpha_in, out, least);
+    double out = swap(alpha, tao, (1.0 - w) / w, alpha_in), ok = allowed(alpha, tao, alpha_in, least);
     return (Trade){ok * out, ok * alpha_in, 0.0, tao - ok * out, alpha + ok * alpha_in};
 }
 

@@ -197,7 +197,7 @@ def engine_day(
     batch.state.row("spend_rate")[...] = 0.0  # owners pay `outside`
     if case.unusual:
         make_unusual(batch.state)
-        batch.parameters["min_reserve"] = 50.0
+        batch.parameters["min_reserve_before"] = 50.0
         batch.parameters["root_swap_share"] = 0.6
     if not case.gate_open:
         batch.state.worlds["rest_price_sum"] = 0.0

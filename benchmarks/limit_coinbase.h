@@ -72,7 +72,8 @@ static void mint_stage(double *s, double *t, double blocks, double block_tao, do
         }
         double met_tao = y + early * tao_in, met_alpha = x + early * alpha_in;
         double bought = swap(met_tao, met_alpha, w / (1.0 - w), excess);
-        double ok = allowed(met_tao, met_alpha, excess, bought, p->min_reserve);
+        double ok = allowed(met_tao, met_alpha, excess, p->min_reserve_before);
+        ok = blocks == 1.0 || met_alpha - bought >= p->min_reserve_before ? ok : 0.0;
         bought *= ok;
         tao_reserve[i] = y + tao_in + ok * excess;
         alpha_reserve[i] = x + alpha_in - bought;

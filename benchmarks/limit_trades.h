@@ -8,8 +8,8 @@ static void sell_rows(double *s, double *t, const Parameters *p, int with_fee, i
     (void)pool_tao_weight;
     EACH {
         double y = tao_reserve[i], x = alpha_reserve[i], w = WEIGHT(i);
-        Trade done = with_fee ? trade(y, x, w, 0.0, sold[i], p->pool_fee, p->min_reserve)
-                              : plain_sale(y, x, w, sold[i], p->min_reserve);
+        Trade done = with_fee ? trade(y, x, w, 0.0, sold[i], p->pool_fee, p->min_reserve_before)
+                              : plain_sale(y, x, w, sold[i], p->min_reserve_before);
         tao_reserve[i] = done.tao;
         alpha_reserve[i] = done.alpha;
         sold[i] = done.taken;
@@ -94,7 +94,7 @@ static void scripted_stakers_trade(double *s, double *t, World *g, const Paramet
     EACH spent[i] *= scale;
     EACH {
         double buying = spent[i] > 0.0 ? 1.0 : 0.0;
-        Trade done = trade(tao_reserve[i], alpha_reserve[i], WEIGHT(i), spent[i], sold[i], p->pool_fee, p->min_reserve);
+        Trade done = trade(tao_reserve[i], alpha_reserve[i], WEIGHT(i), spent[i], sold[i], p->pool_fee, p->min_reserve_before);
         tao_reserve[i] = done.tao;
         alpha_reserve[i] = done.alpha;
         spent[i] = done.taken * buying;

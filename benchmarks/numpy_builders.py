@@ -6,6 +6,7 @@ Each function takes the market `m`: parameters `m.p`, rows of subnets `m.s` of s
 
 import numpy as np
 
+from benchmarks import numpy_funds as funds
 from benchmarks.numpy_rules import arrivals, divide, normals, philox, registration_cost, uniforms
 from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
@@ -15,7 +16,15 @@ from dtao_gym.world.shocks import ECONOMY, ENTRY, NEWS, PRUNE
 from dtao_gym.world.state import Subnets
 
 POPULATIONS = ("informed", "uninformed")
-SECTIONS = ("staker_alpha", "staker_claimable", "price_history", "signal_history", "pipeline")
+SECTIONS = (
+    "staker_alpha",
+    "staker_claimable",
+    "price_history",
+    "signal_history",
+    "pipeline",
+    "fund_alpha",
+    "fund_weight",
+)
 SLOT_ROWS = (
     "stream_id",
     "owner_number",
@@ -248,8 +257,12 @@ def _weakest(m, w):
 
 
 def _dissolve(m, w, i):
-    """Pay the pool's TAO to holders of its alpha; the part of the protocol and of the pool is recycled."""
+    """Pay the pool's TAO to holders of its alpha; the part of the protocol and of the pool is recycled.
+
+    Root funds sell before, at the pool's price.
+    """
     p, s, g = m.p, m.s, m.g
+    funds.leave_subnet(m, w, i)
     held = {name: getattr(s, f"{name}_alpha")[w, i] for name in POPULATIONS}
     people = ("owner_alpha", "miner_alpha", "validator_alpha", "idle_alpha")
     held["outside"] = sum(getattr(s, name)[w, i] for name in people)
@@ -311,6 +324,8 @@ def _create_subnet(m, w, i, cost, talent, salvaged):
         "legacy": not p.pruning,
         "reserve_counts": modern,
         "emission_enabled": p.entrants_enabled,
+        "off_block": -1.0,
+        "on_block": -1.0,
         "treasury": p.initial_treasury_tao,
         "ability": np.exp(p.type_sd * talent - p.type_sd**2 / 2),
         "knowledge": salvaged,
@@ -325,5 +340,6 @@ def _create_subnet(m, w, i, cost, talent, salvaged):
     m.price_history[w, :, i], m.signal_history[w, :, i] = price, salvaged
     g.outside[w] -= cost + p.initial_treasury_tao
     g.burned[w] += cost - tao
+    g.chain_issuance[w] -= cost - tao
     g.last_lock[w], g.last_lock_block[w] = cost, g.block[w]
     g.registrations[w] += 1

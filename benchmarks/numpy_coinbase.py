@@ -1,21 +1,23 @@
-"""Coinbase of a span in plain NumPy, for `numpy_market.py`: shares, minting, root's sale, dividends, moving prices.
+"""Coinbase of a span in plain NumPy, for `numpy_market.py`: shares, minting, root's part, dividends, moving prices.
 
 Each function takes the market `m`, as those of `numpy_builders.py` do; n is the number of blocks of the span.
 """
 
 import numpy as np
 
+from benchmarks import numpy_funds as funds
 from benchmarks.numpy_rules import (
+    GATED,
     RULE,
     Pools,
     divide,
     emission_shares,
+    measured_bar,
     minted_per_block,
-    refreshed_bar,
 )
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
+from dtao_gym.world.state import HOLDERS
 
-ROOT_CLASSES = ("root_informed", "root_uninformed", "root_validators")
 STAKED = ("owner_alpha", "validator_alpha", "informed_alpha", "uninformed_alpha")
 
 
@@ -64,11 +66,24 @@ def coinbase(m, n):
         rest_pays = minted * rest_share * (1 - p.owner_cut) / 2
     from_rest = np.minimum(rest_pays * (1 - p.validator_take), g.aggregate)
     g.aggregate -= from_rest
+    if funds.are_paid(m) and m.injection != "direct":
+        funds.deposit(m, m.net_claims, from_rest, gate)
+        m.net_claims = 0 * m.net_claims
+    else:
+        _pay_root(m, root, root_tao, from_rest)
+    if m.injection != "direct":
+        _move_prices(m, n)
+
+
+def _pay_root(m, root, root_tao, from_rest):
+    """TAO of root's sales, after take, and of the frozen subnets goes to all root stake, that of funds included."""
+    p, g = m.p, m.g
     income = (1 - p.validator_take) * root_tao + from_rest
     g.root_yield = divide(income, root)
-    for name in ROOT_CLASSES:
+    for name in HOLDERS:
         setattr(g, name, getattr(g, name) * (1 + g.root_yield))
     m.me.root *= 1 + g.root_yield[:, None]
+    m.funds.root_slot *= 1 + g.root_yield[:, None]
     g.root_validators += p.validator_take * root_tao + np.where(root > 0, 0, income)
 
 
@@ -93,10 +108,12 @@ def _share_out(m, n, weighted):
         alpha = s.started * (m.injection != "direct")
         s.alpha_emission = alpha * minted_per_block(SUPPLY_CAP - issuance)
     g.moving_price_sum = g.rest_price_sum + (s.started * s.moving_price).sum(1)
-    if RULE[p.allocation] == "price_burn_gate" and p.gate_from_quantile:
-        g.gate_bar = refreshed_bar(p, s, g, n)
+    known = np.arange(m.frozen.shape[2]) < g.rest_count[:, None]
+    frozen = m.frozen[:, 0] * known, m.frozen[:, 1] * known
+    if RULE[p.allocation] in GATED and p.gate_measured:
+        g.gate_bar = measured_bar(p, s, g, n, frozen[0])
     root_share = divide(weighted, weighted + issuance)
-    s.emission_share, rest_share = emission_shares(p, s, g, root_share)
+    s.emission_share, rest_share = emission_shares(p, s, g, root_share, frozen)
     return rest_share
 
 
@@ -123,7 +140,7 @@ def _terms(m, price, root_share):
         "block_emission": np.minimum(ae, be),
         "root_proportion": root_share * ae,
     }[m.injection]
-    whole = (worth <= cap) & (price > 0)
+    whole = (worth <= cap) & (price > 0)  # a pool without a price takes nothing
     tao = np.where(whole, emission, price * cap)
     return np.where(price > 0, np.minimum(worth, cap), 0), tao, emission - tao
 
@@ -172,7 +189,8 @@ def _mint(m, n, root, gate):
         pools.x + there * alpha_in,
         pools.w,
         m.balanced,
-        pools.floor,
+        pools.before,
+        max(pools.before, pools.after) if n > 1 else pools.after,
     )
     bought, paid, _ = met.buy(excess, 0.0, 0.0)
     pools.y, pools.x = pools.y + tao_in + paid, pools.x + alpha_in - bought
@@ -190,10 +208,9 @@ def _mint(m, n, root, gate):
     m.keep(pools)
     s.pool_tao_weight = pools.w
     s.protocol_flow += tao_in + paid - sold_tao
-    _move_prices(m, n)
 
-    claims = gate * (m.dividend == "claimable") * root_alpha
-    _distribute(m, n, root, root_alpha, claims)
+    claims = gate * (m.dividend == "claimable" or funds.are_paid(m)) * root_alpha
+    _distribute(m, n, root_alpha, claims)
     # the unsold part stays outstanding and belongs to nobody
     unowned = gate * (m.dividend == "sold") * (root_alpha - sold)
     s.protocol_alpha += kept
@@ -220,25 +237,30 @@ def _move_prices(m, n):
     )
 
 
-def _distribute(m, n, root, root_alpha, claims):
-    """Pay owner, miners and validators; compound dividends, and record claims."""
+def _distribute(m, n, root_alpha, claims):
+    """Pay owner, miners and validators; compound dividends, and record claims, which funds take over where they are paid."""
     p, s = m.p, m.s
     owner = p.owner_cut * n * s.alpha_emission
     miners = (n * s.alpha_emission - owner) / 2
     dividends = miners - root_alpha
     take = p.validator_take * dividends
-    staked = sum(getattr(s, name) for name in STAKED) + m.staker_alpha.sum(1)
+    staked = sum(getattr(s, name) for name in STAKED)
+    staked = staked + m.staker_alpha.sum(1) + m.fund_alpha.sum(1)
     gain = divide(dividends - take, staked)
     for name in STAKED:
         setattr(s, name, getattr(s, name) * (1 + gain))
     m.staker_alpha *= 1 + gain[:, None]
+    m.fund_alpha *= 1 + gain[:, None]
     m.take = take + p.validator_take * claims
     s.owner_alpha += owner * (m.payment == "alpha")
     s.miner_alpha += miners
     s.validator_alpha += m.take + np.where(staked > 0, 0, dividends - take)
-    mine = divide(m.me.root, root[:, None])
     m.net_claims = (1 - p.validator_take) * claims
-    m.staker_claimable += mine[:, :, None] * m.net_claims[:, None]
-    scripted = np.where(root > 0, 1 - mine.sum(1), 1)
-    s.scripted_claimable += m.net_claims * scripted[:, None]
     s.stake_yield = gain
+    if funds.are_paid(m):
+        return
+    holders = funds.root_of_holders(m).sum(1)
+    mine = divide(m.me.root, holders[:, None])
+    m.staker_claimable += mine[:, :, None] * m.net_claims[:, None]
+    scripted = np.where(holders > 0, 1 - mine.sum(1), 1)
+    s.scripted_claimable += m.net_claims * scripted[:, None]

@@ -3,8 +3,8 @@
 One object holds W worlds of N subnets that share a configuration; amounts are arrays `(W, N)`, accounts `(W,)`, stakers'
 holdings `(W, L, N)`. Nothing here is compiled and no rule of the engine is called: only parameters, starting states and
 names of choices are imported. `tests/world/test_reference.py` compares it with the engine. The coinbase is in
-`numpy_coinbase.py`, trades in `numpy_trades.py`, builders and founders in `numpy_builders.py`, rules that need numbers
-alone in `numpy_rules.py`.
+`numpy_coinbase.py`, trades in `numpy_trades.py`, root funds in `numpy_funds.py`, builders and founders in
+`numpy_builders.py`, rules that need numbers alone in `numpy_rules.py`.
 """
 
 from types import SimpleNamespace
@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks import numpy_builders as builders
 from benchmarks import numpy_coinbase as coinbase
+from benchmarks import numpy_funds as funds
 from benchmarks import numpy_trades as trades
 from benchmarks.numpy_builders import POPULATIONS, SECTIONS
-from benchmarks.numpy_coinbase import ROOT_CLASSES
 from benchmarks.numpy_rules import (
     Pools,
     divide,
@@ -28,10 +28,10 @@ from dtao_gym.protocol.coinbase import INJECTIONS, ROOT_DIVIDENDS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.pool import MAX_INPUT_RATIO
 from dtao_gym.world.config import Config
-from dtao_gym.world.parameters import PAYMENTS
+from dtao_gym.world.parameters import PAYMENTS, claim_hazard
 from dtao_gym.world.prehistory import parameters_of_world
-from dtao_gym.world.shocks import ORDER
-from dtao_gym.world.state import STAKER_DTYPE, WORLD_DTYPE, State, Subnets
+from dtao_gym.world.shocks import GOVERNANCE, ORDER
+from dtao_gym.world.state import FUND_DTYPE, STAKER_DTYPE, WORLD_DTYPE, State, Subnets
 
 STAKERS, INSIDERS, CLAIMS, SCRIPTED = range(4)
 INJECTION = {number: name for name, number in INJECTIONS.items()}
@@ -49,6 +49,8 @@ class NumpyMarket:
         self.g = SimpleNamespace(**{name: state.worlds[name].copy() for name in WORLD_DTYPE.names})
         self.me = SimpleNamespace(**{n: state.stakers[n].copy() for n in STAKER_DTYPE.names})
         self.validators = state.validators.copy()
+        self.funds = SimpleNamespace(**{n: state.funds[n].copy() for n in FUND_DTYPE.names})
+        self.fund_owed, self.frozen = state.fund_owed.copy(), state.frozen.copy()
         for name in SECTIONS:
             setattr(self, name, state.section(name).copy())
         # net TAO of stakers since the flow averages were updated; the engine derives it from reserves
@@ -57,17 +59,20 @@ class NumpyMarket:
 
     def configure(self, config: Config) -> None:
         """Change the configuration from the next day on."""
-        p = parameters_of_world(config)
+        p, before = parameters_of_world(config), getattr(self, "p", None)
         self.p = SimpleNamespace(**{name: p[name].item() for name in p.dtype.names})
+        if before is not None:  # a new rule of the bar is applied at once
+            ways = [(m.allocation, m.gate_rank, m.gate_quantile) for m in (before, self.p)]
+            self.g.gate_bar[:] = np.where(ways[0] == ways[1], self.g.gate_bar, 0)
         for name in (
             "flow_ema_base",
-            "root_claim_hazard",
             "max_purse_use",
             "max_trade_of_pool",
             "trade_speed",
             "insider_holding_days",
         ):
             setattr(self.p, name, config.era_part(name))
+        self.p.root_claim_hazard = claim_hazard(config)
         self.injection, self.dividend = INJECTION[self.p.injection], DIVIDEND[self.p.root_dividend]
         self.payment = PAYMENT[self.p.payment]
 
@@ -82,7 +87,10 @@ class NumpyMarket:
             state.worlds[name] = getattr(self.g, name)
         for name in STAKER_DTYPE.names:
             state.stakers[name] = getattr(self.me, name)
+        for name in FUND_DTYPE.names:
+            state.funds[name] = getattr(self.funds, name)
         state.validators[...] = self.validators
+        state.fund_owed[...], state.frozen[...] = self.fund_owed, self.frozen
         return state
 
     def step(self, orders=None, days=1):
@@ -98,8 +106,9 @@ class NumpyMarket:
     def _arrays(self):
         """All arrays that a day changes, each with an entry per world."""
         sections = [getattr(self, name) for name in SECTIONS]
-        records = [a for part in (self.s, self.g, self.me) for a in vars(part).values()]
-        return [*sections, *records, self.user_flow]
+        parts = (self.s, self.g, self.me, self.funds)
+        records = [a for part in parts for a in vars(part).values()]
+        return [*sections, *records, self.user_flow, self.fund_owed]
 
     def pools(self, who=slice(None)):
         """Pools of some worlds."""
@@ -109,7 +118,8 @@ class NumpyMarket:
             s.alpha_reserve[who],
             s.pool_tao_weight[who],
             self.balanced,
-            self.p.min_reserve,
+            self.p.min_reserve_before,
+            self.p.min_reserve_after,
         )
 
     def keep(self, pools, who=slice(None)):
@@ -120,12 +130,15 @@ class NumpyMarket:
         p, s, g = self.p, self.s, self.g
         self.balanced = bool((s.pool_tao_weight == 0.5).all())
         self._start_subnets()
+        self._switch_emissions()
+        funds.open_funds(self)
         self._decide()
         for index in range(p.spans_per_day):
             self._span(index, orders)
         s.stake_yield *= p.spans_per_day
         accrued = (self.net_claims * self.pools().price).sum(1)
-        g.root_yield = p.spans_per_day * (g.root_yield + divide(accrued, self.all_root()))
+        holders = funds.root_of_holders(self).sum(1)
+        g.root_yield = p.spans_per_day * (g.root_yield + divide(accrued, holders))
         builders.receive_grants(self)
         builders.produce(self)
         builders.users_pay(self)
@@ -135,25 +148,44 @@ class NumpyMarket:
         g.price_sum = s.spot_price.sum(1)
         g.emission_hhi = (s.emission_share**2).sum(1)
         self._return_money()
+        funds.appraise_funds(self)
         self._value_stakers()
         g.day += 1
 
     def all_root(self):
-        """Root stake of all holders, `(W,)`, TAO."""
-        return sum(getattr(self.g, name) for name in ROOT_CLASSES) + self.me.root.sum(1)
+        """Root stake of all holders and funds, `(W,)`, TAO."""
+        return funds.root_of_holders(self).sum(1) + self.funds.root_slot.sum(1)
 
     # 1. decisions
 
     def _start_subnets(self):
-        p, s, g = self.p, self.s, self.g
+        s, g = self.s, self.g
         block = g.block[:, None]
         new = (s.started == 0) & (s.start_block <= block)
         s.started[new] = 1.0
         if self.injection != "direct":
             issuance = s.alpha_reserve + s.alpha_outstanding
             s.alpha_emission[new] = minted_per_block(SUPPLY_CAP - issuance)[new]
-        ours = s.registered_block >= g.genesis_block[:, None]
-        s.emission_enabled[ours & (s.registered_block + p.governance_blocks <= block)] = 1.0
+
+    def _switch_emissions(self):
+        """Governance enables newcomers on the day they are old enough, then acts as planned, then by chance."""
+        p, s, g = self.p, self.s, self.g
+        block, ours = g.block[:, None], s.registered_block >= g.genesis_block[:, None]
+
+        def today(when):
+            return (when <= block) & (block < when + BLOCKS_PER_DAY)
+
+        s.emission_enabled[ours & today(s.registered_block + p.governance_blocks)] = 1.0
+        s.emission_enabled[(s.off_block >= 0) & today(s.off_block)] = 0.0
+        s.emission_enabled[(s.on_block >= 0) & today(s.on_block)] = 1.0
+        if p.emission_off_hazard > 0 or p.emission_on_hazard > 0:
+            key, episode, day = (a[:, None] for a in (g.world_key, g.episode, g.day))
+            stream = s.stream_id.astype(np.uint64)
+            u = uniforms(philox(key, episode, 0, day, stream, GOVERNANCE)[0])
+            on = s.emission_enabled > 0
+            hazard = np.where(on, p.emission_off_hazard, p.emission_on_hazard)
+            switched = (u < hazard) & (s.registered_block >= 0)
+            s.emission_enabled = np.where(switched, 1.0 - on, s.emission_enabled)
 
     def _population_wealth(self):
         s, g, price = self.s, self.g, self.pools().price
@@ -270,7 +302,7 @@ class NumpyMarket:
         if orders is not None:
             part = 1 / p.spans_per_day if p.twap else float(index == 0)
         first = (words[3] % np.uint64(max(self.layout.n_stakers, 1))).astype(int)
-        self.due = SimpleNamespace(outside=0 * g.outside, claimed=0 * g.outside, fees=0 * g.outside)
+        self.due = SimpleNamespace(outside=0 * g.outside, fees=0 * g.outside)
         self.due.informed, self.due.uninformed = 0 * g.outside, 0 * g.outside
         for place in range(4):
             for group in range(4):
@@ -284,18 +316,16 @@ class NumpyMarket:
                         )
                 elif group == INSIDERS:
                     trades.insiders_sell(self, who, blocks)
-                elif group == CLAIMS and self.dividend == "claimable":
-                    trades.claim_root(self, who)
+                elif group == CLAIMS:
+                    if self.dividend == "claimable":
+                        trades.claim_root(self, who)
+                    funds.claim(self, who)
                 elif group == SCRIPTED:
                     trades.scripted_trade(self, who)
         g.outside += self.due.outside
         g.authors += self.due.fees
         g.purse_informed += self.due.informed
         g.purse_uninformed += self.due.uninformed
-        scripted = sum(getattr(g, name) for name in ROOT_CLASSES)
-        for name in ROOT_CLASSES:
-            setattr(g, name, getattr(g, name) * (1 + divide(self.due.claimed, scripted)))
-        g.root_validators += np.where(scripted > 0, 0, self.due.claimed)
 
     # 5. money comes back; 3 and 4 are in `numpy_builders.py`
 
@@ -317,13 +347,13 @@ class NumpyMarket:
 
     def _value_stakers(self):
         p, pools = self.p, self.pools()
-        self.me.wealth = self.me.root.copy()
+        self.me.wealth = self.me.root + self.me.fund_claim
         for k in range(self.layout.n_stakers):
             net = (1 - p.pool_fee) * self.staker_alpha[:, k] + self.staker_claimable[:, k]
             fetched = pools.tao_for(net)
             given = self.staker_alpha[:, k] + self.staker_claimable[:, k]
             ok = (given > 0) & (given <= MAX_INPUT_RATIO * pools.x)
-            ok &= pools.y - fetched >= pools.floor
+            ok &= pools.keeps(pools.y, fetched)
             self.me.wealth[:, k] += (ok * np.maximum(fetched - p.flat_fee_tao, 0)).sum(1)
         self.me.log_wealth = np.log(np.maximum(self.me.wealth, 1e-12))
         self.me.ruined = self.me.wealth < p.ruin_fraction * self.me.first_wealth

@@ -76,11 +76,13 @@ def normals(words):
 class Pools:
     """TAO y, alpha x and weight w of TAO, for some worlds; trades change y and x and return amounts.
 
-    With `balanced` every weight is 1/2, and powers are left out. No trade leaves less than `floor` in the pool.
+    With `balanced` every weight is 1/2, and powers are left out. What comes out of a trade is at least `before` in the
+    pool before it and at least `after` after it.
     """
 
-    def __init__(self, y, x, w, balanced, floor):
-        self.y, self.x, self.w, self.balanced, self.floor = y, x, w, balanced, floor
+    def __init__(self, y, x, w, balanced, before, after):
+        self.y, self.x, self.w, self.balanced = y, x, w, balanced
+        self.before, self.after = before, after
 
     @property
     def price(self):
@@ -101,12 +103,16 @@ class Pools:
         """TAO that a sale of alpha would bring, without fee."""
         return self._swap(alpha, self.x, self.y, 1.0 if self.balanced else (1 - self.w) / self.w)
 
+    def keeps(self, reserve, out):
+        """Whether a reserve may pay `out`."""
+        return (reserve >= self.before) & (reserve - out >= self.after)
+
     def buy(self, tao, fee_rate, flat):
         """(alpha bought, TAO paid, fee to the author); the flat fee stays in the pool."""
         fee = (tao - np.minimum(flat, tao)) * fee_rate
         net = tao - np.minimum(flat, tao) - fee
         out = self.alpha_for(net)
-        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & (self.x - out >= self.floor)
+        ok = (net > 0) & (net <= MAX_INPUT_RATIO * self.y) & self.keeps(self.x, out)
         out, paid, fee = ok * out, ok * tao, ok * fee
         self.y, self.x = self.y + paid - fee, self.x - out
         return out, paid, fee
@@ -118,7 +124,7 @@ class Pools:
         """
         gross = self.tao_for(alpha)
         net = self.tao_for(alpha * (1 - fee_rate)) if fee_rate > 0 else gross
-        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & (self.y - gross >= self.floor)
+        ok = (alpha > 0) & (alpha <= MAX_INPUT_RATIO * self.x) & self.keeps(self.y, gross)
         received = np.where(ok, np.maximum(net - flat, 0), 0)
         ok &= True if wanted is True else wanted(received)
         received, sold, fee = ok * received, ok * alpha, ok * (gross - net)
@@ -126,9 +132,9 @@ class Pools:
         return received, sold, fee
 
     def until_floor(self):
-        """Alpha that can be sold in small parts until the TAO reserve is at its floor (a billionth above)."""
+        """Alpha that can be sold in small parts until the TAO reserve is at its limit (a billionth above)."""
         odds = 1.0 if self.balanced else self.w / (1 - self.w)
-        times = np.maximum(self.y / (self.floor * (1 + 1e-9)), 1.0)
+        times = np.maximum(self.y / (max(self.before, self.after) * (1 + 1e-9)), 1.0)
         return self.x * np.expm1(np.minimum(odds * np.log(times), 600))
 
     def to_reach(self, target):
@@ -151,6 +157,7 @@ REST = {
 }
 """World fields with the frozen subnets' part of the sum, by rule."""
 BAR_BLOCKS = 360
+GATED = ("price_burn_gate", "price_burn_gate_rank")
 
 
 def demand(name, p, s, root_share):
@@ -164,25 +171,49 @@ def demand(name, p, s, root_share):
     return burned * root_share if name == "price_rootprop" else burned
 
 
-def demand_share(p, s, g):
-    """Share of burn-weighted prices among all subnets, disabled ones included; of prices where all is burned."""
-    claim = demand("price_burn", p, s, None)
-    rest = g.rest_burn_weighted * (not p.frozen_share)
+def demand_shares(p, s, g, listed):
+    """Shares of demand, disabled subnets included: simulated ones `(W, N)`, listed frozen ones `(W, K)`.
+
+    Demand is the burn-weighted price, where everything is burned the price. `listed` holds the frozen subnets' parts of
+    their sum, which is their demand at genesis or, in one pot, their share.
+    """
+    claim, rest = demand("price_burn", p, s, None), g.rest_burn_weighted * (not p.frozen_share)
     nothing = ~(claim.sum(1) + rest > 0)
     claim = np.where(nothing[:, None], demand("price", p, s, None), claim)
-    rest = np.where(nothing, g.rest_moving_price * (not p.frozen_share), rest)
-    return divide(claim, (claim.sum(1) + rest)[:, None])
+    if p.frozen_share:
+        part = share_of_rest("price_burn", p, g)[:, None]
+        return (1 - part) * divide(claim, claim.sum(1)[:, None]), part * listed
+    rest = np.where(nothing, g.rest_moving_price, rest)
+    total = (claim.sum(1) + rest)[:, None]
+    return divide(claim, total), divide(rest[:, None] * listed, total)
 
 
-def refreshed_bar(p, s, g, n):
-    """The gate's bar, updated where a multiple of 360 blocks has passed since the last span of n blocks."""
-    share = demand_share(p, s, g)
-    largest_first = -np.sort(-share, axis=1)
-    cumulated = np.cumsum(largest_first, axis=1)
-    passed = (cumulated >= p.gate_quantile * share.sum(1)[:, None]).argmax(1)
-    bar = largest_first[np.arange(len(passed)), passed]
+def measured_bar(p, s, g, n, listed):
+    """The gate's bar, measured where it is 0 or a multiple of 360 blocks has passed since the last span of n blocks."""
+    shares = np.concatenate(demand_shares(p, s, g, listed), axis=1)
+    largest_first = -np.sort(-shares, axis=1)
+    if RULE[p.allocation] == "price_burn_gate":
+        place = (np.cumsum(largest_first, axis=1) >= p.gate_quantile).argmax(1)
+    else:
+        place = np.minimum(p.gate_rank, (shares > 0).sum(1)) - 1
+    bar = largest_first[np.arange(len(place)), place]
     due = np.floor(g.block / BAR_BLOCKS) > np.floor((g.block - n) / BAR_BLOCKS)
-    return np.where(due | (g.gate_bar == 0), bar, g.gate_bar)
+    return np.where((due | (g.gate_bar == 0)) & (shares > 0).any(1), bar, g.gate_bar)
+
+
+def gated_shares(p, s, g, enabled, listed, listed_enabled):
+    """Shares through the Hill gate: of the simulated subnets `(W, N)` and of the frozen ones together `(W,)`."""
+    bar = (g.gate_bar if p.gate_measured else p.gate_bar + 0 * g.gate_bar)[:, None]
+    n = enabled.shape[1]
+    share = np.concatenate(demand_shares(p, s, g, listed), axis=1)
+    # w w^h / (w^h + bar^h) by the ratio of the two, which has no underflow
+    passed = np.where(share > 0, share / (1 + divide(bar, share) ** p.gate_exponent), 0)
+    passed = passed * np.concatenate([enabled, listed_enabled], axis=1)
+    if p.frozen_share:  # the frozen ones keep theirs
+        rest_share, passed = share_of_rest("price_burn", p, g), passed[:, :n]
+        return (1 - rest_share)[:, None] * divide(passed, passed.sum(1)[:, None]), rest_share
+    passed = divide(passed, passed.sum(1)[:, None])
+    return passed[:, :n], passed[:, n:].sum(1)
 
 
 def flow_weights(name, p, s):
@@ -208,9 +239,11 @@ def share_of_rest(name, p, g):
     return 1 - part * (1 - g.rest_share)
 
 
-def emission_shares(p, s, g, root_share):
-    """Shares of the subnets `(W, N)` and of the frozen ones `(W,)`."""
+def emission_shares(p, s, g, root_share, frozen):
+    """Shares of the subnets `(W, N)` and of the frozen ones `(W,)`; `frozen` lists demand and flags of the latter."""
     name, enabled = RULE[p.allocation], s.emission_enabled * s.started
+    if name in GATED:
+        return gated_shares(p, s, g, enabled, *frozen)
     rest_share = share_of_rest(name, p, g)
     if name in REST:
         claim = demand(name, p, s, root_share)
@@ -227,13 +260,7 @@ def emission_shares(p, s, g, root_share):
     simulated = (1 - rest_share)[:, None]
     if name == "root_vote":  # a vote for a disabled subnet is lost
         return simulated * s.vote_share * enabled, rest_share
-    if name == "price_burn_gate":
-        share = demand_share(p, s, g)
-        bar = g.gate_bar[:, None] if p.gate_from_quantile else p.gate_bar
-        claim = np.where(share > 0, share / (1 + divide(bar, share) ** 3), 0)
-    else:
-        claim = flow_weights(name, p, s)
-    claim *= enabled
+    claim = flow_weights(name, p, s) * enabled
     return simulated * divide(claim, claim.sum(1)[:, None]), rest_share
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from benchmarks.numpy_builders import POPULATIONS
 from benchmarks.numpy_rules import divide, rate_per_span
+from dtao_gym.world.state import HOLDERS
 
 
 def staker_trades(m, who, me, orders, part):
@@ -76,10 +77,18 @@ def claim_root(m, who):
     s.scripted_claimable[who] -= happens * scripted
     s.informed_alpha[who] += kept * scripted * informed
     s.uninformed_alpha[who] += kept * scripted * (1 - informed)
-    m.due.claimed[who] += (happens * scripted * price).sum(1)
+    _pay_scripted_root(g, who, (happens * scripted * price).sum(1))
     m.staker_claimable[who] -= happens[:, None] * mine
     m.staker_alpha[who] += kept[:, None] * mine
     m.me.root[who] += ((happens * price)[:, None] * mine).sum(2)
+
+
+def _pay_scripted_root(g, who, tao):
+    """Divide TAO among the scripted holders of root stake, in proportion to it; validators get it where there is none."""
+    scripted = sum(getattr(g, name)[who] for name in HOLDERS)
+    for name in HOLDERS:
+        getattr(g, name)[who] *= 1 + divide(tao, scripted)
+    g.root_validators[who] += np.where(scripted > 0, 0, tao)
 
 
 def scripted_trade(m, who):

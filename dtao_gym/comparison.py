@@ -1,36 +1,34 @@
 """Emission rules compared: the shares that each pays on any market, or on a snapshot of the chain.
 
-`emission_shares` answers for one rule and arrays of your own; `compare_rules` for several rules and a
-snapshot. A rule is a name of `dtao_gym.protocol.allocation.ALLOCATIONS`, the name of a rule registered with
+`emission_shares` answers for one rule and arrays of your own; `compare_rules` for several rules and one
+snapshot or several. A rule is a name of `dtao_gym.protocol.allocation.ALLOCATIONS`, the name of a rule registered with
 `dtao_gym.allocation_rule`, or the import path of one, `package.module:function`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dtao_gym.comparison_figures import REFERENCE, Comparison
 from dtao_gym.compiling import kernel
 from dtao_gym.protocol import allocation
 from dtao_gym.protocol.allocation import (
     ALLOCATIONS,
     CHAIN_RULES,
-    NO_REST,
     USER_RULE,
     Market,
     RuleSettings,
 )
 from dtao_gym.protocol.coinbase import TAO_WEIGHT, root_proportion
+from dtao_gym.protocol.gate import GATE_EXPONENT, GATE_QUANTILE, GATE_RANK
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import FAULTS, FINE, NOT_IMPLEMENTED, apply_user_rule
 from dtao_gym.protocol.plugins import AllocationRule, RuleError, resolve
-from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot
+from dtao_gym.world.snapshot import SNAPSHOT_NAMES, Snapshot, SnapshotError
 
-REFERENCE = "price_burn"
-"""The rule that `Comparison.distance` measures from."""
+_ABOVE_ZERO = np.nextafter(0.0, 1.0)
 
 _RANGES = {
     "moving_price": (0.0, 1.0, "0 to 1: the chain's average counts prices above 1 TAO as 1"),
@@ -44,15 +42,16 @@ _RANGES = {
 
 
 @kernel
-def _shares_kernel(rule_id, address, market, settings, gate_quantile, shares, work):
-    """Shares under any rule. Returns FINE or a code of `FAULTS`; a bar of 0 is replaced by that of the quantile."""
+def _shares_kernel(rule_id, address, market, settings, rank, quantile, shares, work):
+    """Shares under any rule. Returns FINE or a code of `FAULTS`. A `rank` of 0 leaves the gate's bar as it is."""
+    rest = allocation.no_rest(work)
     if rule_id == USER_RULE:
-        return apply_user_rule(address, market, NO_REST, shares)
-    if settings.gate_bar == 0.0:
-        settings = allocation.with_quantile_bar(
-            rule_id, market, settings, NO_REST, gate_quantile, shares, work
+        return apply_user_rule(address, market, rest, shares)
+    if rank > 0:
+        settings = allocation.with_measured_bar(
+            rule_id, market, settings, rest, rank, quantile, shares, work
         )
-    rest_share = allocation.emission_shares(rule_id, market, settings, NO_REST, shares)
+    rest_share = allocation.emission_shares(rule_id, market, settings, rest, shares)
     return NOT_IMPLEMENTED if np.isnan(rest_share) else FINE
 
 
@@ -93,7 +92,9 @@ def emission_shares(
     rule: str | AllocationRule,
     *,
     gate_bar: float | None = None,
-    gate_quantile: float = 0.75,
+    gate_rank: int = GATE_RANK,
+    gate_quantile: float = GATE_QUANTILE,
+    gate_exponent: float = GATE_EXPONENT,
     flow_cutoff: float = 0.0,
     norm_exponent: float = 1.0,
     share_exponent: float = 1.0,
@@ -108,10 +109,14 @@ def emission_shares(
     rule : str or AllocationRule
         A name of `ALLOCATIONS`, or a user's rule: registered name, import path, or the rule itself.
     gate_bar : float, optional
-        Demand share at which the gate lets half through, above 0; by default from `gate_quantile`.
+        Demand share at which the gate lets half through; 0: no gate. A given bar takes the place of rank and quantile.
+    gate_rank : int
+        Under `price_burn_gate_rank` the bar is the demand share of this rank, from 1, or the smallest positive one.
     gate_quantile : float
-        The bar is the demand share of the subnet at which the cumulated share, largest first, passes
-        this part of the whole; above 0, at most 1.
+        Under `price_burn_gate` the bar is the demand share of the subnet at which the cumulated share, largest first,
+        reaches this part of the whole; above 0, at most 1.
+    gate_exponent : float
+        Steepness h of the gate x**h / (x**h + bar**h), 1 to 8.
     flow_cutoff : float
         Flow at or below which a subnet gets nothing, TAO per block.
     norm_exponent : float
@@ -150,19 +155,29 @@ def emission_shares(
         if (values := columns.get(name)) is not None
     }
     _check_columns(chosen, given)
+    if isinstance(gate_rank, bool) or gate_rank != int(gate_rank) or gate_rank < 1:
+        raise RuleError(
+            f"rule {chosen.name!r}: gate_rank is {gate_rank!r}; allowed is a whole number from 1"
+        )
     for name, value, low, high, allowed in (
-        ("gate_bar", gate_bar, 0.0, np.inf, "above 0"),
-        ("gate_quantile", gate_quantile, 0.0, 1.0, "above 0, at most 1"),
+        ("gate_bar", gate_bar, 0.0, np.inf, "0 or more"),
+        ("gate_quantile", gate_quantile, _ABOVE_ZERO, 1.0, "above 0, at most 1"),
+        ("gate_exponent", gate_exponent, 1.0, 8.0, "1 to 8"),
         ("flow_cutoff", flow_cutoff, -np.inf, np.inf, "any finite number"),
-        ("norm_exponent", norm_exponent, 0.0, np.inf, "above 0"),
-        ("share_exponent", share_exponent, 0.0, np.inf, "above 0"),
+        ("norm_exponent", norm_exponent, _ABOVE_ZERO, np.inf, "above 0"),
+        ("share_exponent", share_exponent, _ABOVE_ZERO, np.inf, "above 0"),
     ):
-        if value is not None and not (low < value <= high and np.isfinite(value)):
+        if value is not None and not (low <= value <= high and np.isfinite(value)):
             raise RuleError(f"rule {chosen.name!r}: {name} is {value!r}; allowed is {allowed}")
     settings = RuleSettings(
-        *map(float, (share_exponent, gate_bar or 0.0, flow_cutoff, norm_exponent))
+        share_exponent=float(share_exponent),
+        gate_bar=float(gate_bar or 0.0),
+        gate_exponent=float(gate_exponent),
+        flow_cutoff=float(flow_cutoff),
+        norm_exponent=float(norm_exponent),
     )
-    return _evaluated(chosen, given, settings, gate_quantile)
+    rank = int(gate_rank) if gate_bar is None else 0
+    return _evaluated(chosen, given, settings, rank, float(gate_quantile))
 
 
 def _check_columns(rule: _Rule, columns: dict[str, np.ndarray]) -> None:
@@ -203,7 +218,11 @@ def _column(rule: str, name: str, values: ArrayLike) -> np.ndarray:
 
 
 def _evaluated(
-    rule: _Rule, columns: dict[str, np.ndarray], settings: RuleSettings, gate_quantile: float
+    rule: _Rule,
+    columns: dict[str, np.ndarray],
+    settings: RuleSettings,
+    rank: int,
+    quantile: float,
 ) -> np.ndarray:
     n = next(iter(columns.values())).size
     values = np.full((len(Market._fields), n), np.nan)  # NaN shares show a read of an absent column
@@ -215,96 +234,40 @@ def _evaluated(
         rule.user(market)  # raises an error in words where compiled code would return a code
         rule_id, address = USER_RULE, rule.user.address
     shares, work = np.empty((2, n))
-    code = _shares_kernel(rule_id, address, market, settings, float(gate_quantile), shares, work)
+    code = _shares_kernel(rule_id, address, market, settings, rank, quantile, shares, work)
     if code != FINE:
         raise RuleError(f"rule {rule.name!r} {FAULTS[code]}")
     return shares
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Shares that several rules would pay the subnets of one snapshot.
-
-    Attributes
-    ----------
-    snapshot : Snapshot
-        State of the chain; its subnets are the columns of `shares`.
-    rules : tuple of str
-        Names, the rows of `shares`.
-    shares : (n_rules, n_subnets) float64
-        Shares of the block's TAO.
-    reference_shares : (n_subnets,) float64
-        Shares under `price_burn`.
-    tao_per_block : float
-        Emission of a block at the snapshot's issuance, TAO.
-    imputed : dict
-        For each rule, the columns it reads that the snapshot fills by assumption.
-    left_out : dict
-        Rules that the snapshot cannot answer, each with the reason.
-    """
-
-    snapshot: Snapshot
-    rules: tuple[str, ...]
-    shares: np.ndarray
-    reference_shares: np.ndarray
-    tao_per_block: float
-    imputed: dict[str, tuple[str, ...]]
-    left_out: dict[str, str]
-
-    @property
-    def tao_per_day(self) -> np.ndarray:
-        """TAO a day of each subnet, `(n_rules, n_subnets)`."""
-        return self.shares * (self.tao_per_block * BLOCKS_PER_DAY)
-
-    @property
-    def total_tao_per_day(self) -> np.ndarray:
-        """TAO a day that a rule pays in sum, `(n_rules,)`."""
-        return self.tao_per_day.sum(1)
-
-    @cached_property
-    def _parts(self) -> np.ndarray:
-        """Parts of the TAO paid, largest first; NaN where a rule pays nothing."""
-        with np.errstate(invalid="ignore"):
-            parts = self.shares / self.shares.sum(1, keepdims=True)
-        return -np.sort(-parts, axis=1)
-
-    @property
-    def hhi(self) -> np.ndarray:
-        """Herfindahl-Hirschman index of the TAO paid: 1/n if equal, 1 if one subnet gets all, `(n_rules,)`."""
-        return (self._parts**2).sum(1)
-
-    @property
-    def top5_share(self) -> np.ndarray:
-        """Part of the TAO paid that the five best-paid subnets get, `(n_rules,)`."""
-        return self._parts[:, :5].sum(1)
-
-    @property
-    def nakamoto(self) -> np.ndarray:
-        """Nakamoto coefficient: the smallest number of subnets with more than half; 0 if none, `(n_rules,)`."""
-        more = np.cumsum(self._parts, axis=1) > 0.5 + 1e-12
-        return np.where(more.any(1), more.argmax(1) + 1, 0)
-
-    @property
-    def subnets_paid(self) -> np.ndarray:
-        """Number of subnets with a share above 0, `(n_rules,)`."""
-        return (self.shares > 0.0).sum(1)
-
-    @property
-    def distance(self) -> np.ndarray:
-        """Total variation from `price_burn`: part of the emission that goes elsewhere, `(n_rules,)`."""
-        unpaid = self.shares.sum(1) - self.reference_shares.sum()
-        moved = np.abs(self.shares - self.reference_shares).sum(1)
-        return 0.5 * (moved + np.abs(unpaid))
+Rules = str | AllocationRule | Iterable[str | AllocationRule] | None
+Several = list[str] | list[Snapshot] | list[str | Snapshot] | tuple[str | Snapshot, ...]
 
 
+@overload
 def compare_rules(
-    rules: Iterable[str | AllocationRule] | None = None,
+    rules: Rules = None,
     snapshot: str | Snapshot = SNAPSHOT_NAMES[0],
     *,
     tao_weight: float = TAO_WEIGHT,
     **settings: Any,
-) -> Comparison:
-    """Shares that each rule would pay the subnets of a snapshot of the chain.
+) -> Comparison: ...
+@overload
+def compare_rules(
+    rules: Rules, snapshot: Several, *, tao_weight: float = TAO_WEIGHT, **settings: Any
+) -> tuple[Comparison, ...]: ...
+@overload
+def compare_rules(
+    *, snapshot: Several, tao_weight: float = TAO_WEIGHT, **settings: Any
+) -> tuple[Comparison, ...]: ...
+def compare_rules(
+    rules: Rules = None,
+    snapshot: str | Snapshot | Several = SNAPSHOT_NAMES[0],
+    *,
+    tao_weight: float = TAO_WEIGHT,
+    **settings: Any,
+) -> Comparison | tuple[Comparison, ...]:
+    """Shares that each rule would pay the subnets of a snapshot of the chain, or of several.
 
     Root proportions follow from the TAO in root, `tao_weight` and the alpha of each subnet; prices, burn and
     flows are the snapshot's. Rules that need a column that no snapshot holds (`root_vote` needs votes) are left
@@ -314,26 +277,42 @@ def compare_rules(
     ----------
     rules : iterable of str or AllocationRule, optional
         Names, import paths or rules; by default every rule of the chain that can be answered.
-    snapshot : str or Snapshot
+    snapshot : str, Snapshot, or a list or tuple of them
         Name of a packaged snapshot, path of a CSV file, or a `Snapshot`.
     tao_weight : float
         Weight of a TAO in root against an alpha, 0 to 1.
     **settings
-        Keywords of `emission_shares`; arrays replace those of the snapshot.
+        Keywords of `emission_shares`; arrays replace those of the snapshot, or of every one.
+
+    Returns
+    -------
+    Comparison or tuple of Comparison
+        A tuple, in the order given, for a list or tuple of snapshots, be it of one.
 
     Raises
     ------
     RuleError
         An unknown rule, no rule that can be answered, or a setting out of range.
     SnapshotError
-        An unusable snapshot.
+        An unusable snapshot, or an empty list.
     TypeError
         An unknown keyword.
     """
-    if isinstance(rules, str | AllocationRule):
-        rules = [rules]
+    chosen = [rules] if isinstance(rules, str | AllocationRule) else rules
+    resolved = [_resolved(rule) for rule in (ALLOCATIONS if chosen is None else chosen)]
     if not 0.0 <= tao_weight <= 1.0:
         raise RuleError(f"tao_weight is {tao_weight!r}; allowed is 0 to 1")
+    if not isinstance(snapshot, list | tuple):
+        return _compared(resolved, snapshot, tao_weight, settings)
+    if not snapshot:
+        raise SnapshotError("got an empty list of snapshots; one or more are needed")
+    return tuple(_compared(resolved, each, tao_weight, settings) for each in snapshot)
+
+
+def _compared(
+    rules: list[_Rule], snapshot: str | Snapshot, tao_weight: float, settings: dict[str, Any]
+) -> Comparison:
+    """The comparison on one snapshot."""
     if not isinstance(snapshot, Snapshot):
         snapshot = Snapshot.load(snapshot)
     columns, tao_per_block = _state(snapshot, tao_weight)
@@ -341,7 +320,7 @@ def compare_rules(
     inputs: dict[str, Any] = {**columns, **{name: settings[name] for name in given}}
 
     shares, imputed, left_out = {}, {}, {}
-    for rule in map(_resolved, ALLOCATIONS if rules is None else rules):
+    for rule in rules:
         if missing := [name for name in rule.columns if name not in inputs]:
             left_out[rule.name] = (
                 f"needs {' and '.join(missing)}, which a snapshot does not hold; "

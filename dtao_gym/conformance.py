@@ -15,12 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym import command_line, conformance_emission, conformance_lifecycle, conformance_pool
+from dtao_gym import (
+    command_line,
+    conformance_emission,
+    conformance_funds,
+    conformance_lifecycle,
+    conformance_pool,
+)
 from dtao_gym.conformance_vectors import Inputs, VectorError, is_number
 from dtao_gym.package_data import golden_vectors
 
 ADAPTERS = (
-    conformance_emission.ADAPTERS | conformance_pool.ADAPTERS | conformance_lifecycle.ADAPTERS
+    conformance_emission.ADAPTERS
+    | conformance_pool.ADAPTERS
+    | conformance_lifecycle.ADAPTERS
+    | conformance_funds.ADAPTERS
 )
 """Function (inputs, label of the era) -> results by name, for every category."""
 

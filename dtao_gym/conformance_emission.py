@@ -26,7 +26,8 @@ from dtao_gym.conformance_vectors import (
     rules_of,
     tokens,
 )
-from dtao_gym.protocol import allocation, coinbase, pool
+from dtao_gym.protocol import allocation, coinbase, flows, pool
+from dtao_gym.protocol.gate import GATE_EXPONENT, GATE_QUANTILE, GATE_RANK
 from dtao_gym.protocol.issuance import emission_per_block
 
 
@@ -60,14 +61,16 @@ def shares_of(rule: str, subnets: allocation.Market, inputs: Inputs) -> np.ndarr
     settings = allocation.RuleSettings(
         share_exponent=inputs.number("share_exponent", 1.0),
         gate_bar=inputs.number("gate_bar", 0.0),
+        gate_exponent=inputs.number("gate_exponent", GATE_EXPONENT),
         flow_cutoff=inputs.number("flow_cutoff", 0.0),
         norm_exponent=inputs.number("norm_exponent", 1.0),
     )
-    quantile, shares = inputs.number("gate_quantile", 0.75), np.empty(n)
+    rank = inputs.rao("gate_rank", GATE_RANK)
+    quantile, shares = inputs.number("gate_quantile", GATE_QUANTILE), np.empty(n)
     rule_id, rest = allocation.ALLOCATIONS[rule], allocation.NO_REST
     if "gate_bar" not in inputs:
-        settings = allocation.with_quantile_bar(
-            rule_id, subnets, settings, rest, quantile, shares, np.empty(n)
+        settings = allocation.with_measured_bar(
+            rule_id, subnets, settings, rest, rank, quantile, shares, np.empty(n)
         )
     allocation.emission_shares(rule_id, subnets, settings, rest, shares)
     return shares
@@ -100,29 +103,28 @@ def taoflow(inputs: Inputs, era: str) -> dict[str, Any]:
         scales = {"2^63-1": U63, "2^64-1": U64}
         base = inputs.rao("stored_u64") / scales[inputs.text("scale", tuple(scales))]
         blocks = 1e5
-        left = allocation.flow_ema_decay(base, blocks)
+        left = flows.flow_ema_decay(base, blocks)
         return {"alpha": base, "half_life_blocks": blocks * math.log(0.5) / math.log(left)}
     if "ema_flow_rao" in inputs:
-        base = inputs.number("alpha", allocation.FLOW_EMA_BASE)
-        once = allocation.flow_ema_decay(base, 1.0)
-        flow = allocation.next_flow_ema(
+        base = inputs.number("alpha", flows.FLOW_EMA_BASE)
+        once = flows.flow_ema_decay(base, 1.0)
+        flow = flows.next_flow_ema(
             inputs.number("ema_flow_rao"), inputs.number("block_net_flow_rao"), once
         )
         idle = inputs.number("then_zero_flow_blocks", 0.0)
-        left = allocation.flow_ema_decay(base, idle)
-        return {"ema_flow_rao": allocation.next_flow_ema(flow, 0.0, left)}
+        left = flows.flow_ema_decay(base, idle)
+        return {"ema_flow_rao": flows.next_flow_ema(flow, 0.0, left)}
     net = "protocol_ema_flows" in inputs
     users = inputs.numbers("user_ema_flows" if net else "ema_flows")
     n = len(users)
     protocol = inputs.numbers("protocol_ema_flows", n) if net else np.zeros(n)
     enabled = inputs.numbers("emission_enabled", n, 1.0)
     subnets = market(n, user_flow_ema=users, protocol_flow_ema=protocol, emission_enabled=enabled)
-    factor = allocation.net_flow_factor(users, protocol)
+    factor = flows.net_flow_factor(users, protocol)
     return _with_emission(shares_of("net_flow" if net else "tao_flow", subnets, inputs), inputs) | {
         "norm_factor": factor,
         "net_flows": [
-            allocation.net_flow(user, own, factor)
-            for user, own in zip(users, protocol, strict=True)
+            flows.net_flow(user, own, factor) for user, own in zip(users, protocol, strict=True)
         ],
     }
 
@@ -200,6 +202,7 @@ def full_block(inputs: Inputs, era: str) -> dict[str, Any]:
         root_weighted_tao=root,
         destroyed_part=1.0 if rules.chain_bought == "destroyed" else 0.0,
         sold_part=1.0 if is_open and rules.root_dividend == "sold" else 0.0,
+        limits=rules.limits,
     )
     shares = shares_of(rules.allocation, _market_of_block(subnets, root), inputs)
     results = []
@@ -252,7 +255,13 @@ def _one_subnet(
     tao_after, alpha_after = span.tao_reserve, span.alpha_reserve
     if span.root_alpha_to_sell > 0.0:
         proceeds, sold, _, tao_after, alpha_after = pool.sell(
-            tao_after, alpha_after, span.pool_tao_weight, span.root_alpha_to_sell, 0.0, 0.0
+            tao_after,
+            alpha_after,
+            span.pool_tao_weight,
+            span.root_alpha_to_sell,
+            0.0,
+            0.0,
+            law.limits,
         )
     share_before = coinbase.root_proportion(1.0, root, alpha + out)
     tao_in, _, excess = coinbase.subnet_terms(

@@ -78,12 +78,12 @@ def dissolution(inputs: Inputs, era: str) -> dict[str, Any]:
         results["owner_refund_rao"] = -floor_rao(-refund)
         if "tao_pot_rao" not in inputs:
             return results
-    pot, stakers = inputs.rao("tao_pot_rao"), inputs.numbers("staker_alpha")
-    protocol, reserve = inputs.number("protocol_alpha", 0.0), inputs.number("alpha_reserve", 0.0)
-    total = lifecycle.alpha_that_is_paid(stakers.sum(), protocol, reserve, True)
-    exact = [lifecycle.dissolution_payout(float(pot), alpha, total) for alpha in stakers]
-    paid = _largest_remainder(exact)
-    return {**results, "staker_tao_rao": paid, "recycled_tao_rao": pot - sum(paid)}
+    paid, recycled = lifecycle.divided_pot(
+        inputs.rao("tao_pot_rao"),
+        inputs.rao_list("staker_alpha"),
+        inputs.rao("protocol_alpha", 0) + inputs.rao("alpha_reserve", 0),
+    )
+    return {**results, "staker_tao_rao": paid, "recycled_tao_rao": recycled}
 
 
 def _pruning(inputs: Inputs) -> dict[str, Any]:
@@ -95,22 +95,12 @@ def _pruning(inputs: Inputs) -> dict[str, Any]:
     return {"pruned_index": None if index < 0 else int(index)}
 
 
-def _largest_remainder(exact: list[float]) -> list[int]:
-    """Whole rao with the sum kept: the remainder goes one by one to the largest fractions, the first of equals."""
-    whole = [math.floor(amount + 1e-6) for amount in exact]
-    left = math.floor(math.fsum(exact) + 1e-6) - sum(whole)
-    order = sorted(range(len(exact)), key=lambda i: whole[i] - exact[i])
-    for i in order[: max(left, 0)]:
-        whole[i] += 1
-    return whole
-
-
 def dividends(inputs: Inputs, era: str) -> dict[str, Any]:
     """Dividends of hotkeys and of their stakers, claims of root."""
     if "rate_before" in inputs:
         rate, added = inputs.number("rate_before"), inputs.number("stake_added_rao")
         watermark = stake.watermark_after_staking(0.0, rate, added)
-        later = stake.raised_rate(rate, inputs.number("rate_increment_later"), 1.0)
+        later = rate + inputs.number("rate_increment_later")
         return {
             "root_claimed_watermark_rao": math.floor(watermark),
             "owed_right_after_staking_rao": math.floor(stake.owed(rate, added, watermark)),
@@ -215,6 +205,7 @@ def misc(inputs: Inputs, era: str) -> dict[str, Any]:
             inputs.rao("maturity_rate", stake.LOCK_TIME_CONSTANT_BLOCKS),
             inputs.flag("perpetual", False),
             inputs.flag("owner_lock", False),
+            stake.LOCK_DUST_RAO,
         )
         return {"locked_rao": math.floor(locked), "conviction_rao": conviction}
     price = inputs.number("burn_rao")

@@ -32,10 +32,14 @@ def swap_balancer(inputs: Inputs, era: str) -> dict[str, Any]:
             "sell_out_rao": math.floor(pool.tao_for_alpha(*reserves, weight, float(amount))),
             "buy_out_rao": math.floor(pool.alpha_for_tao(*reserves, weight, float(amount))),
         }
-    if "exponent" in inputs:  # (x / (x + dx))**(w1 / w2) of a TAO is left after a sale
-        inputs.text("exponent", ("base/quote",))
-        sold = pool.tao_for_alpha(1.0, inputs.number("reserve"), weight, inputs.number("delta"))
-        return {"ratio_power": 1.0 - sold}
+    if (
+        "exponent" in inputs
+    ):  # (r / (r + d))**(w1 / w2) of a TAO is left after a sale, **(w2 / w1) of alpha after a buy
+        buys = inputs.text("exponent", ("base/quote", "quote/base")) == "quote/base"
+        reserve, added = inputs.number("reserve"), inputs.number("delta")
+        if buys:
+            return {"ratio_power": 1.0 - pool.alpha_for_tao(reserve, 1.0, weight, added)}
+        return {"ratio_power": 1.0 - pool.tao_for_alpha(1.0, reserve, weight, added)}
     if "price_limit" in inputs:
         return _limit_order(inputs, weight)
     tao, alpha = inputs.tokens("tao_reserve_rao"), inputs.tokens("alpha_reserve_rao")
@@ -46,6 +50,8 @@ def swap_balancer(inputs: Inputs, era: str) -> dict[str, Any]:
             inputs.tokens("alpha_injected_rao", 0),
         )
         after = pool.weight_after_injection(tao, alpha, weight, tao_in, alpha_in, before)
+        if not pool.injection_fits(tao, weight, tao_in, alpha_in, before):
+            tao_in, alpha_in = 0.0, 0.0
         spot = pool.spot_price(tao + tao_in, alpha + alpha_in, after)
         return {"quote_weight_after": after, "price_before": before, "price_after": spot}
     buys = inputs.text("side", ("buy", "sell")) == "buy"
@@ -78,7 +84,8 @@ def swap_constant_product(inputs: Inputs, era: str) -> dict[str, Any]:
     before = pool.spot_price(tao, alpha, 0.5)
     order = pool.buy if inputs.text("side", ("stake", "unstake")) == "stake" else pool.sell
     amount, flat_fee = inputs.tokens("amount_rao"), inputs.tokens("flat_fee_rao", 50_000)
-    out, _, _, tao, alpha = order(tao, alpha, 0.5, amount, 0.0, flat_fee)
+    limits = pool.RESERVE_LIMITS_OF_LAUNCH
+    out, _, _, tao, alpha = order(tao, alpha, 0.5, amount, 0.0, flat_fee, limits)
     results = {"alpha_out": out, "tao_out": out}
     results |= {"tao_reserve_after": tao, "alpha_reserve_after": alpha}
     after = pool.spot_price(tao, alpha, 0.5)

@@ -9,6 +9,7 @@ import numpy as np
 
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.protocol.issuance import emission_per_block
+from dtao_gym.protocol.pool import ReserveLimits
 
 RAO = 10**9
 U16, U63, U64 = 2**16 - 1, 2**63 - 1, 2**64 - 1
@@ -76,9 +77,25 @@ class Inputs:
             raise self._refuse(name, value, "a whole number, 0 or more")
         return int(value)
 
+    def rao_or_null(self, name: str) -> int | None:
+        """A whole number that is not negative, or null."""
+        return None if self._get(name, 0) is None else self.rao(name)
+
+    def rao_list(self, name: str, length: int | None = None) -> list[int]:
+        """A list of whole numbers that are not negative, exact at any size."""
+        values = self._get(name, None)
+        self.numbers(name, length)
+        if any(value < 0 or value != int(value) for value in values):
+            raise self._refuse(name, values, "a list of whole numbers, 0 or more")
+        return [int(value) for value in values]
+
     def tokens(self, name: str, default: int | None = None) -> float:
         """An amount of rao in whole tokens."""
         return tokens(self.rao(name, default))
+
+    def token_list(self, name: str, length: int | None = None) -> np.ndarray:
+        """Amounts of rao in whole tokens."""
+        return np.array([tokens(rao) for rao in self.rao_list(name, length)])
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """True or false."""
@@ -102,6 +119,20 @@ class Inputs:
         if not isinstance(value, list) or (length is not None and len(value) != length):
             raise self._refuse(name, value, f"a list of {length or ''} numbers".replace("  ", " "))
         return np.array([self._as_number(name, v + 0 if isinstance(v, bool) else v) for v in value])
+
+    def weights(self, name: str, length: int) -> np.ndarray:
+        """`length` weights and one for null, from a list of pairs: an index or null, and a weight."""
+        pairs = self._get(name, None)
+        places = {**{index: index for index in range(length)}, None: length}
+        weights = np.zeros(length + 1)
+        for pair in pairs if isinstance(pairs, list) else [pairs]:
+            if not isinstance(pair, list) or len(pair) != 2 or pair[0] not in places:
+                allowed = f"a list of pairs [0 to {length - 1} or null, weight]"
+                raise self._refuse(name, pairs, allowed)
+            weights[places[pair[0]]] += self._as_number(name, pair[1])
+        if not (weights.min() >= 0.0 and weights.sum() > 0.0):
+            raise self._refuse(name, pairs, "weights of 0 or more, one of them positive")
+        return weights
 
     def matrix(self, name: str, rows: int) -> np.ndarray:
         """A list of `rows` lists of numbers, all of one length."""
@@ -152,6 +183,15 @@ class Rules(NamedTuple):
     root_dividend: str
     root_gate: str
     seeding: str
+    min_reserve: float
+    min_reserve_tested: str
+
+    @property
+    def limits(self) -> ReserveLimits:
+        """Reserves that a swap may meet or leave."""
+        if self.min_reserve_tested == "before":
+            return ReserveLimits(self.min_reserve, 0.0)
+        return ReserveLimits(0.0, self.min_reserve)
 
 
 RULES = {name: Rules(*(getattr(era, part) for part in Rules._fields)) for name, era in ERAS.items()}
@@ -167,6 +207,8 @@ LABELS = {
     "price_rootprop": "price_rootprop",
     "head": "price_burn",
     "price_burn_gate": "price_burn_gate",
+    "root_reborn": "root_reborn",
+    "root_curated": "root_curated",
     "pre_dtao": "pre_dtao",
     "tao_flow": "tao_flow",
     "net_flow": "net_flow",
@@ -176,16 +218,10 @@ LABELS = {
 }
 """Eras by the label of a vector: labels of the chain vectors, names of the package, and two for all eras."""
 
-_FIRST_SPECS = (
-    (425, "head"),
-    (421, "price_rootprop"),
-    (411, "netflow"),
-    (334, "taoflow"),
-    (302, "subsidy"),
-    (297, "launch_v3"),
-    (233, "launch"),
-    (0, "pre-dtao"),
+_FIRST_SPECS = sorted(
+    [(464, "root_reborn"), *((era.spec_version, era.name) for era in ERAS.values())], reverse=True
 )
+"""Eras by the first version of the runtime that had their rules, the last first."""
 
 
 def rules_of(label: str) -> Rules:

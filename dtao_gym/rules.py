@@ -1,10 +1,14 @@
 """A comparison of emission rules as tables, a picture, CSV or JSON.
 
-python -m dtao_gym.rules [SNAPSHOT] [--rules price price_burn my_module:my_rule] [--plot FILE]
+python -m dtao_gym.rules [SNAPSHOT ...] [--rules price price_burn my_module:my_rule] [--plot FILE]
+
+For several snapshots the tables of each are followed by one that has them side by side; JSON becomes a list, CSV gets a
+first column `snapshot`, and a picture a row of panels for each.
 """
 
 import csv as csv_files
 import json as json_text
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +23,14 @@ from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
 if TYPE_CHECKING:
     from rich.console import Console
 
-RULES_PER_TABLE = 7
+RULES_PER_TABLE = 8
 """More rules than this are printed in several tables."""
+SNAPSHOTS_PER_TABLE = 4
+"""More snapshots than this are printed side by side in several tables."""
+RULE_WIDTH = 21
+"""Characters for the name of a rule beside several snapshots."""
+SNAPSHOT_WIDTH = 18
+"""Characters for a snapshot beside others, as many as a packaged one's name has."""
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
 )  # fmt: skip
@@ -51,6 +61,12 @@ def print_report(comparison: Comparison, top: int, console: "Console") -> None:
     console.print(_rule_table(comparison))
     for line in notes(comparison):
         console.print(escape(line), highlight=False)
+
+
+def print_side_by_side(comparisons: Sequence[Comparison], console: "Console") -> None:
+    """Print the figures of each rule on several snapshots side by side, in 100 columns."""
+    for first in range(0, len(comparisons), SNAPSHOTS_PER_TABLE):
+        console.print(_side_by_side(comparisons[first : first + SNAPSHOTS_PER_TABLE]))
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -131,6 +147,35 @@ def _rule_table(comparison: Comparison) -> Any:
     return table
 
 
+def _side_by_side(comparisons: Sequence[Comparison]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        title="\nSide by side: HHI, top 5, subnets paid; * reads assumptions",
+        title_justify="left", box=None, pad_edge=False,
+    )  # fmt: skip
+    table.add_column("rule", overflow="fold", max_width=RULE_WIDTH)
+    for comparison in comparisons:
+        name = "\n".join(textwrap.wrap(comparison.snapshot.name, SNAPSHOT_WIDTH))
+        table.add_column(escape(f"{name}\n   HHI  top 5 paid "), width=SNAPSHOT_WIDTH)
+    for name in dict.fromkeys(rule for comparison in comparisons for rule in comparison.rules):
+        table.add_row(escape(name), *(_figures(comparison, name) for comparison in comparisons))
+    return table
+
+
+def _figures(comparison: Comparison, name: str) -> str:
+    """HHI, part of the five best paid and number paid under a rule; a star marks assumptions."""
+    if name not in comparison.rules:
+        return ""
+    k = comparison.rules.index(name)
+    n_paid, mark = int(comparison.subnets_paid[k]), "*" if comparison.imputed[name] else " "
+    if n_paid == 0:
+        return f"{'-':>6} {'-':>6} {n_paid:>3}{mark}"
+    hhi, top5 = comparison.hhi[k], comparison.top5_share[k]
+    return f"{hhi:6.4f} {top5:6.1%} {n_paid:>3}{mark}"
+
+
 def as_dict(comparison: Comparison) -> dict[str, Any]:
     """The comparison as plain numbers and texts; undefined numbers are None."""
 
@@ -160,19 +205,31 @@ def as_dict(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def write_csv(comparison: Comparison, path: Path) -> None:
-    """Write one row per subnet, largest first: netuid, prices, and TAO a day under each rule."""
-    snapshot, paid = comparison.snapshot, comparison.tao_per_day
+def write_csv(comparisons: Sequence[Comparison], path: Path) -> None:
+    """Write one row per subnet, largest first: netuid, prices, and TAO a day under each rule.
+
+    For several comparisons the name of the snapshot is the first column; a rule that one of them lacks is empty there.
+    """
+    several = len(comparisons) > 1
+    names = list(dict.fromkeys(rule for comparison in comparisons for rule in comparison.rules))
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv_files.writer(file, lineterminator="\n")
-        writer.writerow(["netuid", "spot_price", "moving_price", *comparison.rules])
-        for k in ordered(comparison):
-            prices = snapshot.spot_price[k], snapshot.moving_price[k]
-            writer.writerow([int(snapshot.netuid[k]), *map(float, prices), *paid[:, k].tolist()])
+        header = ["netuid", "spot_price", "moving_price", *names]
+        writer.writerow(["snapshot", *header] if several else header)
+        for comparison in comparisons:
+            snapshot = comparison.snapshot
+            paid = dict(zip(comparison.rules, comparison.tao_per_day, strict=True))
+            for k in ordered(comparison):
+                prices = snapshot.spot_price[k], snapshot.moving_price[k]
+                taos = [float(paid[name][k]) if name in paid else "" for name in names]
+                row = [int(snapshot.netuid[k]), *map(float, prices), *taos]
+                writer.writerow([snapshot.name, *row] if several else row)
 
 
-def draw(comparison: Comparison, top: int, path: Path) -> None:
-    """Write a picture: TAO a day of the largest subnets, and the emission share of the k best-paid ones.
+def draw(comparisons: Sequence[Comparison], top: int, path: Path) -> None:
+    """Write a picture, two panels for each snapshot.
+
+    They show the TAO a day of the largest subnets, and the emission share of the k best-paid ones.
 
     Raises
     ------
@@ -185,8 +242,20 @@ def draw(comparison: Comparison, top: int, path: Path) -> None:
     except ImportError:
         raise RuleError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
 
-    figure = Figure(figsize=(11, 4.8), dpi=110, facecolor="white", layout="constrained")
+    rows = len(comparisons)
+    figure = Figure(figsize=(11, 4.8 * rows), dpi=110, facecolor="white", layout="constrained")
     canvas = FigureCanvasAgg(figure)
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    for part, comparison in zip(parts, comparisons, strict=True):
+        _draw_panels(comparison, top, part)
+    try:
+        canvas.print_figure(path)
+    except (OSError, ValueError) as error:
+        raise RuleError(f"--plot {path}: {' '.join(str(error).split())}") from None
+
+
+def _draw_panels(comparison: Comparison, top: int, figure: Any) -> None:
+    """The two panels of one snapshot, in a part of a figure."""
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
     snapshot, paid = comparison.snapshot, comparison.tao_per_day
     shown = ordered(comparison)[:top]
@@ -222,10 +291,6 @@ def draw(comparison: Comparison, top: int, path: Path) -> None:
         f"{snapshot.name}, {comparison.tao_per_block:g} TAO per block{footnote}",
         fontsize=10, x=0.01, ha="left",
     )  # fmt: skip
-    try:
-        canvas.print_figure(path)
-    except (OSError, ValueError) as error:
-        raise RuleError(f"--plot {path}: {' '.join(str(error).split())}") from None
 
 
 def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.rules") -> None:
@@ -234,7 +299,7 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
     import tyro
 
     def main(
-        snapshot: tyro.conf.Positional[str] = SNAPSHOT_NAMES[0],
+        snapshot: tyro.conf.Positional[tuple[str, ...]] = SNAPSHOT_NAMES[:1],
         rules: Annotated[
             tuple[str, ...],
             tyro.conf.arg(
@@ -246,26 +311,33 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
         csv: Path | None = None,
         json: bool = False,
     ) -> None:
-        """Compare what emission rules would pay the subnets of a real state of the chain.
+        """Compare what emission rules would pay the subnets of a real state of the chain, or of several.
 
         Args:
-            snapshot: Name of a packaged snapshot, or path of a CSV file.
+            snapshot: Names of packaged snapshots, or paths of CSV files.
             top: Subnets that are shown one by one, largest first by the mean over the rules.
-            plot: File for a picture.
-            csv: File for a table with one row per subnet.
-            json: Print JSON instead of tables.
+            plot: File for a picture, with a row of panels per snapshot.
+            csv: File for a table with one row per subnet; for several snapshots their names come first.
+            json: Print JSON instead of tables, for several snapshots a list.
         """
         if top < 1:
             raise RuleError(f"--top: got {top}, allowed is 1 or more")
-        comparison = compare_rules(rules or None, snapshot)
+        comparisons = compare_rules(rules or None, snapshot)
         if csv is not None:
-            write_csv(comparison, csv)
+            write_csv(comparisons, csv)
         if plot is not None:
-            draw(comparison, top, plot)
+            draw(comparisons, top, plot)
         if json:
-            print(json_text.dumps(as_dict(comparison)))
-        else:
-            print_report(comparison, top, command_line.console())
+            content = [as_dict(comparison) for comparison in comparisons]
+            print(json_text.dumps(content if len(content) > 1 else content[0]))
+            return
+        console = command_line.console()
+        for number, comparison in enumerate(comparisons):
+            if number:
+                console.print()
+            print_report(comparison, top, console)
+        if len(comparisons) > 1:
+            print_side_by_side(comparisons, console)
 
     command_line.call(main, program, (RuleError, SnapshotError, OSError), arguments)
 

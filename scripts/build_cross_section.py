@@ -17,6 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS  # noqa: E402
 from dtao_gym.world.cross_section import (  # noqa: E402
     MIN_CHANGES,
     PRICE_LIMIT,
@@ -26,7 +27,7 @@ from dtao_gym.world.cross_section import (  # noqa: E402
     cross_section,
     volatilities,
 )
-from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot  # noqa: E402
+from dtao_gym.world.snapshot import Snapshot  # noqa: E402
 from scripts.captures import (  # noqa: E402
     DAILY_MEANS_2025,
     DAY_ONE,

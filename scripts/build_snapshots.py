@@ -8,7 +8,8 @@ root, and `FLOWS`, flows of some subnets. Each snapshot becomes a table `mainnet
 provenance, columns that a capture lacks are imputed, and a subnet without a market is dropped.
 
 The day on which pools began was not captured: `mainnet-2025-02-13` is derived from the rules, from `DAY_ONE`, which lists
-the subnets, and from `REGISTRATIONS`.
+the subnets, and from `REGISTRATIONS`. `mainnet-2026-09-06` is the storage of one block, `EMISSION_STORAGE`, with ages from the
+capture of June (see `scripts/emission_storage.py`).
 """
 
 import csv
@@ -26,6 +27,7 @@ from dtao_gym.world.snapshot import COLUMNS, Snapshot  # noqa: E402
 from scripts.captures import (  # noqa: E402
     APRIL_SNAPSHOT,
     DAY_ONE,
+    EMISSION_STORAGE,
     FLOWS,
     JUNE_SNAPSHOT,
     PACKAGE_DATA,
@@ -34,6 +36,7 @@ from scripts.captures import (  # noqa: E402
     read_rows,
     sha256,
 )
+from scripts.emission_storage import september  # noqa: E402
 
 (LAUNCH_BLOCK, _), (JUNE_BLOCK, _) = BLOCK_TIMES
 """Root's last epoch (see the block_derivation of mainnet-2026-04-11), and 2026-06-14 09:03 UTC."""
@@ -362,6 +365,7 @@ def main() -> None:
         (june, JUNE_SNAPSHOT, FLOWS),
         (april, APRIL_SNAPSHOT, FLOWS),
         (launch, DAY_ONE, REGISTRATIONS),
+        (september, EMISSION_STORAGE, JUNE_SNAPSHOT),
     ):
         path = given.source_dir / file
         snapshot = write(given.output, *clean(path, given.source_dir / second), path)

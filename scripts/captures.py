@@ -16,6 +16,8 @@ APRIL_SNAPSHOT = "subnet_snapshot_2026-04-11.csv"
 JUNE_SNAPSHOT = "subnet_snapshot_2026-06-14.csv"
 REGISTRATIONS = "subnet_registrations_2026-05-03.csv"
 FLOWS = "tao_flow_2026-04-11.csv"
+EMISSION_STORAGE = "emission_storage_block9005760_2026-09-06.csv"
+STORAGE_GLOBALS = "emission_storage_block9005760_globals.json"
 
 
 def options(doc: str, output: Path) -> argparse.Namespace:

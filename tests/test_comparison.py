@@ -71,7 +71,7 @@ def written_out(rule: str, m: dict, cutoff=0.0, exponent=1.0, bar=0.01) -> np.nd
         return normalised(p * (1 - b) * on)
     if rule == "price_rootprop":
         return normalised(p * (1 - b) * m["root_proportion"] * on)
-    if rule == "price_burn_gate":
+    if rule in ("price_burn_gate", "price_burn_gate_rank"):
         x = normalised(p * (1 - b))
         return normalised(x * x**3 / (x**3 + bar**3) * on)
     if rule == "tao_flow":
@@ -121,6 +121,25 @@ def test_bar_of_the_gate_follows_from_the_quantile():
     assert default == pytest.approx(normalised(price**4 / (price**3 + 0.2**3)), rel=1e-12)
 
 
+def test_the_bar_by_rank_unless_it_is_given():
+    price, none = np.array([0.08, 0.04, 0.02, 0.01]), np.zeros(4)
+    x = price / price.sum()
+
+    def shares(**settings):
+        return emission_shares(
+            "price_burn_gate_rank", moving_price=price, miner_burned=none, **settings
+        )
+
+    def passed(bar, h=3.0):
+        return normalised(x * x**h / (x**h + bar**h))
+
+    assert shares(gate_rank=2) == pytest.approx(passed(x[1]), rel=1e-12)
+    assert shares() == pytest.approx(passed(x[3]), rel=1e-12)  # fewer than 32 in demand
+    assert shares(gate_rank=2, gate_exponent=5.5) == pytest.approx(passed(x[1], 5.5), rel=1e-12)
+    assert shares(gate_rank=2, gate_bar=0.1) == pytest.approx(passed(0.1), rel=1e-12)
+    assert shares(gate_bar=0.0) == pytest.approx(x, rel=1e-12)  # no gate
+
+
 def test_shares_of_mainnet_in_july_2026():
     price, burned, share = JULY[:, 1:].T
     shares = emission_shares("price_burn", moving_price=price, miner_burned=burned)
@@ -165,7 +184,10 @@ def test_only_what_a_rule_reads_is_needed():
         ("uniform", {"spot_price": [-1]}, r"spot_price\[0\] is -1; allowed is 0 or more"),
         ("tao_flow", {"user_flow_ema": [np.inf]}, r"user_flow_ema\[0\] is inf; allowed is any finite"),
         ("root_vote", {"votes": [0.6, 0.6]}, "votes add up to 1.2; allowed is at most 1"),
-        ("price", {"moving_price": [1], "gate_bar": 0.0}, "gate_bar is 0.0; allowed is above 0"),
+        ("price", {"moving_price": [1], "gate_bar": -0.1}, "gate_bar is -0.1; allowed is 0 or more"),
+        ("price", {"moving_price": [1], "gate_rank": 0}, "gate_rank is 0; allowed is a whole number"),
+        ("price", {"moving_price": [1], "gate_rank": 1.5}, "gate_rank is 1.5; allowed is a whole num"),
+        ("price", {"moving_price": [1], "gate_exponent": 9}, "gate_exponent is 9; allowed is 1 to 8"),
         ("price", {"moving_price": [1], "gate_quantile": 1.5}, "gate_quantile is 1.5; allowed is ab"),
         ("price", {"moving_price": [1], "norm_exponent": -1}, "norm_exponent is -1; allowed is above"),
         ("price", {"moving_price": [1], "share_exponent": np.nan}, "share_exponent is nan; allowed"),
@@ -241,10 +263,10 @@ def test_every_rule_that_june_can_answer():
     assert list(comparison.rules) == ANSWERED
     assert list(comparison.left_out) == ["root_vote"]
     assert "needs votes, which a snapshot does not hold" in comparison.left_out["root_vote"]
-    assert comparison.shares.shape == (7, 128)
-    assert comparison.shares.sum(1) == pytest.approx(np.ones(7), rel=1e-13)
+    assert comparison.shares.shape == (8, 128)
+    assert comparison.shares.sum(1) == pytest.approx(np.ones(8), rel=1e-13)
     assert comparison.tao_per_block == 0.5
-    assert comparison.total_tao_per_day == pytest.approx(np.full(7, 3600.0), rel=1e-13)
+    assert comparison.total_tao_per_day == pytest.approx(np.full(8, 3600.0), rel=1e-13)
     assert comparison.tao_per_day[0] == pytest.approx(np.full(128, 28.125), rel=1e-13)
 
 

@@ -44,11 +44,24 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
-def test_the_table_of_rules_is_what_the_command_prints():
-    command = "python -m dtao_gym.rules mainnet-2026-06-14 --top 8"
-    shown = TEXT.split(command)[1].split("```")[1].strip()
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m dtao_gym.rules mainnet-2026-09-06 --top 8",
+        "python -m dtao_gym.rules mainnet-2026-06-14 mainnet-2026-09-06",
+    ],
+)
+def test_the_tables_of_rules_are_what_the_commands_print(command):
+    shown = TEXT.split(f"`{command}`")[1].split("```")[1].strip().splitlines()
     run = subprocess.run(
         [sys.executable, *command.split()[1:]], capture_output=True, text=True, cwd=ROOT, check=True
     )
     printed = [line.rstrip() for line in run.stdout.strip().splitlines()]
-    assert shown.splitlines() == printed
+    assert shown == printed[-len(shown) :]
+    assert len(shown) == len(printed) or shown[0].startswith("Side by side")
+
+
+def test_the_table_of_eras_is_that_of_the_package():
+    from scripts.build_rules_page import PAGE, table
+
+    assert table() in PAGE.read_text()

@@ -3,15 +3,17 @@
 Source: subtensor `coinbase/subnet_emissions.rs` (price and flow rules), `coinbase/root.rs` before February 2025
 (votes, counted in `root_vote.py`). Everything that depends on the rule is in this module. A new rule of the chain is
 a row of `CHAIN_RULES`, its id, and a branch in `emission_shares` or, if its shares are weights over their sum, in
-`demand_weight` and `total_demand`. A rule of a user is a function that `plugins.py` compiles.
+`demand_weight` and `total_demand`. The gate is in `gate.py`, averages of flows in `flows.py`. A rule of a user is a function that `plugins.py` compiles.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from dtao_gym.compiling import inlined_rule, rule
-from dtao_gym.numerics import exp, log1p, power, row_sum
+from dtao_gym.compiling import inlined_rule
+from dtao_gym.numerics import power, row_sum
+from dtao_gym.protocol.flows import flow_weights, net_flow, net_flow_factor
+from dtao_gym.protocol.gate import bar_of_mass, bar_of_rank, pass_gate
 
 
 class ChainRule(NamedTuple):
@@ -32,12 +34,12 @@ SUM_RULES = (
     ),
     ChainRule(
         "price_burn",
-        "`price` times the part of the miners' incentive that is not burned (from June 2026).",
+        "`price` times the part of the miners' incentive that is not burned (July 2026).",
         ("moving_price", "miner_burned"),
     ),
     ChainRule(
         "price_rootprop",
-        "`price_burn` times the root proportion (June 2026, for a week).",
+        "`price_burn` times the root proportion (June and July 2026).",
         ("moving_price", "miner_burned", "root_proportion"),
     ),
 )
@@ -47,7 +49,12 @@ CHAIN_RULES = (
     *SUM_RULES,
     ChainRule(
         "price_burn_gate",
-        "`price_burn` times a Hill gate around a bar (from July 2026; inferred from storage).",
+        "`price_burn` through a Hill gate, its bar where a part of demand is reached (July 2026).",
+        ("moving_price", "miner_burned"),
+    ),
+    ChainRule(
+        "price_burn_gate_rank",
+        "`price_burn` through a Hill gate, its bar the demand of the 32nd subnet (from August 2026).",
         ("moving_price", "miner_burned"),
     ),
     ChainRule(
@@ -68,9 +75,17 @@ CHAIN_RULES = (
 ALLOCATIONS = {chain_rule.name: number for number, chain_rule in enumerate(CHAIN_RULES)}
 """Ids of the chain's rules by name."""
 
-UNIFORM, PRICE, PRICE_BURN, PRICE_ROOTPROP, PRICE_BURN_GATE, TAO_FLOW, NET_FLOW, ROOT_VOTE = (
-    ALLOCATIONS.values()
-)
+(
+    UNIFORM,
+    PRICE,
+    PRICE_BURN,
+    PRICE_ROOTPROP,
+    PRICE_BURN_GATE,
+    PRICE_BURN_GATE_RANK,
+    TAO_FLOW,
+    NET_FLOW,
+    ROOT_VOTE,
+) = ALLOCATIONS.values()
 USER_RULE = len(ALLOCATIONS)
 """Id shared by all rules that users wrote."""
 
@@ -81,10 +96,7 @@ def rules_reading(column: str) -> tuple[int, ...]:
 
 
 _N_SUM_RULES = len(SUM_RULES)
-GATED_RULES = (PRICE_BURN_GATE,)  # which compare demand with a bar
-
-FLOW_EMA_BASE = 29_597_889_189_277 / (2**63 - 1)
-"""Weight of one block in the flow averages: a half-life of 216,000 blocks, 30 days."""
+GATED_RULES = (PRICE_BURN_GATE, PRICE_BURN_GATE_RANK)  # which compare demand with a bar
 
 
 class Market(NamedTuple):
@@ -123,7 +135,9 @@ class RuleSettings(NamedTuple):
     share_exponent: float
     """Exponent of the moving price in the price rules; 1 on the chain."""
     gate_bar: float
-    """Demand share at which the gate lets half through."""
+    """Demand share at which the gate lets half through; 0: no gate."""
+    gate_exponent: float
+    """Steepness of the gate; 3 on the chain."""
     flow_cutoff: float
     """Flow at or below which a subnet gets nothing, TAO per block; 0 on the chain."""
     norm_exponent: float
@@ -144,19 +158,32 @@ class DemandSums(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """Sums over the subnets of a snapshot that are not simulated; all zero when there are none."""
+    """Subnets of a snapshot that are not simulated; all zero and empty when there are none."""
 
     demand: float
-    """Sum of their demand weights, for rules whose shares are weights over a sum."""
+    """Sum of their demand weights, for rules whose shares are weights over a sum, gated ones included."""
     enabled_demand: float
     """The same over those with emission enabled."""
     moving_price: float
     enabled_moving_price: float
     share: float
-    """Their share under all other rules."""
+    """Their share under all other rules, and where they are given a share under every rule."""
+    demands: np.ndarray
+    """`(k,)` demand of each as part of their sum, in descending order; gated rules read it."""
+    enabled: np.ndarray
+    """`(k,)` 1 or 0, in the same order."""
+    passed: np.ndarray
+    """`(k,)` Working space."""
 
 
-NO_REST = Rest(0.0, 0.0, 0.0, 0.0, 0.0)
+NO_REST = Rest(0.0, 0.0, 0.0, 0.0, 0.0, np.empty(0), np.empty(0), np.empty(0))
+"""`Rest` of a market in which all subnets are simulated, for calls from Python."""
+
+
+@inlined_rule
+def no_rest(work):
+    """`NO_REST` in compiled code, which cannot hold an array; `work` is any float64 array of one dimension."""
+    return Rest(0.0, 0.0, 0.0, 0.0, 0.0, work[:0], work[:0], work[:0])
 
 
 @inlined_rule
@@ -188,99 +215,26 @@ def total_demand(allocation, sums):
         return sums.count
     if allocation == PRICE:
         return sums.moving_price
-    if allocation in (PRICE_BURN, PRICE_BURN_GATE):
+    if allocation == PRICE_BURN or allocation in GATED_RULES:
         return sums.burn_weighted
     return sums.root_weighted if allocation == PRICE_ROOTPROP else 0.0
 
 
 @inlined_rule
-def hill_gate(demand_share, bar):
-    """Part of a demand share that the gate lets through: x**3 / (x**3 + bar**3)."""
-    cube = demand_share * demand_share * demand_share
-    total = cube + bar * bar * bar
-    return cube / total if total > 0.0 else 1.0
-
-
-@rule
-def mass_quantile_bar(demand_shares, quantile, work):
-    """Demand share of the subnet at which the cumulated share, largest first, passes a part of the whole.
-
-    Parameters
-    ----------
-    demand_shares : (n,) float64
-    quantile : float
-        Part of the sum of `demand_shares`, above 0, at most 1.
-    work : (n,) float64
-        Overwritten.
-    """
-    for i in range(work.size):
-        work[i] = demand_shares[i]
-    wanted, passed, bar = quantile * row_sum(demand_shares), 0.0, 0.0
-    for _ in range(work.size):
-        largest = 0
-        for i in range(work.size):
-            if work[i] > work[largest]:
-                largest = i
-        bar = work[largest]
-        passed += bar
-        work[largest] = -1.0
-        if passed >= wanted:
-            break
-    return bar
-
-
-@inlined_rule
-def flow_ema_decay(base, blocks):
-    """Factor by which a flow average falls in `blocks` blocks without flow."""
-    return exp(blocks * log1p(-base))
-
-
-@inlined_rule
-def next_flow_ema(flow_ema, flow_per_block, decay):
-    """Flow average after a span with the same flow in every block; `decay` is that of the span."""
-    return flow_per_block + (flow_ema - flow_per_block) * decay
-
-
-@rule
-def net_flow_factor(user_flow_ema, protocol_flow_ema):
-    """Normalisation of the protocol's flow: positive user flow over positive protocol flow, at most 1."""
-    users = protocol = 0.0
-    for i in range(user_flow_ema.size):
-        users += max(user_flow_ema[i], 0.0)
-        protocol += max(protocol_flow_ema[i], 0.0)
-    return min(users / protocol, 1.0) if protocol > 0.0 else 0.0
-
-
-@inlined_rule
-def net_flow(user_flow_ema, protocol_flow_ema, factor):
-    """User flow less the protocol's; the factor scales a positive protocol flow only."""
-    protocol = protocol_flow_ema * factor if protocol_flow_ema > 0.0 else protocol_flow_ema
-    return user_flow_ema - protocol
-
-
-@rule
-def flow_weights(flows, cutoff, exponent):
-    """Replace flows by weights: the excess over max(cutoff, the worst flow if negative), to a power."""
-    worst = largest = 0.0
-    for i in range(flows.size):
-        worst = min(worst, flows[i])
-        largest = max(largest, flows[i])
-    floor = max(cutoff, worst)
-    gap = largest - floor
-    scale = 1.0 / gap if gap > 1e-300 else 0.0  # a smaller gap has no finite inverse
-    for i in range(flows.size):
-        flows[i] = power(max(flows[i] - floor, 0.0) * scale, exponent)
+def _raised_prices(market, settings, shares):
+    """Write moving prices to the power `share_exponent`; powers in a loop of their own, which is slower."""
+    for i in range(shares.size):
+        shares[i] = market.moving_price[i]
+    if settings.share_exponent != 1.0:
+        for i in range(shares.size):
+            shares[i] = power(shares[i], settings.share_exponent)
 
 
 @inlined_rule
 def _sum_rule_shares(allocation, market, settings, rest, shares):
     """`emission_shares` under `SUM_RULES`; the demand of the rest is part of the sum."""
     n = shares.size
-    for i in range(n):
-        shares[i] = market.moving_price[i]
-    if settings.share_exponent != 1.0:
-        for i in range(n):
-            shares[i] = power(shares[i], settings.share_exponent)
+    _raised_prices(market, settings, shares)
     for i in range(n):
         shares[i] = demand_weight(
             allocation, shares[i], market.miner_burned[i], market.root_proportion[i]
@@ -288,8 +242,7 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
     rest_enabled = rest.enabled_demand
     if not rest.demand + row_sum(shares) > 0.0:
         rest_enabled = rest.enabled_moving_price
-        for i in range(n):
-            shares[i] = power(market.moving_price[i], settings.share_exponent)
+        _raised_prices(market, settings, shares)
     for i in range(n):
         shares[i] *= market.emission_enabled[i]
     total = rest_enabled + row_sum(shares)
@@ -301,18 +254,23 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
 
 @inlined_rule
 def demand_shares(market, settings, rest, shares):
-    """Write shares under `price_burn`, with emission enabled everywhere: the input of the gate."""
+    """Write shares of demand, with emission enabled everywhere; return the part of the rest.
+
+    Demand is measured as under `price_burn`, by moving prices alone where every claim is 0. Where the rest has a `share`
+    and no `demand`, that is its part of all demand.
+    """
+    _raised_prices(market, settings, shares)
     for i in range(shares.size):
-        price = power(market.moving_price[i], settings.share_exponent)
-        shares[i] = demand_weight(PRICE_BURN, price, market.miner_burned[i], 1.0)
-    total = rest.demand + row_sum(shares)
-    if not total > 0.0:
-        total = rest.moving_price
-        for i in range(shares.size):
-            shares[i] = power(market.moving_price[i], settings.share_exponent)
-        total += row_sum(shares)
+        shares[i] = demand_weight(PRICE_BURN, shares[i], market.miner_burned[i], 1.0)
+    others = rest.demand
+    if not others + row_sum(shares) > 0.0:
+        others = rest.moving_price
+        _raised_prices(market, settings, shares)
+    total = others + row_sum(shares)
+    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
     for i in range(shares.size):
-        shares[i] = shares[i] / total if total > 0.0 else 0.0
+        shares[i] *= scale
+    return others * scale + rest.share
 
 
 @inlined_rule
@@ -327,25 +285,59 @@ def scale_enabled(shares, emission_enabled, whole):
 
 
 @inlined_rule
-def with_quantile_bar(allocation, market, settings, rest, quantile, shares, work):
-    """Settings whose gate bar is the mass quantile of demand; unchanged under rules without a gate.
+def with_measured_bar(allocation, market, settings, rest, rank, quantile, shares, work):
+    """Settings with the gate's bar measured on demand; unchanged under rules without a gate and where nobody has demand.
 
     Parameters
     ----------
     allocation : int
         Id of a rule.
     market, settings, rest
-        As for `emission_shares`; `settings.gate_bar` is not read.
+        As for `emission_shares`.
+    rank : int
+        Rank of the bar under `price_burn_gate_rank`; with fewer subnets in demand, it is the smallest demand share.
     quantile : float
-        See `mass_quantile_bar`.
+        Part of all demand at or above the bar under `price_burn_gate`, above 0, at most 1.
     shares, work : (n,) float64
         Overwritten.
     """
     if allocation not in GATED_RULES:
         return settings
-    demand_shares(market, settings, rest, shares)
-    bar = mass_quantile_bar(shares, quantile, work)
-    return RuleSettings(settings.share_exponent, bar, settings.flow_cutoff, settings.norm_exponent)
+    part = demand_shares(market, settings, rest, shares)
+    bar = 0.0
+    if allocation == PRICE_BURN_GATE_RANK:
+        bar = bar_of_rank(shares, rest.demands, part, rank, settings.gate_bar, work)
+    else:
+        bar = bar_of_mass(shares, rest.demands, part, quantile, work)
+    return RuleSettings(
+        settings.share_exponent,
+        bar if bar > 0.0 else settings.gate_bar,
+        settings.gate_exponent,
+        settings.flow_cutoff,
+        settings.norm_exponent,
+    )
+
+
+@inlined_rule
+def _gated_shares(market, settings, rest, shares):
+    """`emission_shares` under `GATED_RULES`: subnets that are disabled take part in demand, and are zeroed last."""
+    part = demand_shares(market, settings, rest, shares)
+    pass_gate(shares, settings.gate_bar, settings.gate_exponent)
+    for i in range(shares.size):
+        shares[i] *= market.emission_enabled[i]
+    others = 0.0
+    if not rest.share > 0.0:
+        for j in range(rest.demands.size):
+            rest.passed[j] = part * rest.demands[j]
+        pass_gate(rest.passed, settings.gate_bar, settings.gate_exponent)
+        for j in range(rest.demands.size):
+            rest.passed[j] *= rest.enabled[j]
+        others = row_sum(rest.passed)
+    total = others + row_sum(shares)
+    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
+    for i in range(shares.size):
+        shares[i] *= scale
+    return others * scale + rest.share
 
 
 @inlined_rule
@@ -375,11 +367,9 @@ def emission_shares(allocation, market, settings, rest, shares):
     n = shares.size
     if is_sum_rule(allocation):
         return _sum_rule_shares(allocation, market, settings, rest, shares)
-    if allocation == PRICE_BURN_GATE:
-        demand_shares(market, settings, rest, shares)
-        for i in range(n):
-            shares[i] *= hill_gate(shares[i], settings.gate_bar)
-    elif allocation == TAO_FLOW:
+    if allocation in GATED_RULES:
+        return _gated_shares(market, settings, rest, shares)
+    if allocation == TAO_FLOW:
         for i in range(n):
             shares[i] = market.user_flow_ema[i]
         flow_weights(shares, settings.flow_cutoff, settings.norm_exponent)

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from dtao_gym.compiling import inlined_rule
 from dtao_gym.numerics import exp, log1p
 from dtao_gym.protocol.pool import (
-    MIN_RESERVE,
+    RESERVE_LIMITS,
+    ReserveLimits,
     alpha_for_tao,
     spot_price,
     swap_allowed,
@@ -37,9 +38,15 @@ INJECTIONS = {
 """
 CHAIN_BOUGHT = {"destroyed": 0, "protocol": 1}
 """Alpha that the chain buys with TAO above the cap: `destroyed` (until June 2026), or kept as `protocol` alpha."""
-ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2}
-"""Use of root's alpha: `sold` into the pool every block, except where subsidised (2025), or kept
-`claimable` by root holders (from November 2025). `tao`: there is no alpha, all stake earns TAO."""
+ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2, "fund_in_place": 3, "fund_curated": 4}
+"""Use of root's alpha.
+
+* `sold` into the pool every block, except where subsidised (2025).
+* `claimable` by root holders (from November 2025).
+* `tao`: there is no alpha, all stake earns TAO.
+* `fund_in_place`: kept in a fund of which root holders get shares (from August 2026); see `root_fund.py`.
+* `fund_curated`: the same, but the funds of some validators sell it and buy by weights (August to September 2026).
+"""
 
 (
     ALPHA_EMISSION_CAP,
@@ -50,7 +57,9 @@ ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2}
     DIRECT,
 ) = INJECTIONS.values()
 DESTROYED, PROTOCOL = CHAIN_BOUGHT.values()
-SOLD, CLAIMABLE, IN_TAO = ROOT_DIVIDENDS.values()
+SOLD, CLAIMABLE, IN_TAO, FUND_IN_PLACE, FUND_CURATED = ROOT_DIVIDENDS.values()
+FUNDS = ("fund_in_place", "fund_curated")
+"""Root dividends that are kept in funds."""
 
 
 TAO_WEIGHT = 0.18
@@ -78,7 +87,7 @@ class EmissionLaw(NamedTuple):
     """1 where alpha that the chain buys is destroyed, else 0."""
     sold_part: float
     """1 where root's alpha is about to be sold, else 0."""
-    min_reserve: float = MIN_RESERVE
+    limits: ReserveLimits = RESERVE_LIMITS
 
 
 class Span(NamedTuple):
@@ -135,11 +144,11 @@ def subnet_terms(injection, tao_emission, price, alpha_emission, root_share, blo
         cap = min(alpha_emission, block_emission)
     elif injection == ROOT_PROPORTION_CAP:
         cap = root_share * alpha_emission
-    if price > 0.0 and wanted <= cap:
+    # without a price nothing is wanted, so that the cap binds under the subsidy alone
+    if wanted <= cap and not subsidised(injection, tao_emission, price, block_emission):
         return tao_emission, wanted, 0.0
-    alpha_in = min(wanted, cap)
-    tao_in = alpha_in * price
-    return tao_in, alpha_in, tao_emission - tao_in
+    tao_in = cap * price
+    return tao_in, cap, tao_emission - tao_in
 
 
 @inlined_rule
@@ -193,7 +202,7 @@ def coinbase_span(blocks, tao_emission, block_emission, alpha_emission, before, 
     Span
     """
     tao_reserve, alpha_reserve, pool_tao_weight, alpha_outstanding = before
-    injection, owner_cut, root_weighted_tao, destroyed_part, sold_part, min_reserve = law
+    injection, owner_cut, root_weighted_tao, destroyed_part, sold_part, limits = law
     half_span = 0.5 * (blocks - 1.0)
     issuance = alpha_reserve + alpha_outstanding
     share = root_proportion(1.0, root_weighted_tao, issuance)
@@ -224,6 +233,10 @@ def coinbase_span(blocks, tao_emission, block_emission, alpha_emission, before, 
     tao_in, alpha_in, excess = subnet_terms(
         injection, tao_emission, price, alpha_emission, share, block_emission
     )
+    if injection != ALPHA_EMISSION_CAP:  # a pool without a price takes nothing
+        tao_in = tao_in if price > 0.0 else 0.0
+        alpha_in = alpha_in if price > 0.0 else 0.0
+        excess = excess if price > 0.0 else tao_emission
     sold_part = 0.0 if subsidised(injection, tao_emission, price, block_emission) else sold_part
     growth = blocks * (alpha_in + alpha_emission)
 
@@ -238,7 +251,9 @@ def coinbase_span(blocks, tao_emission, block_emission, alpha_emission, before, 
     early = half_span / blocks
     met_tao, met_alpha = tao_reserve + early * tao_in, alpha_reserve + early * alpha_in
     bought = alpha_for_tao(met_tao, met_alpha, weight, excess)
-    possible = swap_allowed(met_tao, met_alpha, excess, bought, min_reserve)
+    # of a long span's buys, each block's own, the chain refuses those that meet too little
+    after = max(limits.before, limits.after) if blocks > 1.0 else limits.after
+    possible = swap_allowed(met_tao, met_alpha, excess, bought, ReserveLimits(limits.before, after))
     bought = bought if possible else 0.0
     unused = 0.0 if possible else excess
     excess -= unused

@@ -15,6 +15,9 @@ SEEDINGS = {"minimum": 0, "median_price": 1}
 """
 MINIMUM, MEDIAN_PRICE = SEEDINGS.values()
 
+MAX_SUBNETS = 128
+"""Largest number of subnets of the chain (`SubnetLimit`)."""
+
 IMMUNITY_DAYS = 120.0
 """Age below which a subnet is not pruned: 864,000 blocks."""
 
@@ -125,6 +128,37 @@ def alpha_that_is_paid(staked_alpha, protocol_alpha, alpha_reserve, reserve_coun
     """
     total = staked_alpha + protocol_alpha
     return total + alpha_reserve if reserve_counts else total
+
+
+def divided_pot(pot, staked_alpha, protocol_alpha):
+    """Divide the pot of a dissolved subnet in whole rao, by the largest remainder.
+
+    The protocol, whose part is recycled, is one of the claimants; of equal remainders those of stakers come first, in
+    their order. A pot without any alpha is recycled.
+
+    Parameters
+    ----------
+    pot : int
+        TAO of the pool, rao.
+    staked_alpha : sequence of int
+        Alpha of each staker, rao.
+    protocol_alpha : int
+        Alpha of the protocol, and of the pool itself where that counts, rao.
+
+    Returns
+    -------
+    tuple of (list of int, int)
+        TAO of each staker, and TAO recycled.
+    """
+    claims = [*staked_alpha, protocol_alpha]
+    total = sum(claims)
+    if total == 0:
+        return [0] * len(staked_alpha), pot
+    parts = [pot * claim // total for claim in claims]
+    by_remainder = sorted(range(len(claims)), key=lambda i: -(pot * claims[i] % total))
+    for i in by_remainder[: pot - sum(parts)]:
+        parts[i] += 1
+    return parts[:-1], parts[-1]
 
 
 @inlined_rule

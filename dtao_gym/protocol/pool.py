@@ -6,20 +6,44 @@ branch that keeps exact halves exact. All functions are without fee unless they 
 pure: they return the amounts that would be exchanged.
 """
 
+from typing import NamedTuple
+
 from dtao_gym.compiling import inlined_rule
 from dtao_gym.numerics import expm1, log, log1p, log1p_small
 
 MIN_RESERVE = 1e-3
-"""Smallest TAO or alpha reserve that a swap may leave behind (1,000,000 rao, swap pallet)."""
+"""Smallest reserve of what comes out of a swap (1,000,000 rao, `MinimumReserve` of the swap pallet).
+
+Tested before the swap, whatever it leaves (`pallets/swap/src/pallet/impls.rs`, `swap_inner`).
+"""
 
 MIN_RESERVE_OF_LAUNCH = 1e-2
-"""`MIN_RESERVE` until July 2025 (10,000,000 rao, `DefaultMinimumPoolLiquidity`)."""
+"""Its counterpart until July 2025 (10,000,000 rao, `DefaultMinimumPoolLiquidity`), tested on what a swap leaves."""
 
 MAX_FEE = 0.01
 """Largest proportional fee; the chain allows 10000/65535, which no subnet is known to use."""
 
+WEIGHT_RANGE = (0.01, 0.99)
+"""Smallest and largest TAO weight of a pool (`balancer.rs`)."""
+
 MAX_INPUT_RATIO = 1000.0
 """Largest input of a swap, as a multiple of the reserve it enters (swap pallet)."""
+
+
+class ReserveLimits(NamedTuple):
+    """Smallest reserves (TAO or alpha) of what comes out of a swap; 0 where a rule does not apply."""
+
+    before: float
+    """That a swap may meet: since July 2025."""
+    after: float
+    """That a swap may leave: until then."""
+
+
+RESERVE_LIMITS = ReserveLimits(MIN_RESERVE, 0.0)
+"""The limits since July 2025."""
+
+RESERVE_LIMITS_OF_LAUNCH = ReserveLimits(0.0, MIN_RESERVE_OF_LAUNCH)
+"""The limits until July 2025."""
 
 
 @inlined_rule
@@ -42,12 +66,13 @@ def _swap(reserve_in, reserve_out, weight_ratio, amount_in):
 
 
 @inlined_rule
-def swap_allowed(reserve_in, reserve_out, amount_in, amount_out, min_reserve=MIN_RESERVE):
+def swap_allowed(reserve_in, reserve_out, amount_in, amount_out, limits=RESERVE_LIMITS):
     """Whether the chain would accept this swap: a positive input within the limits above."""
     return (
         amount_in > 0.0
         and amount_in <= MAX_INPUT_RATIO * reserve_in
-        and reserve_out - amount_out >= min_reserve
+        and reserve_out >= limits.before
+        and reserve_out - amount_out >= limits.after
     )
 
 
@@ -77,19 +102,19 @@ def tao_for_alpha(tao_reserve, alpha_reserve, tao_weight, alpha_in):
 
 @inlined_rule
 def buy(
-    tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao, min_reserve=MIN_RESERVE
+    tao_reserve, alpha_reserve, tao_weight, tao_in, fee_rate, flat_fee_tao, limits=RESERVE_LIMITS
 ):
     """Stake `tao_in` TAO, fees included.
 
     Returns (alpha_out, tao_taken, fee_tao, tao_reserve, alpha_reserve): the proportional fee leaves the
     pool for the block author, the flat fee of the launch pool stays in it. An order that the chain would
-    reject (output reserve below `min_reserve`, input above 1,000 reserves) takes nothing.
+    reject (a reserve of alpha outside `limits`, input above 1,000 reserves) takes nothing.
     """
     flat = min(flat_fee_tao, tao_in)
     fee = (tao_in - flat) * fee_rate
     net = tao_in - flat - fee
     out = alpha_for_tao(tao_reserve, alpha_reserve, tao_weight, net)
-    ok = swap_allowed(tao_reserve, alpha_reserve, net, out, min_reserve)
+    ok = swap_allowed(tao_reserve, alpha_reserve, net, out, limits)
     out = out if ok else 0.0
     taken = tao_in if ok else 0.0
     fee = fee if ok else 0.0
@@ -98,13 +123,7 @@ def buy(
 
 @inlined_rule
 def sell(
-    tao_reserve,
-    alpha_reserve,
-    tao_weight,
-    alpha_in,
-    fee_rate,
-    flat_fee_tao,
-    min_reserve=MIN_RESERVE,
+    tao_reserve, alpha_reserve, tao_weight, alpha_in, fee_rate, flat_fee_tao, limits=RESERVE_LIMITS
 ):
     """Unstake `alpha_in` alpha, fees included.
 
@@ -115,11 +134,12 @@ def sell(
     """
     ratio = inverse_weight_ratio(tao_weight)
     out, total = _net_and_gross(alpha_reserve, tao_reserve, ratio, alpha_in, fee_rate)
-    ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total, min_reserve)
+    ok = swap_allowed(alpha_reserve, tao_reserve, alpha_in, total, limits)
     fee = total - out if ok else 0.0
     out = max(out - flat_fee_tao, 0.0) if ok else 0.0
     taken = alpha_in if ok else 0.0
-    return out, taken, fee, tao_reserve - (out + fee), alpha_reserve + taken
+    # rounding of the sum must not pass all that there was
+    return out, taken, fee, max(tao_reserve - (out + fee), 0.0), alpha_reserve + taken
 
 
 @inlined_rule
@@ -140,7 +160,7 @@ def _net_and_gross(reserve_in, reserve_out, ratio, amount_in, fee_rate):
 
 @inlined_rule
 def trade(
-    tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate, min_reserve=MIN_RESERVE
+    tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, fee_rate, limits=RESERVE_LIMITS
 ):
     """A buy of `tao_in` TAO or, where that is 0, a sale of `alpha_in` alpha: `buy` and `sell` in one formula.
 
@@ -154,23 +174,24 @@ def trade(
     amount = tao_in if buying else alpha_in
     out, gross = _net_and_gross(reserve_in, reserve_out, ratio, amount, fee_rate)
     entering = amount * (1.0 - fee_rate) if buying else amount
-    ok = swap_allowed(reserve_in, reserve_out, entering, out if buying else gross, min_reserve)
+    ok = swap_allowed(reserve_in, reserve_out, entering, out if buying else gross, limits)
     out = out if ok else 0.0
     taken = amount if ok else 0.0
     # the fee of a buy stays out of the pool; that of a sale goes in and is sold for TAO
     fee = (taken * fee_rate if buying else gross - out) if ok else 0.0
     tao = taken - fee if buying else -(out + fee)
     alpha = -out if buying else taken
-    return out, taken, fee, tao_reserve + tao, alpha_reserve + alpha
+    return out, taken, fee, max(tao_reserve + tao, 0.0), alpha_reserve + alpha
 
 
 @inlined_rule
-def sellable_alpha(tao_reserve, alpha_reserve, tao_weight, min_reserve):
-    """Alpha that can be sold in small orders before the pool is down to `min_reserve` TAO."""
-    if not (tao_reserve > min_reserve and alpha_reserve > 0.0):
+def sellable_alpha(tao_reserve, alpha_reserve, tao_weight, limits):
+    """Alpha that can be sold in small orders before the pool is down to the larger of `limits`, which is positive."""
+    least = max(limits.before, limits.after)
+    if not (tao_reserve > least and alpha_reserve > 0.0):
         return 0.0
     # slightly less, so that rounding does not make the chain reject the last order
-    left = tao_reserve / (min_reserve * (1.0 + 1e-9))
+    left = tao_reserve / (least * (1.0 + 1e-9))
     if tao_weight == 0.5:
         return alpha_reserve * max(left - 1.0, 0.0)
     return alpha_reserve * max(expm1(weight_ratio(tao_weight) * log(left)), 0.0)
@@ -193,16 +214,26 @@ def trade_to_reach(tao_reserve, alpha_reserve, tao_weight, price, target_price):
 
 
 @inlined_rule
-def weight_after_injection(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, price):
-    """TAO weight that leaves the price at `price` when both amounts are added.
-
-    The chain skips an injection that would take the weight out of 1 % to 99 %. One at the pool's own price
-    moves it towards 1/2, so that does not happen to the eras of this package.
-
-    (y + dy) / (p (x + dx) + y + dy), with p x written as y (1-w)/w so that an injection at the pool's own
-    price leaves a weight of 1/2 exactly at 1/2.
-    """
+def _neutral_weight(tao_reserve, tao_weight, tao_in, alpha_in, price):
+    """(y + dy) / (p (x + dx) + y + dy), with p x written as y (1-w)/w so that exact halves stay exact."""
     alpha_side = tao_reserve * inverse_weight_ratio(tao_weight) + price * alpha_in
     tao_side = tao_reserve + tao_in
     total = alpha_side + tao_side
     return tao_side / total if total > 0.0 else tao_weight
+
+
+@inlined_rule
+def injection_fits(tao_reserve, tao_weight, tao_in, alpha_in, price):
+    """Whether the weight that leaves the price at `price` is within 1 % to 99 %; else the chain puts nothing in."""
+    weight = _neutral_weight(tao_reserve, tao_weight, tao_in, alpha_in, price)
+    return WEIGHT_RANGE[0] <= weight <= WEIGHT_RANGE[1]
+
+
+@inlined_rule
+def weight_after_injection(tao_reserve, alpha_reserve, tao_weight, tao_in, alpha_in, price):
+    """TAO weight that leaves the price at `price` when both amounts are added; the old one if it would leave its range.
+
+    An injection at the pool's own price moves the weight towards 1/2, so that it fits wherever the pool did.
+    """
+    weight = _neutral_weight(tao_reserve, tao_weight, tao_in, alpha_in, price)
+    return weight if WEIGHT_RANGE[0] <= weight <= WEIGHT_RANGE[1] else tao_weight

@@ -15,6 +15,9 @@ VALIDATOR_TAKE = 11796 / 65535
 LOCK_TIME_CONSTANT_BLOCKS = 934_866
 """Time constant of locked alpha and of conviction: 130 days."""
 
+LOCK_DUST_RAO = 100
+"""Locked alpha and conviction below which a lock is removed (`LOCK_STATE_ZERO_THRESHOLD`)."""
+
 REGISTRATION_HALF_LIFE_BLOCKS = 360
 """Blocks in which the price of a neuron halves."""
 
@@ -96,8 +99,11 @@ def compound(dividend, take, stakes, owner):
 
 
 def raised_rate(rate, alpha, root_stake):
-    """Alpha that a root TAO may claim in all, after `alpha` more for the whole root stake of a hotkey."""
-    return rate + alpha / root_stake if root_stake > 0.0 else rate
+    """Alpha that a root TAO may claim in all, after `alpha` more for the whole root stake of a hotkey.
+
+    Where that is more alpha than TAO, the chain stakes the alpha for the owner of the hotkey and leaves the rate.
+    """
+    return rate + alpha / root_stake if root_stake > 0.0 and alpha <= root_stake else rate
 
 
 def owed(rate, root_stake, claimed):
@@ -143,9 +149,16 @@ def _decay(blocks, time_constant):
 
 
 def rolled_lock(
-    locked, conviction, blocks, unlock_blocks, maturity_blocks, perpetual=False, owner=False
+    locked,
+    conviction,
+    blocks,
+    unlock_blocks,
+    maturity_blocks,
+    perpetual=False,
+    owner=False,
+    dust=0.0,
 ):
-    """(locked, conviction) of a lock after `blocks` blocks.
+    """(locked, conviction) of a lock after `blocks` blocks; both 0 where both are below `dust`.
 
     Locked alpha decays with the time constant `unlock_blocks` unless it is `perpetual`; conviction follows it
     with the time constant `maturity_blocks`. A lock on the owner's hotkey has full conviction at once.
@@ -163,4 +176,5 @@ def rolled_lock(
             gained = unlock_blocks * (left - mature) / (unlock_blocks - maturity_blocks)
         conviction = mature * conviction + max(gained, 0.0) * locked
         locked *= left
-    return locked, locked if owner else conviction
+    conviction = locked if owner else conviction
+    return (0.0, 0.0) if max(locked, conviction) < dust else (locked, conviction)

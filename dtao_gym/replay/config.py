@@ -11,10 +11,11 @@ from pydantic import BaseModel as Model
 from pydantic import ConfigDict, Field, model_validator
 
 from dtao_gym.protocol.institutions import FEE_OF_WEIGHTED_POOL
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.replay.market import PACKAGED, ReplayMarket, market_from_file, packaged_market
 from dtao_gym.world.config import ConfigError, made_from
-from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot, SnapshotError
+from dtao_gym.world.snapshot import Snapshot, SnapshotError
 
 Day = date
 

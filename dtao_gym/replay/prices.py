@@ -30,9 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.cross_section import PRICE_LIMIT
-from dtao_gym.world.snapshot import MAX_SUBNETS
 
 LOWEST_PRICE = 1e-9
 """One rao, the smallest price that the chain can represent."""

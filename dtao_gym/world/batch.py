@@ -23,6 +23,8 @@ from dtao_gym.world.state import State
 from dtao_gym.world.table import TableOwner
 
 NO_TRACE = np.zeros((0, 0, 0))
+BAR_PARAMETERS = ("allocation", "gate_rank", "gate_quantile")
+"""Parameters after whose change the gate's bar is measured at once, as on the chain."""
 
 
 def checked_seed(seed: Any) -> int:
@@ -191,8 +193,10 @@ class Batch(TableOwner):
                     "sizes of arrays are fixed when a batch is made"
                 )
         for world, config in changed.items():
-            self.configs[world] = config
-            self.parameters[world] = parameters_of_world(config)
+            before, after = self.parameters[world].copy(), parameters_of_world(config)
+            self.configs[world], self.parameters[world] = config, after
+            if any(before[name] != after[name] for name in BAR_PARAMETERS):
+                self.state.worlds["gate_bar"][world] = 0.0
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
 
     def audit(self, tolerance: float = 1e-9) -> Audit:

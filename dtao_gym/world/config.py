@@ -20,6 +20,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 DRAWN = ("drawn", "symmetric")
 """Markets at genesis other than snapshots: drawn by the statistics of mainnet, or all subnets alike."""
+N_DRAWN = 8
+"""Default number of subnets of a drawn market."""
 
 
 class ConfigError(ValueError):
@@ -207,6 +209,10 @@ class Config(People, Law, frozen=True):
         if self.pool_depth > 1.0 and (self.halving or (self.halving is None and not self.is_drawn)):
             raise ConfigError(
                 f"pool_depth: got {self.pool_depth}, allowed is at most 1 where emission halves: no alpha may pass its cap"
+            )
+        if (whole := sum(fund.part for fund in self.curated_funds)) > 1.0:
+            raise ConfigError(
+                f"curated_funds: got parts with the sum {whole:.6g}, allowed is at most 1, all root stake"
             )
         if BLOCKS_PER_DAY % self.spans_per_day:
             raise ConfigError(

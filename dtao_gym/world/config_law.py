@@ -1,13 +1,16 @@
 """Parameters of the chain's rules: the era and its overrides, registrations, votes."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+import numpy as np
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from dtao_gym.protocol.allocation import ALLOCATIONS, FLOW_EMA_BASE
+from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS, TAO_WEIGHT
+from dtao_gym.protocol.flows import FLOW_EMA_BASE
+from dtao_gym.protocol.gate import GATE_EXPONENT, GATE_QUANTILE
 from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS
-from dtao_gym.protocol.lifecycle import IMMUNITY_DAYS, SEEDINGS
+from dtao_gym.protocol.lifecycle import IMMUNITY_DAYS, MAX_SUBNETS, SEEDINGS
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.protocol.root_vote import (
     CONSENSUS_MIDPOINT,
@@ -17,10 +20,54 @@ from dtao_gym.protocol.root_vote import (
 )
 from dtao_gym.protocol.stake import VALIDATOR_TAKE
 
+MAX_CURATED_FUNDS = 4
+MAX_FUND_WEIGHT = 1 / 16
+"""Largest weight of a subnet in a curated fund (spec 450)."""
+LEAST_DESTINATIONS = 8
+"""Smallest number of destinations of a curated fund (spec 450)."""
 
-def rate(default: float, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
+
+def rate(default: float | None, description: str, ge: float = 0.0, le: float = 1.0) -> Any:
     """A field with bounds 0 and 1, or narrower ones."""
     return Field(default, description=description, ge=ge, le=le)
+
+
+class EmissionSwitch(BaseModel, frozen=True, extra="forbid"):
+    """A decision of governance on the emission of some subnets."""
+
+    day: int = Field(ge=0, le=12_000, description="Day of the episode from which it holds.")
+    netuids: tuple[int, ...] = Field(min_length=1, description="The subnets.")
+    enabled: bool = Field(description="Whether their emission is on from then on.")
+
+
+class CuratedFund(BaseModel, frozen=True, extra="forbid"):
+    """A root fund whose dividends are sold and spent by weights."""
+
+    part: float = Field(gt=0.0, le=1.0, description="Part of all root stake with the fund.")
+    weights: tuple[tuple[int, float], ...] = Field(
+        description="Weight of each netuid, in YAML a mapping; 0 is the root slot. Scaled to the sum 1, at most 1/16 for"
+        " each subnet."
+    )
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _from_mapping(cls, weights: Any) -> Any:
+        return tuple(weights.items()) if isinstance(weights, dict) else weights
+
+    @model_validator(mode="after")
+    def _at_most_a_sixteenth(self) -> Self:
+        netuids, weights = [n for n, _ in self.weights], [w for _, w in self.weights]
+        total = sum(weights)
+        if len(set(netuids)) < max(len(netuids), LEAST_DESTINATIONS):
+            raise ValueError(f"{LEAST_DESTINATIONS} or more destinations, each named once")
+        if min(weights) < 0.0 or not 0.0 < total < np.inf:
+            raise ValueError("weights of 0 or more with a positive sum")
+        for netuid, weight in self.weights:
+            if netuid != 0 and weight > MAX_FUND_WEIGHT * total * (1.0 + 1e-9):
+                raise ValueError(
+                    f"at most 1/16 of the sum for a subnet; netuid {netuid} has {weight / total:.4g}"
+                )
+        return self
 
 
 class Law(BaseModel, frozen=True):
@@ -63,11 +110,14 @@ class Law(BaseModel, frozen=True):
         description="Smallest order of a staker, TAO, unless it sells a whole position.",
     )
     min_reserve: float | None = Field(
-        None, gt=0.0, le=1.0, description="Smallest reserve of TAO or alpha that a swap may leave."
+        None, gt=0.0, le=1.0, description="Smallest reserve of what comes out of a swap."
+    )
+    min_reserve_tested: Literal["before", "after"] | None = Field(
+        None, description="When it is tested: before the swap, or on what is left after it."
     )
     moving_price_variant: Literal["fast", "slow"] = Field(
         "fast",
-        description="Speed of the moving price: half-life of 3,000 blocks, or the code's weight 3e-6 of a block.",
+        description="Speed of the moving price: weight 3e-4 of a block as on mainnet in 2026, or the code's 3e-6.",
     )
     moving_price_base: float | None = Field(
         None,
@@ -89,12 +139,25 @@ class Law(BaseModel, frozen=True):
     )
     gate_bar: float | None = Field(
         None,
-        gt=0.0,
+        ge=0.0,
         le=0.1,
-        description="Demand share at which the gate lets half through; None: from the quantile.",
+        description="Demand share at which the gate lets half through, 0: no gate; None: measured by rank or quantile.",
+    )
+    gate_rank: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_SUBNETS,
+        description="Rank of the demand share that is the bar under price_burn_gate_rank; None: 32, in drawn worlds"
+        " a quarter of the subnets.",
     )
     gate_quantile: float = Field(
-        0.75, ge=0.5, le=0.9, description="Part of all demand at or above the gate's bar."
+        GATE_QUANTILE,
+        ge=0.5,
+        le=0.9,
+        description="Part of all demand at or above the bar under price_burn_gate.",
+    )
+    gate_exponent: float = Field(
+        GATE_EXPONENT, ge=1.0, le=8.0, description="Steepness of the gate."
     )
     flow_ema_base: float = Field(
         FLOW_EMA_BASE, gt=0.0, le=1e-3, description="Weight of one block in the flow averages."
@@ -196,6 +259,28 @@ class Law(BaseModel, frozen=True):
         ge=0.0,
         le=3650.0,
         description="Age at which governance enables a newcomer's emission.",
+    )
+    emission_switches: tuple[EmissionSwitch, ...] = Field(
+        (), description="Days on which governance switches the emission of subnets off or on."
+    )
+    emission_off_hazard: float = rate(
+        0.0, "Chance a day that governance switches the emission of a subnet off."
+    )
+    emission_on_hazard: float = rate(
+        0.0, "Chance a day that governance switches the emission of a disabled subnet on."
+    )
+
+    # root funds
+    equal_funds: float = Field(
+        16.0,
+        ge=1.0,
+        le=1e6,
+        description="Number of equal funds as which a root fund is valued: 1 over the concentration of all validators' funds.",
+    )
+    curated_funds: tuple[CuratedFund, ...] = Field(
+        (),
+        max_length=MAX_CURATED_FUNDS,
+        description="Funds that spend root's dividends by weights, under root_dividend: fund_curated.",
     )
     dilution_reference_alpha: float = Field(
         2e6,

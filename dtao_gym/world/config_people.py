@@ -152,8 +152,9 @@ class People(BaseModel, frozen=True):
         le=LONG,
         description="Mean days for which miners and validators keep the alpha that they do not sell at once.",
     )
-    root_claim_hazard: float = rate(
-        0.14, "Part of claimable root dividends that is claimed in a day."
+    root_claim_hazard: float | None = rate(
+        None,
+        "Part of unclaimed root dividends that is claimed in a day; None: 0.14, of funds 0.02.",
     )
     root_swap_share: float = rate(
         1.0, "Part of claims that is sold for TAO; the rest is kept as alpha."

@@ -20,7 +20,7 @@ from dtao_gym.numerics import log, row_sum
 from dtao_gym.protocol.coinbase import DIRECT, moving_price_decay, moving_price_rate
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import spot_price, swap_allowed, tao_for_alpha
-from dtao_gym.world import demand, production, registrations, spans, trades, voting
+from dtao_gym.world import demand, funds, production, registrations, spans, trades, voting
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.scratch import quote_rows, target_scratch
 from dtao_gym.world.shocks import ORDER, permutation_of_four, philox
@@ -47,6 +47,7 @@ def decide(w, blocks):
     fields, world, at, p = w.fields, w.world, w.at, parameters_of(w.parameters)
     s = subnet_rows(fields)
     registrations.start_subnets(fields, world, w.parameters)
+    funds.follow_era(w)
     n = s.tao_reserve.size
     informed = world.informed_weight
     if p.wealth_weights:
@@ -100,6 +101,8 @@ def span(w, blocks, index, order_part, weighted):
             trades.insiders_sell(fields, w.scratch, world, blocks, parameters, weighted)
         elif group == CLAIMS:
             trades.claim_root(fields, w.scratch, w.at, world, w.stakers, parameters, weighted)
+            if world.has_funds:
+                funds.claim(w, weighted)
         else:
             trades.scripted_stakers_trade(fields, w.scratch, world, parameters, weighted)
 
@@ -144,25 +147,26 @@ def return_money(fields, world, parameters):
 
 @stage
 def _quote_stage(s, quotes, alpha, owed, p, weighted):
+    limits = trades.reserve_limits(p)
     for i in range(s.tao_reserve.size):
         weight = trades.pool_weight(s, i, weighted)
         net = alpha[i] * (1.0 - p.pool_fee) + owed[i]
         out = tao_for_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, net)
         amount = alpha[i] + owed[i]
-        sellable = swap_allowed(s.alpha_reserve[i], s.tao_reserve[i], amount, out, p.min_reserve)
+        sellable = swap_allowed(s.alpha_reserve[i], s.tao_reserve[i], amount, out, limits)
         quotes.proceeds[i] = max(out - p.flat_fee_tao, 0.0) if sellable else 0.0
 
 
 @rule
 def value_stakers(fields, scratch, at, stakers, parameters, weighted):
-    """Write the liquidation wealth of each staker: root, and proceeds of alpha and claims after costs."""
+    """Write the liquidation wealth of each staker: root, claims on funds, and proceeds of alpha and claims after costs."""
     p = parameters_of(parameters)
     s, quotes = subnet_rows(fields), quote_rows(scratch)
     for staker in range(at.n_stakers):
         alpha = alpha_row(fields, at.staker_alpha + staker)
         owed = owed_row(fields, at.staker_claimable + staker)
         _quote_stage(s, quotes, alpha, owed, p, weighted)
-        wealth = stakers[staker].root + row_sum(quotes.proceeds)
+        wealth = stakers[staker].root + stakers[staker].fund_claim + row_sum(quotes.proceeds)
         stakers[staker].wealth = wealth
         stakers[staker].log_wealth = log(max(wealth, 1e-12))
         stakers[staker].ruined = wealth < p.ruin_fraction * stakers[staker].first_wealth
@@ -198,9 +202,11 @@ def day(w, trading, trace, weighted):
     production.users_pay(fields, scratch, world, parameters, weighted)
     production.settle(fields, scratch, world, parameters)
     note_prices(fields)
-    registrations.register(fields, scratch, w.at, world, w.stakers, parameters)
+    registrations.register(fields, scratch, w.at, world, w.stakers, w.funds, parameters)
     note_market(fields, world)
     return_money(fields, world, parameters)
+    if world.has_funds:
+        funds.value_funds(w, weighted)
     value_stakers(fields, scratch, w.at, w.stakers, parameters, weighted)
     world.day += 1
 
@@ -231,6 +237,9 @@ def advance_worlds(arrays, days, first, last, weighted):
             world,
             arrays.stakers[k],
             arrays.validators[k],
+            arrays.funds[k],
+            arrays.fund_owed[k],
+            arrays.frozen[k],
             arrays.parameters[k],
             arrays.orders[k],
             arrays.scratch,

@@ -7,10 +7,21 @@ import numpy as np
 from dtao_gym.compiling import kernel
 from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.protocol.lifecycle import PRUNING_SINCE_BLOCK, RESERVE_COUNTS_SINCE_BLOCK
+from dtao_gym.protocol.lifecycle import (
+    MAX_SUBNETS,
+    PRUNING_SINCE_BLOCK,
+    RESERVE_COUNTS_SINCE_BLOCK,
+)
 from dtao_gym.protocol.root_vote import MAX_ROOT_VALIDATORS, validator_stakes
 from dtao_gym.world.config import Config, ConfigError
 from dtao_gym.world.demand import start_news
+from dtao_gym.world.genesis_market import (
+    emission_enabled,
+    place_funds,
+    place_rest,
+    place_switches,
+    root_stake,
+)
 from dtao_gym.world.genesis_rates import (
     emission_rates,
     has_no_pools,
@@ -28,9 +39,9 @@ from dtao_gym.world.prehistory import (
     pool_price,
 )
 from dtao_gym.world.production import note_values
-from dtao_gym.world.registrations import EMPTY, NEVER
+from dtao_gym.world.registrations import EMPTY, NEVER, NO_DECISION
 from dtao_gym.world.shocks import END, EVALUATION_BIT, GENESIS, NEWS, generator
-from dtao_gym.world.snapshot import MAX_SUBNETS, Snapshot
+from dtao_gym.world.snapshot import Snapshot
 from dtao_gym.world.state import Layout, State
 from dtao_gym.world.table import Table, arrays_of
 
@@ -74,6 +85,7 @@ def layout_of(config: Config) -> Layout:
         signal_days=config.signal_lag_days + 1,
         pipeline_stages=n_stages(config),
         n_validators=_n_validators(config),
+        n_funds=1 + len(config.curated_funds),
     )
 
 
@@ -160,7 +172,8 @@ def _unkeyed(config: Config, key: int, episode: int) -> tuple[State, np.ndarray]
     state = State(layout_of(config), 1)
     _place_subnets(state, snapshot, chosen, config)
     _place_empty_slots(state, snapshot, chosen.size)
-    _place_rest(state, snapshot, chosen, config)
+    place_rest(state, snapshot, chosen, config)
+    place_funds(state, snapshot, chosen, config)
     _place_people(state, snapshot, config)
     _place_voters(state, config)
     if has_no_pools(config):
@@ -187,7 +200,7 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
         "alpha_genesis": config.pool_depth * snapshot.alpha_reserve[chosen] + outstanding,
         "start_block": snapshot.registered_block[chosen],
         "miner_burned": snapshot.miner_burned[chosen],
-        "emission_enabled": snapshot.emission_enabled[chosen],
+        "emission_enabled": emission_enabled(snapshot, config)[chosen],
         "informed_alpha": config.informed_share_stakers * stakers,
         "uninformed_alpha": stakers - config.informed_share_stakers * stakers,
         "treasury": config.initial_treasury_tao,
@@ -209,6 +222,7 @@ def _place_subnets(state: State, snapshot: Snapshot, chosen: np.ndarray, config:
     n = chosen.size
     for name, values in rows.items():
         state.row(name)[0, :n] = values
+    place_switches(state, snapshot, chosen, config)
     state.worlds["equal_weights"] = (weight == 0.5).all()
     state.section("price_history")[0, :, :n] = price
 
@@ -217,6 +231,7 @@ def _place_empty_slots(state: State, snapshot: Snapshot, n: int) -> None:
     empty = {"registered_block": EMPTY, "start_block": NEVER, "pool_tao_weight": 0.5}
     # keys of random numbers that no subnet of the snapshot has
     free = np.setdiff1d(np.arange(1, 2 * MAX_SUBNETS + 1), snapshot.netuid)
+    empty |= {"off_block": NO_DECISION, "on_block": NO_DECISION}
     empty |= {"dilution_alpha": 1.0, "stream_id": free[: state.layout.n_subnets - n]}
     for name, values in empty.items():
         state.row(name)[0, n:] = values
@@ -247,44 +262,16 @@ def _place_builders(state: State, chosen: np.ndarray, config: Config) -> None:
     world["welfare"] = state.row("true_value").sum()
 
 
-def _place_rest(state: State, snapshot: Snapshot, chosen: np.ndarray, config: Config) -> None:
-    """Write the frozen subnets: sums, their pools' TAO, and their payments to root."""
-    rest = np.setdiff1d(np.arange(snapshot.n_subnets), chosen)
-    full = np.minimum(snapshot.moving_price, 1.0)
-    moving = full[rest] ** config.share_exponent
-    demand = moving * (1.0 - snapshot.miner_burned[rest])
-    enabled = snapshot.emission_enabled[rest]
-    total = full[snapshot.emission_enabled].sum()
-    issuance = snapshot.alpha_reserve[rest] + snapshot.alpha_outstanding[rest]
-    emission, root_share = emission_rates(
-        issuance, config.tao_weight * root_stake(config, snapshot)
-    )
-    root_alpha = 0.5 * (1.0 - config.owner_cut) * root_share * emission
-    world = state.worlds[0]
-    world["rest_count"] = rest.size
-    world["rest_price_sum"] = full[rest].sum()
-    world["rest_moving_price"] = moving.sum()
-    world["rest_burn_weighted"] = demand.sum()
-    world["rest_enabled_count"] = enabled.sum()
-    world["rest_enabled_moving_price"] = moving[enabled].sum()
-    world["rest_enabled_burn_weighted"] = demand[enabled].sum()
-    world["rest_root_weighted"] = (demand * root_share).sum()
-    world["rest_enabled_root_weighted"] = (demand * root_share)[enabled].sum()
-    # under rules whose shares are not weights over a sum, the rest keeps its share of the prices of genesis
-    world["rest_share"] = full[rest][enabled].sum() / total if total > 0.0 else 0.0
-    world["price_excess"] = world["vote_part"] = 1.0
-    world["rest_root_income"] = (root_alpha * snapshot.spot_price[rest]).sum()
-    world["aggregate"] = snapshot.tao_reserve[rest].sum()
-
-
 def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     world = state.worlds[0]
     informed = config.informed_share_stakers
     root = root_stake(config, snapshot)
     purses = root * config.purse_share / (1.0 - config.purse_share)
     world["block"] = world["genesis_block"] = snapshot.block
-    world["last_lock"] = entry_lock(config)
-    world["last_lock_block"] = snapshot.registered_block.max()
+    known = config.entry_lock_tao is None and snapshot.last_lock_tao is not None
+    world["last_lock"] = snapshot.last_lock_tao if known else entry_lock(config)
+    last = snapshot.last_registration_block
+    world["last_lock_block"] = snapshot.registered_block.max() if last is None else last
     world["chain_issuance"] = snapshot.chain_issuance_tao
     world["block_emission"] = emission_rates(snapshot.chain_issuance_tao)[0][0]
     if config.is_drawn:
@@ -302,11 +289,6 @@ def _place_people(state: State, snapshot: Snapshot, config: Config) -> None:
     state.stakers["first_wealth"] = config.wealth_tao
     state.stakers["log_wealth"] = np.log(config.wealth_tao)
     world["price_sum"] = state.row("spot_price").sum()
-
-
-def root_stake(config: Config, snapshot: Snapshot) -> float:
-    """TAO staked on root by the scripted classes."""
-    return snapshot.root_stake_tao if config.root_stake_tao is None else config.root_stake_tao
 
 
 def _place_voters(state: State, config: Config) -> None:
@@ -331,5 +313,6 @@ def _turn_alpha_into_root_stake(state: State) -> None:
     state.section("price_history")[0] = 0.0
     for name in ("moving_price", "burn_weighted", "root_weighted"):
         world[f"rest_{name}"] = world[f"rest_enabled_{name}"] = 0.0
+    state.frozen[...] = 0.0
     world["rest_root_income"] = world["rest_price_sum"] = 0.0
     world["price_sum"] = 0.0

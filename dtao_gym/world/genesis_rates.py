@@ -8,11 +8,12 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_
 from dtao_gym.protocol.plugin_calls import FAULTS, NOT_IMPLEMENTED
 from dtao_gym.protocol.plugins import RuleError
 from dtao_gym.world.config import Config
+from dtao_gym.world.funds import all_root
 from dtao_gym.world.parameters import root_gate
 from dtao_gym.world.prehistory import parameters_of_world
-from dtao_gym.world.spans import all_root, share_out
+from dtao_gym.world.spans import share_out
 from dtao_gym.world.state import State
-from dtao_gym.world.table import Table, arrays_of
+from dtao_gym.world.table import Table, WorldArrays, arrays_of
 
 
 @kernel
@@ -27,8 +28,21 @@ def _rates_kernel(issuance, root_weighted_tao, emission, root_share):
 def _shares_kernel(table):
     """Emission shares at genesis, as the first span will compute them, and the sum of moving prices."""
     a = arrays_of(table)
-    root = all_root(a.worlds[0], a.stakers[0])
-    share_out(a.fields[0], a.scratch, a.at, a.worlds[0], a.parameters[0], root, 1.0)
+    w = WorldArrays(
+        a.fields[0],
+        a.worlds[0],
+        a.stakers[0],
+        a.validators[0],
+        a.funds[0],
+        a.fund_owed[0],
+        a.frozen[0],
+        a.parameters[0],
+        a.orders[0],
+        a.scratch,
+        a.ballots,
+        a.at,
+    )
+    share_out(w, all_root(w.world, w.stakers, w.funds), 1.0)
 
 
 def emission_rates(issuance, root_weighted_tao: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

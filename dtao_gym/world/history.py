@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from dtao_gym.protocol.coinbase import DIRECT, INJECTIONS
-from dtao_gym.protocol.institutions import HISTORY, Period
+from dtao_gym.protocol.institutions import EMISSION_SWITCHES, HISTORY, Period
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 from dtao_gym.world.config_people import LONG
@@ -30,6 +31,7 @@ from dtao_gym.world.cross_section import (
     median_volatility,
 )
 from dtao_gym.world.prehistory import market
+from dtao_gym.world.shocks import GOVERNANCE, generator
 
 LAUNCH = "mainnet-2025-02-13"
 
@@ -86,6 +88,8 @@ GENESIS_ONLY = [
     "signal_lag_days",
     "momentum_lag_days",
     "root_validators",
+    "curated_funds",
+    "emission_switches",
 ]
 """Parameters that only the start of a world reads, or that fix the sizes of its arrays."""
 
@@ -284,16 +288,21 @@ def play(
     if until < chosen.since or (chosen.until is not None and until > chosen.until):
         end = "" if chosen.until is None else f" to {chosen.until}"
         raise ConfigError(f"until: got {until}, allowed is from {chosen.since}{end}")
+    switches = EMISSION_SWITCHES if schedule is None else ()
     configs = chosen.configs(base)
     batch = Batch(configs[0], n_worlds, seeds=seeds, threads=threads)
     for later in configs[1:]:
         batch.set_parameters(**later.model_dump())  # raises before anything runs
     batch.set_parameters(**configs[0].model_dump())
-    return _days(batch, chosen, configs, until)
+    return _days(batch, chosen, configs, dict(switches), until)
 
 
 def _days(
-    batch: Batch, schedule: Schedule, configs: list[Config], until: date
+    batch: Batch,
+    schedule: Schedule,
+    configs: list[Config],
+    switches: dict[date, int],
+    until: date,
 ) -> Iterator[tuple[date, Batch]]:
     config_of = {
         period.since: config for period, config in zip(schedule.periods, configs, strict=True)
@@ -303,8 +312,32 @@ def _days(
         today = schedule.since + timedelta(days=k)
         if k and today in config_of:
             batch.set_parameters(**config_of[today].model_dump())
+        if k and today in switches:
+            switch_emission(batch, switches[today] / MAX_SUBNETS)
         batch.step()
         yield today + timedelta(days=1), batch
+
+
+def switch_emission(batch: Batch, part: float) -> None:
+    """Switch off the emission of a part of the subnets that are started, and switch on that of the others.
+
+    Which ones are off is drawn by key, in one order for all days of an episode: root decides by no rule. (On the chain it
+    favoured subnets in little demand: on 6 September 2026, 7 of the 50 were among the first 32.) Newcomers that governance
+    has not enabled yet stay as they are.
+    """
+    state = batch.state
+    enabled = state.row("emission_enabled")
+    registered, worlds = state.row("registered_block"), state.worlds[:, None]
+    new = registered >= worlds["genesis_block"]
+    new &= worlds["block"] - registered < batch.parameters["governance_blocks"][:, None]
+    waiting = new & (enabled == 0.0)
+    known = (state.row("started") > 0.0) & ~waiting
+    for w, world in enumerate(state.worlds):
+        random = generator(world["world_key"], world["episode"], GOVERNANCE)
+        order = random.permutation(state.layout.n_subnets)
+        chosen = order[known[w, order]][: round(part * known[w].sum())]
+        enabled[w, known[w]] = 1.0
+        enabled[w, chosen] = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,7 +395,7 @@ def record(
         state, worlds = batch.state, batch.state.worlds
         started = state.row("started") > 0.0
         root = worlds["root_informed"] + worlds["root_uninformed"] + worlds["root_validators"]
-        root = root + state.stakers["root"].sum(1)
+        root = root + state.stakers["root"].sum(1) + state.funds["root_slot"].sum(1)
         pools = state.row("tao_reserve").sum(1) + worlds["aggregate"]
         dates.append(day)
         prices.append(np.where(started, state.row("spot_price"), np.nan))

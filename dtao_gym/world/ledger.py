@@ -13,6 +13,7 @@ class Audit(NamedTuple):
 
     tao_error: np.ndarray
     alpha_error: np.ndarray
+    share_error: np.ndarray
     ok: bool
 
 
@@ -27,6 +28,7 @@ ALPHA_HOLDERS = (
     "burned_alpha",
     "scripted_claimable",
 )
+ALPHA_SECTIONS = ("staker_alpha", "staker_claimable", "fund_alpha")
 TAO_ACCOUNTS = (
     "root_informed",
     "root_uninformed",
@@ -42,9 +44,9 @@ TAO_ACCOUNTS = (
 
 
 def tao_total(state: State) -> np.ndarray:
-    """TAO of each world, `(n_worlds,)`: pools, treasuries, stakers and every account."""
+    """TAO of each world, `(n_worlds,)`: pools, treasuries, stakers, funds and every account."""
     total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
-    total += state.stakers["root"].sum(1)
+    total += state.stakers["root"].sum(1) + state.funds["root_slot"].sum(1)
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
 
 
@@ -54,11 +56,11 @@ def audit(
     capped: np.ndarray | bool = False,
     signed: bool = False,
 ) -> Audit:
-    """Check conservation: TAO per world, alpha per subnet in two ways.
+    """Check conservation: TAO per world, alpha per subnet in two ways, shares per root fund.
 
     TAO: the sum at genesis plus the TAO minted equals the sum of the accounts. Alpha: the outstanding alpha equals the sum
-    of the holdings, and pool plus outstanding equals issuance at genesis plus minted less recycled. No account may be
-    negative or not finite.
+    of the holdings, and pool plus outstanding equals issuance at genesis plus minted less recycled. Shares: those of a fund
+    equal the sum of what its holders are owed. No account may be negative or not finite.
 
     Parameters
     ----------
@@ -75,7 +77,8 @@ def audit(
     tao_error = np.abs(tao_total(state) - expected) / tao_scale
 
     held = sum(state.row(name) for name in ALPHA_HOLDERS)
-    held = held + state.section("staker_alpha").sum(1) + state.section("staker_claimable").sum(1)
+    for name in ALPHA_SECTIONS:
+        held = held + state.section(name).sum(1)
     outstanding, reserve = state.row("alpha_outstanding"), state.row("alpha_reserve")
     issued = state.row("alpha_genesis") + state.row("alpha_minted") - state.row("alpha_recycled")
     alpha_scale = np.maximum(state.row("alpha_genesis") + state.row("alpha_minted"), 1.0)
@@ -83,20 +86,26 @@ def audit(
     by_issuance = np.abs(reserve + outstanding - issued) / alpha_scale
     alpha_error = np.maximum(by_holder, by_issuance).max(1)
 
+    shares = state.funds["shares"]
+    share_scale = np.maximum(shares, 1.0)
+    share_error = (np.abs(state.fund_owed.sum(2) - shares) / share_scale).max(1)
+
     tao = [state.worlds[name] for name in TAO_ACCOUNTS] + [*state.stakers["root"].T]
+    tao += [*state.funds["root_slot"].T]
     tao += [*state.row("tao_reserve").T, *state.row("treasury").T]
     alpha = [state.row(name) for name in (*ALPHA_HOLDERS, "alpha_reserve")]
-    alpha += [*state.section("staker_alpha").swapaxes(0, 1)]
-    alpha += [*state.section("staker_claimable").swapaxes(0, 1)]
+    for name in ALPHA_SECTIONS:
+        alpha += [*state.section(name).swapaxes(0, 1)]
     least = np.inf if signed else tolerance
     sound = all(_sound(account, least * tao_scale) for account in tao)
     sound &= all(_sound(account, least * alpha_scale) for account in alpha)
+    sound &= all(_sound(owed, least * share_scale) for owed in state.fund_owed.transpose(2, 0, 1))
     supply = np.maximum((reserve + outstanding).max(1), state.worlds["chain_issuance"])
     sound &= bool(
         (supply <= SUPPLY_CAP * (1.0 + tolerance))[np.broadcast_to(capped, supply.shape)].all()
     )
-    ok = sound and bool((tao_error <= tolerance).all() and (alpha_error <= tolerance).all())
-    return Audit(tao_error, alpha_error, ok)
+    errors = (tao_error, alpha_error, share_error)
+    return Audit(*errors, sound and all(bool((error <= tolerance).all()) for error in errors))
 
 
 def _sound(account: np.ndarray, rounding: np.ndarray) -> bool:

@@ -18,10 +18,11 @@ from dtao_gym.protocol.coinbase import (
     split_alpha_out,
 )
 from dtao_gym.protocol.pool import sellable_alpha, spot_price
+from dtao_gym.world.funds import grow_holdings, holders_root, keeps_funds
 from dtao_gym.world.parameters import ALPHA_PAY, DIRECT_PAY, parameters_of
 from dtao_gym.world.scratch import span_scratch
-from dtao_gym.world.state import alpha_row, owed_row, subnet_rows
-from dtao_gym.world.trades import pool_weight, scripted_root, sell_rows
+from dtao_gym.world.state import alpha_row, fund_row, owed_row, subnet_rows
+from dtao_gym.world.trades import pool_weight, reserve_limits, scripted_root, sell_rows
 
 
 class Minting(NamedTuple):
@@ -37,6 +38,8 @@ class Minting(NamedTuple):
     sells: float
     """1 where root's alpha is sold at once, else 0."""
     keeps: float
+    """1 where it is kept as claims or for funds, else 0."""
+    claimable: float
     """1 where it is kept as claims, else 0."""
 
 
@@ -44,7 +47,7 @@ class Minting(NamedTuple):
 def _mint_stage(s, t, p, span, weighted):
     destroyed, root_weighted_tao = 1.0 if p.bought_destroyed == 1 else 0.0, p.tao_weight * span.root
     law = EmissionLaw(
-        p.injection, p.owner_cut, root_weighted_tao, destroyed, span.sells, p.min_reserve
+        p.injection, p.owner_cut, root_weighted_tao, destroyed, span.sells, reserve_limits(p)
     )
     for i in range(s.tao_reserve.size):
         weight = pool_weight(s, i, weighted)
@@ -74,9 +77,9 @@ def _sell_root(s, t, p, late, weighted):
         s.alpha_reserve[i] -= t.held_alpha[i]
     for i in range(t.sold.size):
         weight = pool_weight(s, i, weighted)
-        most = sellable_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, p.min_reserve)
+        most = sellable_alpha(s.tao_reserve[i], s.alpha_reserve[i], weight, reserve_limits(p))
         t.sold[i] = min(t.root_sold[i], most)
-    sell_rows(s, t, weighted, None, p.min_reserve)
+    sell_rows(s, t, weighted, None, reserve_limits(p))
     for i in range(t.sold.size):
         s.tao_reserve[i] += t.held_tao[i]
         s.alpha_reserve[i] += t.held_alpha[i]
@@ -84,7 +87,8 @@ def _sell_root(s, t, p, late, weighted):
 
 
 @stage
-def _moving_price_stage(s, p, blocks, block, weighted):
+def moving_price_stage(s, p, blocks, block, weighted):
+    """Move the moving prices towards the prices after the coinbase of a span that began at `block`."""
     middle = block + 0.5 * (blocks - 1.0)
     for i in range(s.tao_reserve.size):
         weight = pool_weight(s, i, weighted)
@@ -103,13 +107,13 @@ def _ledger_stage(s, t, p, span, scripted_share):
     """Divide the alpha that was minted.
 
     Owners, miners and validators get their parts, and all who stake in the subnet the dividends. Alpha that the chain
-    bought is destroyed or kept. Root's alpha is kept as claims, offered for sale, or recycled; the part offered and not
-    sold stays outstanding and belongs to nobody.
+    bought is destroyed or kept. Root's alpha is kept as claims, or for a fund to take over, offered for sale, or recycled;
+    the part offered and not sold stays outstanding and belongs to nobody.
     """
     blocks, kept_part, sold_part = span.blocks, span.keeps, span.sells
     destroyed = 1.0 if p.bought_destroyed == 1 else 0.0
     owner_part = 1.0 if p.payment == ALPHA_PAY else 0.0
-    root_part = kept_part * (1.0 - p.validator_take) * scripted_share
+    root_part = span.claimable * (1.0 - p.validator_take) * scripted_share
     owner_recycled = p.owner_cut * (1.0 - owner_part)
     for i in range(s.tao_reserve.size):
         minted = blocks * s.alpha_emission[i]
@@ -144,8 +148,8 @@ def _ledger_stage(s, t, p, span, scripted_share):
 
 
 @rule
-def _sum_alpha_of_stakers(fields, scratch, at):
-    """Add up stakers' alpha before dividends."""
+def _sum_alpha_of_stakers(fields, scratch, at, has_funds):
+    """Add up stakers' and funds' alpha before dividends."""
     t = span_scratch(scratch)
     for i in range(t.alpha_of_stakers.size):
         t.alpha_of_stakers[i] = 0.0
@@ -153,6 +157,11 @@ def _sum_alpha_of_stakers(fields, scratch, at):
         alpha = alpha_row(fields, at.staker_alpha + staker)
         for i in range(alpha.size):
             t.alpha_of_stakers[i] += alpha[i]
+    if has_funds:
+        for k in range(at.n_funds):
+            held = fund_row(fields, at.fund_alpha + k)
+            for i in range(held.size):
+                t.alpha_of_stakers[i] += held[i]
 
 
 @rule
@@ -170,12 +179,14 @@ def _pay_dividends_to_stakers(w, root, kept_part):
 
 @inlined_rule
 def mint_into_pools(w, blocks, paid_emission, root, root_open, weighted):
-    """Mint, inject, pay dividends, move prices; returns root's TAO and the TAO that pools could not take."""
+    """Mint, inject, pay dividends; returns root's TAO and the TAO that pools could not take."""
     world, p = w.world, parameters_of(w.parameters)
     s, t = subnet_rows(w.fields), span_scratch(w.scratch)
     sells = 1.0 if root_open and p.root_dividend == SOLD else 0.0
-    keeps = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
-    scripted_share = scripted_root(world) / root if root > 0.0 else 1.0
+    claimable = 1.0 if root_open and p.root_dividend == CLAIMABLE else 0.0
+    keeps = 1.0 if root_open and keeps_funds(p) else claimable
+    holders = holders_root(world, w.stakers)
+    scripted_share = scripted_root(world) / holders if holders > 0.0 else 1.0
 
     if sells > 0.0:
         for i in range(t.open_tao.size):
@@ -186,14 +197,15 @@ def mint_into_pools(w, blocks, paid_emission, root, root_open, weighted):
         for i in range(t.open_tao.size):
             s.income[i] += blocks * owner_tao * s.emission_share[i]
         paid_emission -= owner_tao
-    span = Minting(blocks, world.block_emission, paid_emission, root, sells, keeps)
+    span = Minting(blocks, world.block_emission, paid_emission, root, sells, keeps, claimable)
     _mint_stage(s, t, p, span, weighted)
     root_tao = 0.0
     if sells > 0.0:
         # average part of the span's injection that comes after the sale
         root_tao = _sell_root(s, t, p, 0.5 * (blocks - 1.0) / blocks, weighted)
-    _moving_price_stage(s, p, blocks, world.block, weighted)
-    _sum_alpha_of_stakers(w.fields, w.scratch, w.at)
+    _sum_alpha_of_stakers(w.fields, w.scratch, w.at, world.has_funds)
     _ledger_stage(s, t, p, span, scripted_share)
-    _pay_dividends_to_stakers(w, root, keeps)
+    _pay_dividends_to_stakers(w, holders, claimable)
+    if world.has_funds:
+        grow_holdings(w)
     return root_tao, row_sum(t.unused_tao)

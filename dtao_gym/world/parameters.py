@@ -13,17 +13,26 @@ from dtao_gym.economy.technology import (
     stage_rate,
 )
 from dtao_gym.economy.valuation import capitalisation, stage_discount
-from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, DESTROYED, INJECTIONS, ROOT_DIVIDENDS
+from dtao_gym.protocol.coinbase import (
+    CHAIN_BOUGHT,
+    DESTROYED,
+    FUNDS,
+    INJECTIONS,
+    ROOT_DIVIDENDS,
+)
+from dtao_gym.protocol.gate import GATE_RANK
 from dtao_gym.protocol.institutions import PRUNE_KEYS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
-from dtao_gym.protocol.lifecycle import SEEDINGS
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS, SEEDINGS
 from dtao_gym.protocol.plugins import allocation_id
 from dtao_gym.views import constants
-from dtao_gym.world.config import Config
+from dtao_gym.world.config import N_DRAWN, Config
 from dtao_gym.world.config_people import LONG
 
-MOVING_PRICE_BASE = {"fast": 1 - 2 ** (-1 / 3000), "slow": 3e-6}
-"""Weight of one block in the moving price at full age: mainnet's speed of 2026, and the code's default."""
+MOVING_PRICE_BASE = {"fast": 1_288_490 / 2**32, "slow": 3e-6}
+"""Weight of one block in the moving price at full age: mainnet's of 2026 (storage), and the code's default."""
+CLAIM_HAZARD, FUND_CLAIM_HAZARD = 0.14, 0.02
+"""Part of unclaimed root dividends that is claimed in a day: of claimable alpha, once a week; of root funds."""
 PAYMENTS = {"alpha": 0, "direct": 1, "fee": 2}
 """Pay of owners: their cut in alpha, or in TAO out of the injection, or fees of users instead."""
 ALPHA_PAY, DIRECT_PAY, FEE_PAY = PAYMENTS.values()
@@ -45,7 +54,8 @@ class Parameters(NamedTuple):
     seeding: int
     start_delay_days: int
     entrants_enabled: int
-    gate_from_quantile: int
+    gate_measured: int
+    gate_rank: int
     frozen_share: int
     halving: int
     twap: int
@@ -65,6 +75,7 @@ class Parameters(NamedTuple):
     share_exponent: float
     gate_bar: float
     gate_quantile: float
+    gate_exponent: float
     flow_ema_kept: float
     flow_cutoff: float
     norm_exponent: float
@@ -76,6 +87,9 @@ class Parameters(NamedTuple):
     min_lock_tao: float
     lock_interval_blocks: float
     governance_blocks: float
+    emission_off_hazard: float
+    emission_on_hazard: float
+    equal_funds: float
     initial_treasury_tao: float
     dilution_reference_alpha: float
     informed_share_voters: float
@@ -93,7 +107,8 @@ class Parameters(NamedTuple):
     pool_fee: float
     flat_fee_tao: float
     min_order_tao: float
-    min_reserve: float
+    min_reserve_before: float
+    min_reserve_after: float
     ruin_fraction: float
     revenue_share: float
     short_productivity: float
@@ -195,7 +210,10 @@ def price_of_capital(config: Config, multiple: float) -> float:
 
 def _law(config: Config) -> dict[str, float]:
     allocation, rule_address = allocation_id(config.era_part("allocation"))
+    least, tested = config.era_part("min_reserve"), config.era_part("min_reserve_tested")
     return {
+        "min_reserve_before": least if tested == "before" else 0.0,
+        "min_reserve_after": least if tested == "after" else 0.0,
         "allocation": allocation,
         "rule_address": rule_address,
         "injection": INJECTIONS[config.era_part("injection")],
@@ -207,7 +225,8 @@ def _law(config: Config) -> dict[str, float]:
         "halving": halves(config),
         "payment": PAYMENTS[config.payment],
         "knowledge_disclosed": config.disclosure == "knowledge",
-        "gate_from_quantile": config.gate_bar is None,
+        "gate_measured": config.gate_bar is None,
+        "gate_rank": gate_rank(config),
         "frozen_share": config.frozen_subnets == "share",
         "gate_bar": config.gate_bar or 0.0,
         "immunity_blocks": BLOCKS_PER_DAY * config.immunity_days,
@@ -225,7 +244,7 @@ def _per_span(config: Config) -> dict[str, float]:
     blocks = BLOCKS_PER_DAY / config.spans_per_day
     rates = {
         "insider_sale_per_span": _per_day(config.insider_holding_days),
-        "claimed_per_span": config.root_claim_hazard,
+        "claimed_per_span": claim_hazard(config),
         "purse_use_per_span": config.max_purse_use,
         "trade_of_pool_per_span": config.max_trade_of_pool,
         "trade_speed_per_span": config.trade_speed,
@@ -240,6 +259,22 @@ def _per_span(config: Config) -> dict[str, float]:
 def rate_per_span(daily_rate: float, spans_per_day: int) -> float:
     """Rate of a span that compounds to a daily rate."""
     return -np.expm1(np.log1p(-daily_rate) / spans_per_day)
+
+
+def claim_hazard(config: Config) -> float:
+    """Part of unclaimed root dividends that is claimed in a day."""
+    if config.root_claim_hazard is not None:
+        return config.root_claim_hazard
+    return FUND_CLAIM_HAZARD if config.era_part("root_dividend") in FUNDS else CLAIM_HAZARD
+
+
+def gate_rank(config: Config) -> int:
+    """Rank of the gate's bar: in drawn worlds the same part of the market is above it as on the chain."""
+    if config.gate_rank is not None:
+        return config.gate_rank
+    if not config.is_drawn:
+        return GATE_RANK
+    return max(round(GATE_RANK * (config.n_subnets or N_DRAWN) / MAX_SUBNETS), 1)
 
 
 def halves(config: Config) -> bool:

@@ -14,13 +14,11 @@ from dtao_gym.compiling import kernel
 from dtao_gym.economy.technology import ability, next_stock, output
 from dtao_gym.economy.valuation import value_of_stocks
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
-from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config import N_DRAWN, Config, ConfigError
 from dtao_gym.world.parameters import parameters, parameters_of, price_of_capital
 from dtao_gym.world.shocks import GENESIS, TYPES, generator, normal, philox
 from dtao_gym.world.snapshot import Snapshot
 
-N_DRAWN = 8
-"""Default number of subnets of a drawn market."""
 ROOT_STAKE_IF_DRAWN_TAO = 5.31e6
 ISSUANCE_IF_DRAWN_TAO = 11.014e6
 YOUNGEST_DAYS = 30

@@ -193,7 +193,7 @@ def users_pay(fields, scratch, world, parameters, weighted):
             s.income[i] += t.spent[i]
             t.fee[i] = 0.0
     else:
-        trades.buy_rows(s, t, weighted, p.pool_fee, p.min_reserve)
+        trades.buy_rows(s, t, weighted, p.pool_fee, trades.reserve_limits(p))
         for i in range(t.bought.size):
             s.alpha_recycled[i] += t.bought[i]
     world.revenue_paid = row_sum(t.spent)

@@ -25,16 +25,19 @@ from dtao_gym.protocol.lifecycle import (
 )
 from dtao_gym.protocol.pool import spot_price
 from dtao_gym.world.demand import UNKNOWN, start_news
+from dtao_gym.world.funds import sell_holdings
 from dtao_gym.world.parameters import parameters_of
 from dtao_gym.world.production import note_values
 from dtao_gym.world.scratch import candidate_rows
-from dtao_gym.world.shocks import ENTRY, PRUNE, normal, philox, uniform
+from dtao_gym.world.shocks import ENTRY, GOVERNANCE, PRUNE, normal, philox, uniform
 from dtao_gym.world.state import subnet_rows
 
 NEVER = float(2**53)
 """Start block of an empty slot."""
 EMPTY = -1.0
 """Registration block of an empty slot."""
+NO_DECISION = -1.0
+"""Block of a switch of emission that is not due."""
 MOST_ARRIVALS = 32
 """Largest number of founders in a day."""
 PRUNE_BY_SHARE = PRUNE_KEYS["share"]
@@ -63,8 +66,28 @@ def start_subnets(fields, world, parameters):
                 issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
                 s.alpha_emission[i] = emission_per_block(SUPPLY_CAP - issuance)
         newcomer = s.registered_block[i] >= world.genesis_block
-        if newcomer and world.block - s.registered_block[i] >= p.governance_blocks:
+        passed = world.block - s.registered_block[i] - p.governance_blocks
+        if newcomer and 0.0 <= passed < BLOCKS_PER_DAY:
             s.emission_enabled[i] = 1.0
+    _govern(s, world, p)
+
+
+@rule
+def _govern(s, world, p):
+    """Switch the emission of subnets off and on: on the days planned, and by chance."""
+    for i in range(s.emission_enabled.size):
+        if 0.0 <= world.block - s.off_block[i] < BLOCKS_PER_DAY and s.off_block[i] >= 0.0:
+            s.emission_enabled[i] = 0.0
+        if 0.0 <= world.block - s.on_block[i] < BLOCKS_PER_DAY and s.on_block[i] >= 0.0:
+            s.emission_enabled[i] = 1.0
+    if p.emission_off_hazard > 0.0 or p.emission_on_hazard > 0.0:
+        for i in range(s.emission_enabled.size):
+            stream = np.uint64(s.stream_id[i])
+            word = philox(world.world_key, world.episode, 0, world.day, stream, GOVERNANCE)[0]
+            enabled = s.emission_enabled[i] > 0.0
+            chance = p.emission_off_hazard if enabled else p.emission_on_hazard
+            if s.registered_block[i] >= 0.0 and uniform(word) < chance:
+                s.emission_enabled[i] = 0.0 if enabled else 1.0
 
 
 @rule
@@ -76,7 +99,7 @@ def registration_cost(world, parameters):
 
 
 @rule
-def register(fields, scratch, at, world, stakers, parameters):
+def register(fields, scratch, at, world, stakers, funds, parameters):
     """Let founders arrive and register where a slot is worth more to them than it costs."""
     p = parameters_of(parameters)
     n = subnet_rows(fields).tao_reserve.size
@@ -94,6 +117,8 @@ def register(fields, scratch, at, world, stakers, parameters):
             continue
         salvaged = p.salvage * subnet_rows(fields).knowledge[slot]
         if subnet_rows(fields).registered_block[slot] >= 0.0:
+            if world.has_funds:
+                sell_holdings(fields, at, funds, slot)
             dissolve(fields, at, world, stakers, parameters, slot)
         clear(fields, slot)  # opinions of empty slots move as well
         create_subnet(fields, at, world, parameters, slot, cost, normal(kind), salvaged)
@@ -124,7 +149,7 @@ def _slot_for_newcomer(fields, scratch, world, parameters):
 
 @rule
 def dissolve(fields, at, world, stakers, parameters, slot):
-    """Pay out a subnet: TAO to holders of its alpha; the part of protocol and pool is recycled.
+    """Pay out a subnet that holds no alpha of funds: TAO to holders of its alpha; the part of protocol and pool is recycled.
 
     Scripted stakers are paid into purses, stakers into root, all other holders into `outside`. Claims and burned alpha
     get nothing.
@@ -180,6 +205,7 @@ def clear(fields, slot):
     s.stream_id[slot], s.owner_number[slot], s.consumed[slot] = stream, owner, consumed
     s.first_owner_payoff[slot], s.consumed_by_predecessors[slot] = payoff, predecessors
     s.registered_block[slot] = EMPTY
+    s.off_block[slot] = s.on_block[slot] = NO_DECISION
     s.start_block[slot] = NEVER
     s.pool_tao_weight[slot] = 0.5
     s.alpha_genesis[slot] = 0.0
@@ -197,6 +223,7 @@ def create_subnet(fields, at, world, parameters, slot, cost, kind, salvaged):
         median = median_price(s.spot_price)
         tao, alpha, burned = seed_pool(p.seeding, cost, p.min_lock_tao, median)
     world.burned += burned
+    world.chain_issuance -= burned
     s.tao_reserve[slot] = tao
     s.alpha_reserve[slot] = alpha
     s.alpha_genesis[slot] = alpha

@@ -5,18 +5,31 @@ rule: they grow, dilute and follow common news as the simulated subnets do, and 
 subnets averages out. So the simulated subnets together are paid a part of the emission that is the same under every rule at genesis
 and afterwards follows their own news: eight subnets that have had good news are paid more.
 There is no such part for flows: under the flow rules, and rules of users, the simulated subnets keep the share of genesis.
+
+Gated rules compare each subnet with a bar that is measured on all of them, so the frozen subnets' demands are kept as a list.
 """
 
 from dtao_gym.compiling import inlined_rule, rule
-from dtao_gym.protocol.allocation import DemandSums, Rest, rules_reading, total_demand
+from dtao_gym.protocol.allocation import (
+    GATED_RULES,
+    DemandSums,
+    Rest,
+    rules_reading,
+    total_demand,
+)
 
 PRICE_RULES = rules_reading("moving_price")
 VOTE_RULES = rules_reading("votes")
 
 
 @rule
-def rest_of_market(world, allocation):
-    """Frozen subnets as input of an allocation rule, a `Rest`."""
+def rest_of_market(world, frozen, allocation, one_pot):
+    """Frozen subnets as input of an allocation rule, a `Rest`; with `one_pot` they have a share under every rule."""
+    count = int(world.rest_count)
+    demands, listed, passed = frozen[0, :count], frozen[1, :count], frozen[2, :count]
+    if one_pot:
+        share = share_of_rest(world, allocation)
+        return Rest(0.0, 0.0, 0.0, 0.0, share, demands, listed, passed)
     demand = DemandSums(
         world.rest_count,
         world.rest_moving_price,
@@ -34,7 +47,10 @@ def rest_of_market(world, allocation):
         total_demand(allocation, enabled),
         world.rest_moving_price,
         world.rest_enabled_moving_price,
-        world.rest_share,
+        0.0 if allocation in GATED_RULES else world.rest_share,
+        demands,
+        listed,
+        passed,
     )
 
 

@@ -60,6 +60,12 @@ class SpanScratch(NamedTuple):
     """Alpha paid for it."""
     fee: Row
     """Fees in TAO."""
+    credit: Row
+    """Root's alpha for one fund."""
+    value: Row
+    """TAO that the fund's holding would fetch."""
+    gain: Row
+    """TAO by which the credit raises it."""
 
 
 class DirectPay(NamedTuple):
@@ -158,6 +164,8 @@ class Quotes(NamedTuple):
 
     proceeds: Row
     """TAO that a sale of the whole holding in a subnet would bring."""
+    value: Row
+    """TAO that the holding of a root fund would fetch."""
 
 
 VIEWS = (

@@ -14,10 +14,10 @@ import numpy as np
 from dtao_gym.compiling import inlined_rule, rule
 from dtao_gym.numerics import fma, log, multiply_high
 
-ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, TYPES, FAVOURITES, END, NEWS = range(10)
+ECONOMY, ORDER, GENESIS, ACTION, ENTRY, PRUNE, TYPES, FAVOURITES, END, NEWS, GOVERNANCE = range(11)
 """Purposes: luck, opinion and signal of a day; the order of trades in a span; a market at genesis; a scripted
 action; founders; the lottery of pruning; types and values at genesis; favourites of voters; the end of an episode;
-news."""
+news; governance's switches of emission."""
 
 EVALUATION_BIT = 1 << 63
 """Bit that is set in the key of every evaluation world and in no other: the two sets of worlds are disjoint."""

@@ -20,7 +20,9 @@ net TAO that the protocol puts in.
 | protocol_flow_ema | -1000 to 1000                   | = 0            |
 
 There are 1 to 128 rows. Root, netuid 0, has no row: its TAO is `root_stake_tao`. The JSON needs `block`, `root_stake_tao`
-and `chain_issuance_tao`; `name`, `date` and `columns_imputed` are optional, and other keys are ignored.
+and `chain_issuance_tao`. Optional are `name`, `date`, `columns_imputed` and two numbers about the last registration of any
+subnet: `last_lock_tao`, the TAO locked for it (0 to 21 million), and `last_registration_block` (0 to the block of the
+snapshot). Worlds take the cost of their first registration from them. Other keys are ignored.
 """
 
 from collections.abc import Iterable
@@ -33,10 +35,11 @@ from typing import Any, Self
 import numpy as np
 
 from dtao_gym.protocol.issuance import SUPPLY_CAP
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.world.snapshot_files import (
     COLUMNS,
+    IMPUTABLE_COLUMNS,
     LAST_BLOCK,
-    OPTIONAL_COLUMNS,
     SnapshotError,
     number_fact,
     read_facts,
@@ -47,11 +50,14 @@ from dtao_gym.world.snapshot_files import (
 SNAPSHOT_NAMES: tuple[str, ...] = (
     "mainnet-2026-06-14",
     "mainnet-2026-04-11",
+    "mainnet-2026-09-06",
     "mainnet-2025-02-13",
 )
 """The snapshots that come with the package, the default first; the last is the day on which pools began."""
 
-MAX_SUBNETS = 128
+OPTIONAL_FACTS = {"last_lock_tao": number_fact, "last_registration_block": whole_fact}
+"""Numbers about the chain that may be missing, and how each is read."""
+
 MAX_SUPPLY = int(SUPPLY_CAP)  # of TAO, and of the alpha of each subnet
 MAX_FLOW = 1000  # TAO per block, more than a third of all TAO in a day
 TAO_WEIGHT_RANGE = (0.01, 0.99)
@@ -84,7 +90,11 @@ class Snapshot:
     user_flow_ema: np.ndarray
     protocol_flow_ema: np.ndarray
     imputed: tuple[str, ...] = ()
-    """The columns that the source lacks and an assumption fills."""
+    """The columns that the source lacks and an assumption fills, in every row or in some."""
+    last_lock_tao: float | None = None
+    """TAO locked for the last registration; None if not known."""
+    last_registration_block: int | None = None
+    """Block of the last registration; None if not known."""
     source: InitVar[str | None] = None
     """Name of the snapshot in errors: its file, for example."""
 
@@ -193,9 +203,13 @@ class Snapshot:
             ("block", 0, LAST_BLOCK),
             ("root_stake_tao", 0, MAX_SUPPLY),
             ("chain_issuance_tao", 0, MAX_SUPPLY),
+            ("last_lock_tao", 0, MAX_SUPPLY),
+            ("last_registration_block", 0, self.block),
         ):
             value = getattr(self, key)
-            if not low <= value <= high:
+            if value is None and key in OPTIONAL_FACTS:
+                continue
+            if value is None or not low <= value <= high:
                 return f"{key} is {value!r}; allowed is {low} to {high}"
         return None
 
@@ -288,7 +302,8 @@ def _parse(path: Path, table: str, facts_text: str, given: dict[str, Any]) -> Sn
         block=whole_fact(path, facts, "block"),
         root_stake_tao=number_fact(path, facts, "root_stake_tao"),
         chain_issuance_tao=number_fact(path, facts, "chain_issuance_tao"),
-        imputed=tuple(column for column in OPTIONAL_COLUMNS if column in imputed),
+        imputed=tuple(column for column in IMPUTABLE_COLUMNS if column in imputed),
         source=str(path),
+        **{key: read(path, facts, key) for key, read in OPTIONAL_FACTS.items() if key in facts},
         **columns,
     )

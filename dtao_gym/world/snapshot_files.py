@@ -31,6 +31,10 @@ OPTIONAL_COLUMNS = (
     "user_flow_ema",
     "protocol_flow_ema",
 )
+"""The columns that a table may leave out."""
+
+IMPUTABLE_COLUMNS = ("registered_block", "alpha_outstanding", "spot_price", *OPTIONAL_COLUMNS)
+"""The columns that may be listed as filled by assumption."""
 
 LAST_BLOCK = 2**53
 """Largest block number, exact as a float64."""
@@ -53,9 +57,9 @@ def read_facts(path: Path, text: str) -> dict[str, Any]:
         if not isinstance(facts.get(key, ""), str):
             raise SnapshotError(f"{path}: {key} is {facts[key]!r}; a text is needed")
     imputed = facts.get("columns_imputed", [])
-    if not (isinstance(imputed, list | dict) and all(c in OPTIONAL_COLUMNS for c in imputed)):
+    if not (isinstance(imputed, list | dict) and all(c in IMPUTABLE_COLUMNS for c in imputed)):
         raise SnapshotError(
-            f"{path}: columns_imputed is {imputed!r}; allowed are {list(OPTIONAL_COLUMNS)}"
+            f"{path}: columns_imputed is {imputed!r}; allowed are {list(IMPUTABLE_COLUMNS)}"
         )
     return facts
 

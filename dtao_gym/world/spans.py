@@ -12,13 +12,11 @@ from dtao_gym.protocol.allocation import (
     GATED_RULES,
     USER_RULE,
     Market,
-    Rest,
     RuleSettings,
     emission_shares,
     is_sum_rule,
-    next_flow_ema,
     rules_reading,
-    with_quantile_bar,
+    with_measured_bar,
 )
 from dtao_gym.protocol.coinbase import (
     CLAIMABLE,
@@ -27,31 +25,23 @@ from dtao_gym.protocol.coinbase import (
     root_sell_open,
     split_alpha_out,
 )
+from dtao_gym.protocol.flows import next_flow_ema
+from dtao_gym.protocol.gate import BAR_REFRESH_BLOCKS
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.plugin_calls import apply_user_rule
 from dtao_gym.protocol.pool import spot_price
 from dtao_gym.views import array_of
-from dtao_gym.world.minting import mint_into_pools
+from dtao_gym.world.funds import all_root, deposit, holders_root, keeps_funds
+from dtao_gym.world.minting import mint_into_pools, moving_price_stage
 from dtao_gym.world.parameters import parameters_of
-from dtao_gym.world.rest import rest_of_market, share_of_rest
+from dtao_gym.world.rest import rest_of_market
 from dtao_gym.world.scratch import direct_pay, span_scratch
 from dtao_gym.world.state import signal_row, subnet_rows
-from dtao_gym.world.trades import grow_scripted_root, scripted_root
+from dtao_gym.world.trades import grow_scripted_root
 
-BAR_REFRESH_BLOCKS = 360.0
-"""Blocks between two measurements of the gate's bar."""
 ROOT_PROPORTION_READERS = (*rules_reading("root_proportion"), USER_RULE)
 ROUNDING = 1e-9
 """Part of a block's TAO below which a gap in the sum of shares is rounding."""
-
-
-@rule
-def all_root(world, stakers):
-    """Root stake of all holders, TAO."""
-    total = scripted_root(world)
-    for staker in range(stakers.size):
-        total += stakers[staker].root
-    return total
 
 
 @stage
@@ -78,8 +68,8 @@ def _flow_mark_stage(s):
 
 
 @rule
-def _pay_root(world, stakers, amount, root):
-    """Divide TAO among root stakers in proportion to stake."""
+def _pay_root(world, stakers, funds, amount, root):
+    """Divide TAO among root stakers and funds in proportion to stake."""
     if not root > 0.0:
         world.root_validators += amount
         return
@@ -87,6 +77,9 @@ def _pay_root(world, stakers, amount, root):
     grow_scripted_root(world, rate)
     for staker in range(stakers.size):
         stakers[staker].root += stakers[staker].root * rate
+    if world.has_funds:
+        for k in range(funds.size):
+            funds[k].root_slot += funds[k].root_slot * rate
 
 
 @stage
@@ -118,13 +111,27 @@ def _market(s, t, signal, root_weighted_tao, world, allocation):
 
 
 @inlined_rule
-def share_out(fields, scratch, at, world, parameters, root, blocks):
+def _rule_settings(world, p, market, rest, shares, work, blocks):
+    """Settings of the chain's rules; measures the gate's bar where it is due in this span."""
+    bar = world.gate_bar if p.gate_measured == 1 else p.gate_bar
+    settings = RuleSettings(p.share_exponent, bar, p.gate_exponent, p.flow_cutoff, p.norm_exponent)
+    if p.allocation in GATED_RULES and p.gate_measured == 1:
+        if bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks:
+            settings = with_measured_bar(
+                p.allocation, market, settings, rest, p.gate_rank, p.gate_quantile, shares, work
+            )
+            world.gate_bar = settings.gate_bar
+    return settings
+
+
+@inlined_rule
+def share_out(w, root, blocks):
     """Write emission rates and, from the state before the span, emission shares; return the share of the frozen subnets.
 
     A fault of a user's rule is noted in `world.rule_error`; an id without a rule gives NaN.
     """
-    p = parameters_of(parameters)
-    s, t = subnet_rows(fields), span_scratch(scratch)
+    world, p = w.world, parameters_of(w.parameters)
+    s, t = subnet_rows(w.fields), span_scratch(w.scratch)
     if p.halving:
         world.block_emission = emission_per_block(SUPPLY_CAP - world.chain_issuance)
         pools = 0.0 if p.injection == DIRECT else 1.0
@@ -132,31 +139,17 @@ def share_out(fields, scratch, at, world, parameters, root, blocks):
             issuance = s.alpha_reserve[i] + s.alpha_outstanding[i]
             rate = emission_per_block(SUPPLY_CAP - issuance)
             s.alpha_emission[i] = rate * s.started[i] * pools
-    rest = rest_of_market(world, p.allocation)
-    if p.frozen_share:
-        rest = Rest(0.0, 0.0, 0.0, 0.0, share_of_rest(world, p.allocation))
+    rest = rest_of_market(world, w.frozen, p.allocation, p.frozen_share == 1)
     world.moving_price_sum = world.rest_price_sum + row_sum(s.moving_price)
-    signal = signal_row(fields, at.signal_history + world.day % at.signal_days)
+    signal = signal_row(w.fields, w.at.signal_history + world.day % w.at.signal_days)
     market = _market(s, t, signal, p.tao_weight * root, world, p.allocation)
     if p.allocation == USER_RULE:
         error = apply_user_rule(p.rule_address, market, rest, s.emission_share)
         world.rule_error = max(world.rule_error, error)
         return rest.share
-    bar = world.gate_bar if p.gate_from_quantile == 1 else p.gate_bar
-    settings = RuleSettings(p.share_exponent, bar, p.flow_cutoff, p.norm_exponent)
-    if p.allocation in GATED_RULES and p.gate_from_quantile == 1:
-        if bar == 0.0 or world.block % BAR_REFRESH_BLOCKS < blocks:
-            settings = with_quantile_bar(
-                p.allocation,
-                market,
-                settings,
-                rest,
-                p.gate_quantile,
-                s.emission_share,
-                t.bar_shares,
-            )
-            world.gate_bar = settings.gate_bar
-    rest_share = emission_shares(p.allocation, market, settings, rest, s.emission_share)
+    shares = s.emission_share
+    settings = _rule_settings(world, p, market, rest, shares, t.bar_shares, blocks)
+    rest_share = emission_shares(p.allocation, market, settings, rest, shares)
     if p.frozen_share and is_sum_rule(p.allocation):
         for i in range(s.emission_share.size):
             s.emission_share[i] *= 1.0 - rest.share
@@ -185,9 +178,9 @@ def pay_directly(w, blocks, paid_emission):
 def coinbase(w, blocks, weighted):
     """Run the coinbase of a span: shares, minting, injection, dividends and moving prices."""
     world, p, s = w.world, parameters_of(w.parameters), subnet_rows(w.fields)
-    root = all_root(world, w.stakers)
+    root = all_root(world, w.stakers, w.funds)
     _flow_stage(s, blocks, p.flow_ema_kept)
-    rest_share = share_out(w.fields, w.scratch, w.at, world, w.parameters, root, blocks)
+    rest_share = share_out(w, root, blocks)
     root_open = root_sell_open(p.root_gate_open == 1, world.moving_price_sum)
     granted_part = 0.0
     if p.milestone_grant_tao > 0.0 and world.block_emission > 0.0:
@@ -199,7 +192,6 @@ def coinbase(w, blocks, weighted):
         unused = 0.0
     else:
         root_tao, unused = mint_into_pools(w, blocks, paid_emission, root, root_open, weighted)
-    _flow_mark_stage(s)
     granted = blocks * world.block_emission * granted_part
     world.granted += granted
     world.minted += granted
@@ -213,14 +205,21 @@ def coinbase(w, blocks, weighted):
     world.aggregate += minted * rest_share
 
     rest_income = blocks * world.rest_root_income if root_open else 0.0
-    if p.injection == DIRECT:
+    pools = p.injection != DIRECT
+    if not pools:
         rest_income = split_alpha_out(minted * rest_share, p.owner_cut, 0.0)[2]
     rest_income = min(rest_income * (1.0 - p.validator_take), world.aggregate)
     world.aggregate -= rest_income
-    take = root_tao * p.validator_take
-    _pay_root(world, w.stakers, root_tao - take + rest_income, root)
-    world.root_validators += take
-    world.root_yield = (root_tao - take + rest_income) / root if root > 0.0 else 0.0
+    if keeps_funds(p) and pools:
+        world.root_yield = deposit(w, rest_income, weighted) if root_open else 0.0
+    else:
+        take = root_tao * p.validator_take
+        _pay_root(world, w.stakers, w.funds, root_tao - take + rest_income, root)
+        world.root_validators += take
+        world.root_yield = (root_tao - take + rest_income) / root if root > 0.0 else 0.0
+    if pools:
+        moving_price_stage(s, p, blocks, world.block, weighted)
+    _flow_mark_stage(s)
 
 
 @rule
@@ -228,7 +227,7 @@ def accrued_root_yield(w):
     """Root dividends of the last span that are kept as claims, at spot, per TAO of root."""
     s, t, p = subnet_rows(w.fields), span_scratch(w.scratch), parameters_of(w.parameters)
     root_open = root_sell_open(p.root_gate_open == 1, w.world.moving_price_sum)
-    root = all_root(w.world, w.stakers)
+    root = holders_root(w.world, w.stakers)
     if p.root_dividend != CLAIMABLE or not root_open or not root > 0.0:
         return 0.0
     value = 0.0

@@ -2,7 +2,8 @@
 
 One float64 array `fields` `[world, row, subnet]` holds everything that exists once per subnet: the named rows of `Subnets`,
 then sections of variable length whose sizes are fixed when the batch is made. `worlds` has one record per world,
-`stakers` one per staker, `validators` one per root validator.
+`stakers` one per staker, `validators` one per root validator, `funds` one per root fund; `fund_owed` has the shares of each
+fund that its holders may claim, `frozen` the list of the subnets that are not simulated.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.views import row_reader, section_reader
+from dtao_gym.world.records import FUND_DTYPE, STAKER_DTYPE, VALIDATOR_DTYPE, WORLD_DTYPE
 
 Row = np.ndarray
 
@@ -69,6 +72,10 @@ class Subnets(NamedTuple):
     """Part of the miners' incentive that is burned, 0 to 1."""
     emission_enabled: Row
     """0 or 1."""
+    off_block: Row
+    """Block in which governance switches the emission off; -1: no such decision."""
+    on_block: Row
+    """Block in which governance switches the emission on; -1: no such decision."""
     user_flow_ema: Row
     """Average net TAO that stakers bring, TAO per block."""
     protocol_flow_ema: Row
@@ -145,93 +152,19 @@ class Subnets(NamedTuple):
     """Key of the subnet's random numbers; moves with the subnet when slots are relabelled."""
 
 
-WORLD_DTYPE = np.dtype(
-    [
-        ("world_key", np.uint64),
-        ("episode", np.uint64),
-        ("day", np.int64),
-        ("block", np.float64),
-        ("genesis_block", np.float64),
-        ("last_day", np.int64),  # the world does not change from then on
-        ("equal_weights", np.bool_),  # whether every pool has had weight 1/2 since genesis
-        ("rule_error", np.int64),  # fault in the shares of a user's rule; 0: none
-        # registrations
-        ("last_lock", np.float64),
-        ("last_lock_block", np.float64),
-        ("registrations", np.int64),  # since genesis
-        ("dissolutions", np.int64),  # since genesis
-        ("tao_genesis", np.float64),
-        ("chain_issuance", np.float64),
-        ("block_emission", np.float64),
-        # accounts (TAO)
-        ("root_informed", np.float64),
-        ("root_uninformed", np.float64),
-        ("root_validators", np.float64),
-        ("purse_informed", np.float64),
-        ("purse_uninformed", np.float64),
-        ("outside", np.float64),
-        ("aggregate", np.float64),
-        ("authors", np.float64),
-        ("burned", np.float64),
-        ("recycled", np.float64),
-        ("minted", np.float64),
-        # the frozen subnets (not simulated), as at genesis
-        ("rest_count", np.float64),
-        ("rest_price_sum", np.float64),  # of moving prices without exponent, for root's gate
-        ("rest_moving_price", np.float64),
-        ("rest_burn_weighted", np.float64),
-        ("rest_root_weighted", np.float64),
-        ("rest_enabled_count", np.float64),
-        ("rest_enabled_moving_price", np.float64),
-        ("rest_enabled_burn_weighted", np.float64),
-        ("rest_enabled_root_weighted", np.float64),
-        ("rest_share", np.float64),  # under rules whose shares are not weights over a sum
-        ("rest_root_income", np.float64),  # TAO per block while the gate is open
-        ("price_excess", np.float64),  # moving average of prices over those without own news
-        ("vote_part", np.float64),  # part of their votes at genesis that the simulated subnets get
-        # state of beliefs and statistics at the end of a day
-        ("informed_weight", np.float64),
-        ("alpha_part_of_wealth", np.float64),  # of scripted stakers at genesis
-        ("demand_level", np.float64),  # factor on all target prices, by stakers' money
-        ("common_news", np.float64),  # level of the news common to all subnets, logs
-        ("common_variance", np.float64),
-        ("news_factor", np.float64),  # factor on the size of news, drawn for the episode
-        ("granted", np.float64),  # TAO of the day
-        ("gate_bar", np.float64),  # demand share at which the gate lets half through
-        ("moving_price_sum", np.float64),
-        ("price_sum", np.float64),  # spot prices of the simulated subnets
-        ("emission_hhi", np.float64),  # sum of squared emission shares of the simulated subnets
-        ("welfare", np.float64),  # sum of true values less costs, TAO a day
-        ("root_yield", np.float64),  # TAO per TAO and day, at the last span
-        ("revenue_paid", np.float64),  # TAO of the day
-        ("revenue_rationed", np.float64),  # TAO of the day that `outside` could not pay
-        # sums over the days since genesis, TAO; the first four discounted where the horizon is fixed
-        ("welfare_sum", np.float64),
-        ("research_sum", np.float64),
-        ("work_sum", np.float64),  # research and short-term work
-        ("influence_sum", np.float64),
-        ("informed_value_sum", np.float64),
-        ("plain_value_sum", np.float64),  # short-term value and knowledge
-    ]
-)
+HOLDERS = ("root_informed", "root_uninformed", "root_validators")
+"""Accounts of the scripted holders of root stake; the stakers follow them in `fund_owed`."""
 
-VALIDATOR_DTYPE = np.dtype(
-    [
-        ("stake", np.float64),  # share of the stake of all root validators
-        ("root_share", np.float64),  # part of its vote for root itself
-    ]
-)
 
-STAKER_DTYPE = np.dtype(
-    [
-        ("root", np.float64),  # root stake, TAO
-        ("wealth", np.float64),  # proceeds of selling the whole position, TAO
-        ("log_wealth", np.float64),
-        ("first_wealth", np.float64),  # at the start of the episode
-        ("ruined", np.bool_),  # whether wealth is below `ruin_fraction` of the first
-        ("traded", np.float64),  # TAO exchanged with pools since the last decision
-    ]
-)
+class Frozen(NamedTuple):
+    """Rows of the list of frozen subnets, each `(MAX_SUBNETS,)`; the first `rest_count` entries are in use."""
+
+    demand: Row
+    """Demand at genesis as part of their sum, in descending order."""
+    enabled: Row
+    """Whether emission is enabled, 1 or 0."""
+    passed: Row
+    """Working space of gated rules."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +177,12 @@ class Layout:
     signal_days: int = 8
     pipeline_stages: int = 3
     n_validators: int = 0
+    n_funds: int = 1
+
+    @property
+    def n_holders(self) -> int:
+        """Holders of claims on root funds: three scripted classes (`HOLDERS`), then the stakers."""
+        return len(HOLDERS) + self.n_stakers
 
     @property
     def sections(self) -> dict[str, slice]:
@@ -254,6 +193,8 @@ class Layout:
             "price_history": self.price_days,
             "signal_history": self.signal_days,
             "pipeline": self.pipeline_stages,
+            "fund_alpha": self.n_funds,
+            "fund_weight": self.n_funds,
         }
         first, rows = len(Subnets._fields), {}
         for name, size in sizes.items():
@@ -264,7 +205,7 @@ class Layout:
     @property
     def n_rows(self) -> int:
         """Number of rows of `fields`: named ones and sections."""
-        return self.sections["pipeline"].stop
+        return self.sections["fund_weight"].stop
 
 
 OFFSETS_DTYPE = np.dtype(
@@ -280,6 +221,9 @@ OFFSETS_DTYPE = np.dtype(
         ("signal_days", np.int64),
         ("pipeline", np.int64),
         ("pipeline_stages", np.int64),
+        ("n_funds", np.int64),
+        ("fund_alpha", np.int64),
+        ("fund_weight", np.int64),
     ]
 )
 """The layout as the kernels read it: the first row of each section and its length."""
@@ -299,12 +243,13 @@ subnet_rows = row_reader(Subnets)
 alpha_row, owed_row = section_reader("alpha"), section_reader("owed")
 price_row, signal_row = section_reader("price"), section_reader("signal")
 pipeline_row = section_reader("pipeline")
+fund_row, fund_weight_row = section_reader("fund"), section_reader("fund_weight")
 
 
 class State:
     """The arrays of `n_worlds` worlds; plain data that copies, pickles and saves."""
 
-    ARRAYS = ("fields", "worlds", "stakers", "validators")
+    ARRAYS = ("fields", "worlds", "stakers", "validators", "funds", "fund_owed", "frozen")
 
     def __init__(self, layout: Layout, n_worlds: int):
         self.layout = layout
@@ -312,6 +257,9 @@ class State:
         self.worlds = np.zeros(n_worlds, WORLD_DTYPE)
         self.stakers = np.zeros((n_worlds, layout.n_stakers), STAKER_DTYPE)
         self.validators = np.zeros((n_worlds, layout.n_validators), VALIDATOR_DTYPE)
+        self.funds = np.zeros((n_worlds, layout.n_funds), FUND_DTYPE)
+        self.fund_owed = np.zeros((n_worlds, layout.n_funds, layout.n_holders))
+        self.frozen = np.zeros((n_worlds, len(Frozen._fields), MAX_SUBNETS))
 
     @property
     def n_worlds(self) -> int:

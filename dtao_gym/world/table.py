@@ -10,20 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dtao_gym.compiling import inlined_rule
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.views import address_of_array, array_at, constants_at
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.scratch import N_SCRATCH
 from dtao_gym.world.state import (
+    FUND_DTYPE,
     OFFSETS_DTYPE,
     STAKER_DTYPE,
     VALIDATOR_DTYPE,
     WORLD_DTYPE,
+    Frozen,
     State,
     offsets,
 )
 from dtao_gym.world.voting import N_COUNTS
 
-_SIZES = ("n_worlds", "n_rows", "n_subnets", "n_ballots")
+_SIZES = ("n_worlds", "n_rows", "n_subnets", "n_holders", "n_ballots")
 _WORKING = ("orders", "scratch", "ballots", "trace", "trace_spans", "trace_rows")
 TABLE_DTYPE = np.dtype(
     [(name, np.int64) for name in (*State.ARRAYS, "parameters", *_SIZES, *_WORKING)]
@@ -39,6 +42,9 @@ class Arrays(NamedTuple):
     worlds: np.ndarray
     stakers: np.ndarray
     validators: np.ndarray
+    funds: np.ndarray
+    fund_owed: np.ndarray
+    frozen: np.ndarray
     parameters: np.ndarray
     orders: np.ndarray
     scratch: np.ndarray
@@ -57,6 +63,9 @@ class WorldArrays(NamedTuple):
     world: Any
     stakers: np.ndarray
     validators: np.ndarray
+    funds: np.ndarray
+    fund_owed: np.ndarray
+    frozen: np.ndarray
     parameters: Any
     orders: np.ndarray
     scratch: np.ndarray
@@ -68,6 +77,8 @@ _table_at = constants_at(TABLE_DTYPE)
 _matrix, _cube = array_at(np.float64, 2), array_at(np.float64, 3)
 _worlds, _stakers = array_at(WORLD_DTYPE, 1), array_at(STAKER_DTYPE, 2)
 _validators, _parameters = array_at(VALIDATOR_DTYPE, 2), array_at(PARAMETERS_DTYPE, 1)
+_funds = array_at(FUND_DTYPE, 2)
+_N_FROZEN_ROWS = len(Frozen._fields)
 
 
 @inlined_rule
@@ -79,6 +90,9 @@ def arrays_of(address):
         _worlds(t.worlds, (t.n_worlds,)),
         _stakers(t.stakers, (t.n_worlds, t.n_stakers)),
         _validators(t.validators, (t.n_worlds, t.n_validators)),
+        _funds(t.funds, (t.n_worlds, t.n_funds)),
+        _cube(t.fund_owed, (t.n_worlds, t.n_funds, t.n_holders)),
+        _cube(t.frozen, (t.n_worlds, _N_FROZEN_ROWS, MAX_SUBNETS)),
         _parameters(t.parameters, (t.n_worlds,)),
         _cube(t.orders, (t.n_worlds, max(t.n_stakers, 1), t.n_subnets)),
         _matrix(t.scratch, (N_SCRATCH, t.n_subnets)),
@@ -103,23 +117,27 @@ class Table:
         self._record = np.zeros(1, TABLE_DTYPE)
         for name, array in zip((*State.ARRAYS, "parameters"), self._arrays, strict=True):
             self._record[name] = address_of_array(array)
-        layout = offsets(state.layout)
+        layout = state.layout
+        rows = offsets(layout)
         for name in OFFSETS_DTYPE.names or ():
-            self._record[name] = layout[name]
-        sizes = (*state.fields.shape, N_COUNTS + state.layout.n_validators)
+            self._record[name] = rows[name]
+        sizes = (*state.fields.shape, layout.n_holders, N_COUNTS + layout.n_validators)
         for name, size in zip(_SIZES, sizes, strict=True):
             self._record[name] = size
         self.address = address_of_array(self._record)
 
     def current(self, state: State, parameters: np.ndarray) -> bool:
         """Whether the table still points to the arrays of this state and to these parameters."""
-        fields, worlds, stakers, validators, known = self._arrays
-        return (
+        fields, worlds, stakers, validators, funds, owed, frozen, known = self._arrays
+        return (  # written out, because every step of a single environment asks
             state is self._state
             and state.fields is fields
             and state.worlds is worlds
             and state.stakers is stakers
             and state.validators is validators
+            and state.funds is funds
+            and state.fund_owed is owed
+            and state.frozen is frozen
             and parameters is known
         )
 

@@ -7,7 +7,14 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
-from dtao_gym.protocol.pool import buy, sell, spot_price, trade, trade_to_reach
+from dtao_gym.protocol.pool import (
+    ReserveLimits,
+    buy,
+    sell,
+    spot_price,
+    trade,
+    trade_to_reach,
+)
 from dtao_gym.world.parameters import ALPHA_PAY, parameters_of
 from dtao_gym.world.scratch import claims_of, population_trade, span_scratch
 from dtao_gym.world.state import alpha_row, owed_row, subnet_rows
@@ -19,8 +26,14 @@ def pool_weight(s, i, weighted):
     return 0.5 if weighted is None else s.pool_tao_weight[i]
 
 
+@inlined_rule
+def reserve_limits(p):
+    """Limits of the reserves that a swap may meet or leave, `ReserveLimits`."""
+    return ReserveLimits(p.min_reserve_before, p.min_reserve_after)
+
+
 @stage
-def sell_rows(s, t, weighted, fee_rate, min_reserve):
+def sell_rows(s, t, weighted, fee_rate, limits):
     """Sell `t.sold` alpha to each pool; afterwards it is the alpha taken, and `t.proceeds` the TAO paid.
 
     A row is many orders of many people: the flat fee of the launch pool, charged per order, is paid by `staker_trades`
@@ -29,7 +42,7 @@ def sell_rows(s, t, weighted, fee_rate, min_reserve):
     for i in range(s.tao_reserve.size):
         weight = pool_weight(s, i, weighted)
         out, taken, fee, tao, alpha = sell(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0, min_reserve
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.sold[i], fee_rate, 0.0, limits
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -39,12 +52,12 @@ def sell_rows(s, t, weighted, fee_rate, min_reserve):
 
 
 @stage
-def buy_rows(s, t, weighted, fee_rate, min_reserve):
+def buy_rows(s, t, weighted, fee_rate, limits):
     """Spend `t.spent` TAO in each pool; afterwards it is the TAO taken, and `t.bought` the alpha received."""
     for i in range(s.tao_reserve.size):
         weight = pool_weight(s, i, weighted)
         out, taken, fee, tao, alpha = buy(
-            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0, min_reserve
+            s.tao_reserve[i], s.alpha_reserve[i], weight, t.spent[i], fee_rate, 0.0, limits
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -83,7 +96,7 @@ def insiders_sell(fields, scratch, world, blocks, parameters, weighted):
         kept = s.miner_alpha[i] + s.validator_alpha[i] - at_once
         t.sold[i] = s.alpha_emission[i] * owner_part * s.owner_sale_fraction[i] + at_once
         t.sold[i] += p.insider_sale_per_span * kept
-    sell_rows(s, t, weighted, p.pool_fee, p.min_reserve)
+    sell_rows(s, t, weighted, p.pool_fee, reserve_limits(p))
     _insiders_ledger(s, t, p, owner_part, miner_part)
     world.outside += row_sum(t.proceeds)
     world.authors += row_sum(t.fee)
@@ -121,7 +134,7 @@ def claim_root(fields, scratch, at, world, stakers, parameters, weighted):
         owed = owed_row(fields, at.staker_claimable + staker)
         for i in range(t.sold.size):
             t.sold[i] += swap * owed[i]
-    sell_rows(s, t, weighted, None, p.min_reserve)
+    sell_rows(s, t, weighted, None, reserve_limits(p))
     for i in range(t.sold.size):
         s.alpha_outstanding[i] -= t.sold[i]
         s.protocol_flow[i] -= t.proceeds[i]
@@ -170,7 +183,7 @@ def _wish_stage(s, t, speed, pool_limit, short_sales, weighted):
 
 
 @stage
-def _trade_rows(s, t, weighted, fee_rate, min_reserve):
+def _trade_rows(s, t, weighted, fee_rate, limits):
     """Spend `t.spent` TAO or sell `t.sold` alpha in each pool; both are cut to the amounts taken.
 
     Afterwards `t.bought` and `t.proceeds` are the amounts received, `t.fee` the fees in TAO.
@@ -185,7 +198,7 @@ def _trade_rows(s, t, weighted, fee_rate, min_reserve):
             t.spent[i],
             t.sold[i],
             fee_rate,
-            min_reserve,
+            limits,
         )
         s.tao_reserve[i] = tao
         s.alpha_reserve[i] = alpha
@@ -225,7 +238,7 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
         scale = min(p.purse_use_per_span * purses / wanted, 1.0) if wanted > 0.0 else 0.0
         for i in range(t.spent.size):
             t.spent[i] *= scale
-    _trade_rows(s, t, weighted, p.pool_fee, p.min_reserve)
+    _trade_rows(s, t, weighted, p.pool_fee, reserve_limits(p))
     gain = population_trade(scratch)
     _populations_ledger(s, t, gain, informed)
     gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(gain.informed_gain)
@@ -258,7 +271,7 @@ def staker_trades(fields, alpha, world, me, orders, part, parameters):
                 amount,
                 p.pool_fee,
                 p.flat_fee_tao,
-                p.min_reserve,
+                reserve_limits(p),
             )
             if out < p.min_order_tao * part and amount < alpha[i]:
                 continue
@@ -284,7 +297,7 @@ def staker_trades(fields, alpha, world, me, orders, part, parameters):
                 amount,
                 fee_rate,
                 p.flat_fee_tao,
-                p.min_reserve,
+                reserve_limits(p),
             )
             alpha[i] += out
             s.alpha_outstanding[i] += out

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from dtao_gym.protocol import allocation
 from dtao_gym.protocol.allocation import (
     ALLOCATIONS,
     CHAIN_RULES,
@@ -20,21 +19,26 @@ from dtao_gym.protocol.allocation import (
     demand_shares,
     demand_weight,
     emission_shares,
+    total_demand,
+    with_measured_bar,
+)
+from dtao_gym.protocol.flows import (
+    FLOW_EMA_BASE,
     flow_ema_decay,
     flow_weights,
-    hill_gate,
-    mass_quantile_bar,
     net_flow,
     net_flow_factor,
     next_flow_ema,
-    total_demand,
-    with_quantile_bar,
 )
+from dtao_gym.protocol.gate import bar_of_mass, bar_of_rank
 
 RULES = sorted(ALLOCATIONS)
 WEIGHT_RULES = [rule.name for rule in SUM_RULES]
 FLOW_RULES = ["tao_flow", "net_flow"]
-CHAIN = RuleSettings(share_exponent=1.0, gate_bar=0.01, flow_cutoff=0.0, norm_exponent=1.0)
+GATED = ["price_burn_gate", "price_burn_gate_rank"]
+CHAIN = RuleSettings(
+    share_exponent=1.0, gate_bar=0.01, gate_exponent=3.0, flow_cutoff=0.0, norm_exponent=1.0
+)
 
 prices = st.just(0.0) | st.floats(1e-6, 1.0)
 fractions = st.just(0.0) | st.just(1.0) | st.floats(1e-6, 1.0)
@@ -68,7 +72,8 @@ def markets(draw):
 
 @st.composite
 def rule_settings(draw):
-    return RuleSettings(draw(exponents), draw(fractions), draw(flows), draw(exponents))
+    steepness = draw(st.sampled_from([1.0, 3.0, 5.5, 8.0]))
+    return RuleSettings(draw(exponents), draw(fractions), steepness, draw(flows), draw(exponents))
 
 
 def market_of(**columns) -> Market:
@@ -178,19 +183,28 @@ def test_demand_of_several_subnets_is_the_sum_of_their_weights(rule, market):
 
 
 def rest_of(rule: str, market: Market, exponent: float) -> Rest:
-    """Sums over subnets that are not simulated."""
+    """Sums over subnets that are not simulated, and the list of their demands."""
     moving, enabled = market.moving_price**exponent, market.emission_enabled
     claims = moving
     if rule == "uniform":
         claims = np.ones(moving.size)
-    if rule in ("price_burn", "price_rootprop"):
+    if rule in ("price_burn", "price_rootprop", *GATED):
         claims = claims * (1 - market.miner_burned)
     if rule == "price_rootprop":
         claims = claims * market.root_proportion
-    return Rest(claims.sum(), claims @ enabled, moving.sum(), moving @ enabled, 0.0)
+    listed = claims if claims.sum() > 0 else moving
+    order = np.argsort(-listed, kind="stable")
+    demands = np.ascontiguousarray(listed[order] / max(listed.sum(), 1e-300))
+    lists = demands, np.ascontiguousarray(enabled[order]), np.empty(moving.size)
+    return Rest(claims.sum(), claims @ enabled, moving.sum(), moving @ enabled, 0.0, *lists)
 
 
-@pytest.mark.parametrize("rule", WEIGHT_RULES)
+def fixed_share(share: float) -> Rest:
+    """A rest with a share and nothing else."""
+    return NO_REST._replace(share=share)
+
+
+@pytest.mark.parametrize("rule", [*WEIGHT_RULES, *GATED])
 @given(markets(), exponents, st.integers(1, 6))
 def test_the_aggregate_stands_for_the_subnets_that_it_sums(rule, market, exponent, kept):
     settings = CHAIN._replace(share_exponent=exponent)
@@ -201,13 +215,26 @@ def test_the_aggregate_stands_for_the_subnets_that_it_sums(rule, market, exponen
     assert of_rest == pytest.approx(whole[kept:].sum(), rel=1e-11, abs=1e-300)
 
 
-@pytest.mark.parametrize("rule", ["price_burn_gate", *FLOW_RULES, "root_vote"])
+@pytest.mark.parametrize("rule", [*FLOW_RULES, "root_vote"])
 @given(markets(), fractions)
 def test_under_the_other_rules_the_rest_has_a_fixed_share(rule, market, share):
     alone, _ = shares_of(rule, market)
-    shares, of_rest = shares_of(rule, market, rest=Rest(0.0, 0.0, 0.0, 0.0, share))
+    shares, of_rest = shares_of(rule, market, rest=fixed_share(share))
     assert of_rest == share
     assert shares == pytest.approx(alone * (1 - share), rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", GATED)
+@given(markets(), st.floats(0.01, 0.99))
+def test_a_rest_with_a_share_has_that_part_of_demand_at_the_gate(rule, market, share):
+    rest = fixed_share(share)
+    shares, of_rest = shares_of(rule, market, rest=rest)
+    assert of_rest == share
+    assert shares.sum() == pytest.approx(1 - share, rel=1e-13) or not shares.any()
+    # the same subnets alone, against a bar as much higher as their demand shares are
+    higher = CHAIN._replace(gate_bar=CHAIN.gate_bar / (1 - share))
+    alone, _ = shares_of(rule, market, higher)
+    assert shares == pytest.approx(alone * (1 - share), rel=1e-11)
 
 
 # --- prices
@@ -216,7 +243,7 @@ def test_under_the_other_rules_the_rest_has_a_fixed_share(rule, market, share):
 @given(markets())
 def test_the_scale_of_prices_does_not_matter(market):
     halved = market._replace(moving_price=market.moving_price / 2)
-    for rule in ("price", "price_burn", "price_rootprop", "price_burn_gate"):
+    for rule in ("price", "price_burn", "price_rootprop", *GATED):
         expected, _ = shares_of(rule, market)
         assert shares_of(rule, halved)[0] == pytest.approx(expected, rel=1e-12)
 
@@ -251,33 +278,36 @@ def test_burning_costs_share_and_price_brings_it():
 # --- the gate
 
 
-@given(fractions, fractions)
-def test_the_gate_lets_half_through_at_its_bar(share, bar):
-    assert 0.0 <= hill_gate(share, bar) <= 1.0
-    if bar > 0.0:
-        assert hill_gate(bar, bar) == 0.5
-    assert hill_gate(share, 0.0) == 1.0
-
-
-def test_the_gate_looks_at_demand_before_emission_is_switched_off():
+@pytest.mark.parametrize("rule", GATED)
+def test_the_gate_looks_at_demand_before_emission_is_switched_off(rule):
     market = market_of(moving_price=[0.06, 0.03, 0.01], emission_enabled=[0.0, 1.0, 1.0])
-    shares, _ = shares_of("price_burn_gate", market, CHAIN._replace(gate_bar=0.3))
+    shares, _ = shares_of(rule, market, CHAIN._replace(gate_bar=0.3))
     weights = np.array([x * x**3 / (x**3 + 0.3**3) for x in (0.3, 0.1)])
     assert shares == pytest.approx([0.0, *weights / weights.sum()], rel=1e-13)
 
 
-@given(markets(), st.floats(0.05, 0.95))
-def test_the_bar_is_the_share_at_which_the_largest_pass_a_quantile(market, quantile):
-    shares = np.empty(market.moving_price.size)
+@pytest.mark.parametrize("rule", GATED)
+@given(markets())
+def test_a_bar_of_zero_is_no_gate(rule, market):
+    shares, _ = shares_of(rule, market, CHAIN._replace(gate_bar=0.0))
+    assert shares == pytest.approx(shares_of("price_burn", market)[0], rel=1e-13)
+
+
+@given(markets(), st.floats(0.05, 0.95), st.integers(1, 8))
+def test_only_gated_rules_measure_a_bar_and_each_in_its_way(market, quantile, rank):
+    shares, work = np.empty((2, market.moving_price.size))
+    nobody = np.empty(0)
     demand_shares(market, CHAIN, NO_REST, shares)
-    bar = mass_quantile_bar(shares, quantile, np.empty(shares.size))
-    ordered = np.sort(shares)[::-1]
-    place = np.searchsorted(np.cumsum(ordered), quantile * shares.sum() * (1 - 1e-12))
-    assert bar == pytest.approx(ordered[min(place, shares.size - 1)], abs=1e-12)
-    work = np.empty((2, shares.size))
+    bars = {
+        "price_burn_gate": bar_of_mass(shares, nobody, 0.0, quantile, work),
+        "price_burn_gate_rank": bar_of_rank(shares, nobody, 0.0, rank, 0.0, work),
+    }
     for rule in RULES:
-        settings = with_quantile_bar(ALLOCATIONS[rule], market, CHAIN, NO_REST, quantile, *work)
-        assert settings == (CHAIN._replace(gate_bar=bar) if rule == "price_burn_gate" else CHAIN)
+        settings = with_measured_bar(
+            ALLOCATIONS[rule], market, CHAIN, NO_REST, rank, quantile, shares, work
+        )
+        bar = bars.get(rule, 0.0) or CHAIN.gate_bar  # nobody in demand: as before
+        assert settings == CHAIN._replace(gate_bar=bar)
 
 
 # --- flows
@@ -328,13 +358,13 @@ def test_the_protocols_flow_is_scaled_down_to_the_users_at_most(market):
 
 @given(flows, flows, st.integers(1, 300))
 def test_blocks_of_equal_flow_are_the_closed_form(ema, flow, blocks):
-    one = flow_ema_decay(allocation.FLOW_EMA_BASE, 1.0)
+    one = flow_ema_decay(FLOW_EMA_BASE, 1.0)
     stepped = ema
     for _ in range(blocks):
         stepped = next_flow_ema(stepped, flow, one)
-    at_once = next_flow_ema(ema, flow, flow_ema_decay(allocation.FLOW_EMA_BASE, float(blocks)))
+    at_once = next_flow_ema(ema, flow, flow_ema_decay(FLOW_EMA_BASE, float(blocks)))
     assert stepped == pytest.approx(at_once, rel=1e-9, abs=1e-9)
 
 
 def test_half_life_of_the_flow_averages():
-    assert flow_ema_decay(allocation.FLOW_EMA_BASE, 216_000.0) == pytest.approx(0.5, rel=1e-9)
+    assert flow_ema_decay(FLOW_EMA_BASE, 216_000.0) == pytest.approx(0.5, rel=1e-9)

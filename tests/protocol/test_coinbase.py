@@ -172,9 +172,17 @@ def test_the_launch_leaves_the_weights_alone(a):
     ],
     ids=["no alpha left to inject", "no root, extreme weight"],
 )
-def test_the_coinbase_never_empties_a_pool(changed):
+def test_the_coinbase_of_a_long_span_never_empties_a_pool(changed):
     a = {**SUBNET, **TODAY, "tao_reserve": 1.0, "tao_emission": 0.5, "blocks": 1800.0, **changed}
     assert run(a).alpha_reserve >= MIN_RESERVE
+
+
+def test_no_alpha_is_bought_from_a_reserve_below_the_smallest():
+    a = {**SUBNET, **TODAY, "alpha_emission": 0.0, "blocks": 1.0}
+    assert run({**a, "alpha_reserve": 1.01 * MIN_RESERVE}).alpha_bought > 0.0
+    refused = run({**a, "alpha_reserve": 0.99 * MIN_RESERVE})
+    assert refused.alpha_bought == 0.0
+    assert refused.tao_unused == pytest.approx(a["tao_emission"])
 
 
 @pytest.mark.parametrize("injection", POOLS)
@@ -283,10 +291,12 @@ def test_launch_puts_in_all_tao_and_at_most_the_alpha_emission(emission, price, 
     assert terms == (emission, min(emission / price, minted), 0.0)
 
 
-def test_without_a_price_the_launch_mints_its_cap_and_later_rules_nothing():
-    assert subnet_terms(ALPHA_EMISSION_CAP, 0.1, 0.0, 1.0, 0.3, 1.0) == (0.1, 1.0, 0.0)
-    for injection in NEUTRAL:
-        assert subnet_terms(injection, 0.1, 0.0, 1.0, 0.3, 1.0) == (0.0, 0.0, 0.1)
+def test_without_a_price_launch_and_subsidy_mint_their_cap_and_later_rules_nothing():
+    assert subnet_terms(ALPHA_EMISSION_CAP, 0.1, 0.0, 1.0, 0.3, 0.5) == (0.1, 1.0, 0.0)
+    assert subnet_terms(SUBSIDY, 0.1, 0.0, 1.0, 0.3, 0.5) == (0.0, 0.5, 0.1)
+    assert subnet_terms(SUBSIDY, 0.0, 0.0, 1.0, 0.3, 0.5) == (0.0, 0.0, 0.0)
+    for injection in set(NEUTRAL) - {SUBSIDY}:
+        assert subnet_terms(injection, 0.1, 0.0, 1.0, 0.3, 0.5) == (0.1, 0.0, 0.0)
 
 
 @given(*terms)

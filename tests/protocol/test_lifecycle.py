@@ -108,6 +108,36 @@ def test_the_pot_is_divided_among_stakers_and_protocol(pot, stakers, protocol, r
         assert paid == 0.0
 
 
+@pytest.mark.parametrize(
+    ("pot", "stakers", "protocol", "paid", "recycled"),
+    [
+        (10, [1, 1], 1, [4, 3], 3),  # three thirds: the first staker gets the last rao
+        (10, [1, 1], 4, [2, 2], 6),  # 1.67, 1.67 and 6.67: each rounded up, but the last
+        (1, [3, 2], 0, [1, 0], 0),
+        (100, [], 100, [], 100),
+        (7, [], 0, [], 7),
+        (7, [0, 0], 0, [0, 0], 7),
+        (0, [1], 1, [0], 0),
+        # a double has 53 bits: at the size of mainnet it would lose rao
+        (30_000_000_000_000_001, [10**16 + 1, 10**16], 10**16, [10**16 + 1, 10**16], 10**16),
+    ],
+)
+def test_a_pot_is_divided_in_whole_rao(pot, stakers, protocol, paid, recycled):
+    assert lifecycle.divided_pot(pot, stakers, protocol) == (paid, recycled)
+
+
+rao = st.integers(0, 21 * 10**15)
+
+
+@given(rao, st.lists(rao, max_size=10), rao)
+def test_no_rao_of_a_pot_is_lost_and_none_misplaced(pot, stakers, protocol):
+    paid, recycled = lifecycle.divided_pot(pot, stakers, protocol)
+    assert sum(paid) + recycled == pot
+    total = sum(stakers) + protocol
+    for part, alpha in zip(paid, stakers, strict=True):
+        assert abs(part * total - pot * alpha) < max(total, 1)
+
+
 @given(amounts, st.floats(0.0, 1.0), amounts, st.floats(0.0, 1.0))
 def test_an_owner_gets_no_more_than_his_lock_back(lock, cut, issuance, price):
     refund = lifecycle.owner_refund(lock, cut, issuance, price, True)

@@ -10,7 +10,7 @@ import pytest
 from numba import njit
 
 import dtao_gym
-from dtao_gym.protocol.allocation import NO_REST, Market, Rest
+from dtao_gym.protocol.allocation import NO_REST, Market
 from dtao_gym.protocol.plugin_calls import (
     FAULTS,
     FINE,
@@ -70,7 +70,7 @@ def test_disabled_subnets_get_nothing_and_the_rest_its_share():
     rule = allocation_rule("square_root")(square_root)
     market = market_of()._replace(emission_enabled=np.array([1.0, 0.0, 1.0, 1.0, 0.0]))
     out = np.empty(5)
-    assert apply_user_rule(rule.address, market, Rest(0.0, 0.0, 0.0, 0.0, 0.25), out) == FINE
+    assert apply_user_rule(rule.address, market, NO_REST._replace(share=0.25), out) == FINE
     kept = np.sqrt(market.moving_price) * market.emission_enabled
     assert out == pytest.approx(0.75 * kept / kept.sum(), rel=1e-14)
     nobody = market._replace(emission_enabled=np.zeros(5))

@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 from dtao_gym.protocol.pool import (
     MAX_INPUT_RATIO,
     MIN_RESERVE,
+    MIN_RESERVE_OF_LAUNCH,
+    RESERVE_LIMITS,
+    RESERVE_LIMITS_OF_LAUNCH,
+    WEIGHT_RANGE,
     alpha_for_tao,
     buy,
+    injection_fits,
     sell,
+    sellable_alpha,
     spot_price,
     tao_for_alpha,
     trade,
@@ -22,7 +28,8 @@ from dtao_gym.protocol.pool import (
 )
 
 EPS = np.finfo(float).eps
-WEIGHT_MIN, WEIGHT_MAX = 0.01, 0.99  # the range that the chain keeps a TAO weight in
+WEIGHT_MIN, WEIGHT_MAX = WEIGHT_RANGE
+LEAVING_SOME = RESERVE_LIMITS_OF_LAUNCH  # refuses the orders that leave nothing but rounding
 
 
 def powers(low: float, high: float):
@@ -56,7 +63,7 @@ def test_a_buy_raises_the_price_and_a_sale_lowers_it(pool, size):
     tao, alpha, weight = pool
     price = spot_price(*pool)
     for order, reserve, sign in ((buy, tao, 1), (sell, alpha, -1)):
-        *_, tao_after, alpha_after = order(*pool, size * reserve, 0.0, 0.0)
+        *_, tao_after, alpha_after = order(*pool, size * reserve, 0.0, 0.0, LEAVING_SOME)
         assert sign * (spot_price(tao_after, alpha_after, weight) - price) >= 0.0
 
 
@@ -80,7 +87,7 @@ def test_a_tiny_order_trades_at_the_spot_price(pool):
 def test_a_swap_without_fee_keeps_the_weighted_product(pool, size):
     tao, alpha, weight = pool
     for order, reserve in ((buy, tao), (sell, alpha)):
-        *_, tao_after, alpha_after = order(*pool, size * reserve, 0.0, 0.0)
+        *_, tao_after, alpha_after = order(*pool, size * reserve, 0.0, 0.0, LEAVING_SOME)
         change = weight * math.log(tao_after / tao) + (1 - weight) * math.log(alpha_after / alpha)
         lost = EPS * (weight * tao / tao_after + (1 - weight) * alpha / alpha_after)
         assert abs(change) <= 8 * (lost + EPS)
@@ -134,7 +141,7 @@ def test_buying_and_selling_again_never_pays(pool, size, fee, flat):
 @given(pools, sizes, fees, flat_fees)
 def test_selling_and_buying_again_never_pays(pool, size, fee, flat):
     tao, alpha, weight = pool
-    out, taken, _, *after = sell(*pool, size * alpha, fee, flat)
+    out, taken, _, *after = sell(*pool, size * alpha, fee, flat, LEAVING_SOME)
     back, *_ = buy(*after, weight, out, fee, flat)
     cheapest = min(spot_price(*pool), spot_price(*after, weight))
     assert back <= taken + rounding((tao, alpha), after, weight) / cheapest
@@ -152,9 +159,9 @@ def test_an_order_is_executed_within_the_limits_or_not_at_all(pool, size, fee, f
         assert taken == amount
         assert out >= 0.0
         assert paid_fee >= 0.0
-        # the output, less the rounding of a difference of reserves
         left, whole = (alpha_after, alpha) if order is buy else (tao_after, tao)
-        assert left >= MIN_RESERVE - 2 * EPS * whole
+        assert left >= 0.0
+        assert whole >= MIN_RESERVE
         assert amount * (1 - fee) - flat <= MAX_INPUT_RATIO * reserve * (1 + EPS)
 
 
@@ -221,7 +228,10 @@ def test_an_injection_leaves_the_price(pool, tao_size, alpha_size):
     price = spot_price(*pool)
     tao_in, alpha_in = tao_size * tao, alpha_size * alpha
     after = weight_after_injection(*pool, tao_in, alpha_in, price)
-    assert 0.0 < after < 1.0
+    if not injection_fits(tao, weight, tao_in, alpha_in, price):
+        assert after == weight
+        return
+    assert WEIGHT_MIN <= after <= WEIGHT_MAX
     # 1 - w is rounded at the scale of 1
     assert spot_price(tao + tao_in, alpha + alpha_in, after) == pytest.approx(
         price, rel=8 * EPS / min(weight, 1 - weight, after, 1 - after)
@@ -241,6 +251,26 @@ def test_an_injection_at_the_price_leaves_one_half_exactly(tao, alpha, size):
     price = spot_price(tao, alpha, 0.5)
     alpha_in = size * alpha
     assert weight_after_injection(tao, alpha, 0.5, alpha_in * price, alpha_in, price) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("weight", "tao_in", "alpha_in", "after"),
+    [
+        (0.5, 98.0, 0.0, 0.99),
+        (0.5, 98.1, 0.0, 0.5),  # 0.99001
+        (0.5, 0.0, 98.0, 0.01),
+        (0.5, 0.0, 98.1, 0.5),
+        (0.985, 0.5, 0.0, 1.5 / (0.5 + 1.0 / 0.985)),
+        (0.985, 0.52, 0.0, 0.985),
+    ],
+)
+def test_an_injection_that_would_leave_the_range_of_weights_leaves_the_weight(
+    weight, tao_in, alpha_in, after
+):
+    price = spot_price(1.0, 1.0, weight)
+    got = weight_after_injection(1.0, 1.0, weight, tao_in, alpha_in, price)
+    assert got == pytest.approx(after, rel=1e-15)
+    assert injection_fits(1.0, weight, tao_in, alpha_in, price) is (got != weight)
 
 
 # --- pools at the edge
@@ -269,7 +299,37 @@ def test_no_edge_gives_a_number_that_is_not_one(reserves, weight):
 @pytest.mark.parametrize("reserves", EDGES)
 def test_the_whole_supply_cannot_empty_a_pool(reserves):
     tao, alpha = reserves
-    *_, tao_after, alpha_after = sell(tao, alpha, 0.5, 21e6, 0.0, 0.0)
-    assert tao_after >= min(tao, MIN_RESERVE)
-    *_, tao_after, alpha_after = buy(tao, alpha, 0.5, 21e6, 0.0, 0.0)
-    assert alpha_after >= min(alpha, MIN_RESERVE)
+    for limits, least in ((RESERVE_LIMITS, 0.0), (RESERVE_LIMITS_OF_LAUNCH, MIN_RESERVE_OF_LAUNCH)):
+        *_, tao_after, alpha_after = sell(tao, alpha, 0.5, 21e6, 0.0, 0.0, limits)
+        assert tao_after >= min(tao, max(least, tao / (1.0 + MAX_INPUT_RATIO)))
+        *_, tao_after, alpha_after = buy(tao, alpha, 0.5, 21e6, 0.0, 0.0, limits)
+        assert alpha_after >= min(alpha, max(least, alpha / (1.0 + MAX_INPUT_RATIO)))
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken"),
+    [
+        (RESERVE_LIMITS, {1.1e-3: True, 1e-3: True, 0.9e-3: False}),
+        (RESERVE_LIMITS_OF_LAUNCH, {2.1e-2: True, 1.9e-2: False, 1e-3: False}),
+    ],
+    ids=["tested before the swap", "tested after it"],
+)
+def test_the_smallest_reserve_is_tested_on_what_comes_out(limits, taken):
+    # an order as large as the reserve halves the other one; that which it enters may be as small as it likes
+    for reserve, expected in taken.items():
+        assert (buy(1e-6, reserve, 0.5, 1e-6, 0.0, 0.0, limits)[1] > 0.0) is expected
+        assert (sell(reserve, 1e-6, 0.5, 1e-6, 0.0, 0.0, limits)[1] > 0.0) is expected
+        assert (trade(reserve, 1e-6, 0.5, 0.0, 1e-6, 0.0, limits)[1] > 0.0) is expected
+
+
+@pytest.mark.parametrize("limits", [RESERVE_LIMITS, RESERVE_LIMITS_OF_LAUNCH])
+@pytest.mark.parametrize("weight", [0.5, 0.6])
+def test_sellable_alpha_ends_where_the_chain_refuses_small_orders(limits, weight):
+    reserve = 5.0 * max(limits)
+    most = sellable_alpha(reserve, 3.0, weight, limits)
+    tao, alpha = sell(reserve, 3.0, weight, most, 0.0, 0.0, limits)[3:]
+    assert tao == pytest.approx(max(limits), rel=1e-6)
+    assert sell(tao, alpha, weight, 1e-5 * alpha, 0.0, 0.0, limits)[1] == (
+        0.0 if limits.after else pytest.approx(1e-5 * alpha)
+    )
+    assert sellable_alpha(max(limits), 3.0, weight, limits) == 0.0

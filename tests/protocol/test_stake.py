@@ -60,6 +60,7 @@ def test_claims_pay_out_what_was_accrued_while_staked(rounds, added):
         before = stake.owed(rate, mine, watermark - rate * added)
         mine += added
         assert stake.owed(rate, mine, watermark) == pytest.approx(before, rel=1e-9, abs=1e-6)
+        alpha = min(alpha, mine + others)  # more would go to the owner of the hotkey
         rate = stake.raised_rate(rate, alpha, mine + others)
         expected += alpha * mine / (mine + others)
     assert stake.owed(rate, mine, watermark) == pytest.approx(expected, rel=1e-9, abs=1e-6)
@@ -75,8 +76,10 @@ def test_who_leaves_without_claiming_forfeits():
     assert (half, stake.owed(rate, 25.0, half)) == (2.5, 0.0)
 
 
-def test_without_root_stake_nothing_accrues():
+def test_without_root_stake_or_with_more_alpha_than_root_stake_nothing_accrues():
     assert stake.raised_rate(0.25, 10.0, 0.0) == 0.25
+    assert stake.raised_rate(0.25, 10.0, 10.0) == 1.25
+    assert stake.raised_rate(0.25, 10.0, 9.999) == 0.25
 
 
 # --- price of a neuron
@@ -136,6 +139,9 @@ def test_conviction_matures_and_the_owner_has_it_at_once():
     assert stake.rolled_lock(100.0, 0.0, 10**8, 934_866, 934_866, True)[1] == pytest.approx(100.0)
     locked, conviction = stake.rolled_lock(100.0, 0.0, 648_000, 934_866, 934_866, False, True)
     assert locked == conviction == pytest.approx(50.0, rel=1e-3)
+    # dust is removed where locked alpha and conviction are both below it
+    for locked, conviction, left in ((99, 99, (0.0, 0.0)), (100, 0, (100, 0)), (0, 100, (0, 100))):
+        assert stake.rolled_lock(locked, conviction, 0, 1, 1, dust=stake.LOCK_DUST_RAO) == left
     near = stake.rolled_lock(100.0, 0.0, 648_000, 934_866, 934_867)
     assert near == pytest.approx(stake.rolled_lock(100.0, 0.0, 648_000, 934_866, 934_866), rel=1e-5)
     assert stake.rolled_lock(100.0, 50.0, 1, 0, 934_866) == pytest.approx((0.0, 50.0), rel=1e-5)

@@ -8,7 +8,7 @@ from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
-from dtao_gym.world.state import STAKER_DTYPE, WORLD_DTYPE, State, Subnets
+from dtao_gym.world.state import FUND_DTYPE, HOLDERS, STAKER_DTYPE, WORLD_DTYPE, State, Subnets
 
 DAYS = 30
 TOLERANCE = 1e-9
@@ -75,6 +75,11 @@ RULES = {
     "price_rootprop": {"spans_per_day": 12},
     "price_burn_gate": {"gate_quantile": 0.6, "share_exponent": 1.5, "spans_per_day": 24},
     "price_burn_gate, bar given": {"gate_bar": 0.009},
+    "price_burn_gate, no bar": {"gate_bar": 0.0},
+    "price_burn_gate_rank": {"gate_rank": 5, "gate_exponent": 1.5, "spans_per_day": 24},
+    "price_burn_gate_rank, the last": {"gate_rank": 128, "gate_exponent": 8.0},
+    "price_burn_gate_rank, prices": {"share_exponent": 0.5, "gate_bar": 0.02},
+    "price_burn_gate_rank, all": {"n_subnets": None},
     "tao_flow": {"flow_cutoff": -0.005, "flow_ema_base": 1e-3},
     "tao_flow, above a cutoff": {"flow_cutoff": 0.002, "norm_exponent": 0.5},
     "net_flow": {"norm_exponent": 2.0, "flow_ema_base": 1e-4},
@@ -85,6 +90,7 @@ RULES = {
     "price_burn, one pot": ONE_POT,
     "price_rootprop, one pot": ONE_POT,
     "price_burn_gate, one pot": ONE_POT | {"gate_quantile": 0.6},
+    "price_burn_gate_rank, one pot": ONE_POT | {"gate_rank": 3, "gate_exponent": 2.0},
     "tao_flow, one pot": ONE_POT,
     "root_vote, one pot": ONE_POT,
     "root_vote, news": {
@@ -155,6 +161,14 @@ BUILDERS = {
     "alone": {"n_subnets": 1},
     "two": {"n_subnets": 2, "spillover": 1.0},
 }
+TWO_FUNDS = (
+    {"part": 0.3, "weights": {0: 1.0} | dict.fromkeys(range(1, 20), 0.5)},
+    {"part": 0.2, "weights": dict.fromkeys(range(1, 129), 1.0)},
+)
+WHOLE_ROOT = (
+    {"part": 0.6, "weights": dict.fromkeys(range(1, 129), 1.0)},
+    TWO_FUNDS[0] | {"part": 0.4},
+)
 FAVOURITES = {"favourite_share": 0.5, "collusion": 0.5}
 BUSY = {
     "arrivals_per_slot_year": 12.0,
@@ -165,6 +179,25 @@ BUSY = {
     "outside_initial_tao": 1e5,
 }
 """Some twelve founders in a month."""
+RICH_PAIR = {"n_stakers": 2, "wealth_tao": 20_000.0}
+FUNDS = {
+    "one fund": {},
+    "two curated": {"curated_funds": TWO_FUNDS},
+    "two curated, dissolutions": BUSY | RICH_PAIR | {"curated_funds": TWO_FUNDS},
+    "none in place": RICH_PAIR | {"curated_funds": WHOLE_ROOT, "spans_per_day": 12},
+    "valued as one": RICH_PAIR
+    | {"curated_funds": TWO_FUNDS, "equal_funds": 1.0, "root_claim_hazard": 0.9},
+    "no learner, one span": BUSY
+    | {"curated_funds": TWO_FUNDS, "n_stakers": 0, "spans_per_day": 1, "root_gate": "chain"},
+    "all subnets": {"curated_funds": TWO_FUNDS, "n_subnets": None},
+}
+SWITCHES = {
+    "planned": {},
+    "by chance": {"emission_off_hazard": 0.1, "emission_on_hazard": 0.3},
+    "back and forth": {"emission_off_hazard": 1.0, "emission_on_hazard": 1.0},
+    "off for good, young ones on": {"emission_off_hazard": 0.05, "governance_days": 2.5},
+    "young ones at once": {"governance_days": 0.0, "empty_slots": 3},
+}
 
 
 def configured(era: str, **settings) -> Config:
@@ -214,6 +247,48 @@ def refresh(state: State) -> None:
     state.worlds["equal_weights"] = (weight == 0.5).all()
 
 
+def vary_people(state: State) -> None:
+    """Some subnets switched off, some burned, some young, some not started, and flows that differ."""
+    n = state.layout.n_subnets
+    block = state.worlds["block"][0]
+    state.row("emission_enabled")[:, ::5] = 0.0
+    state.frozen[:, 1, ::4] = 0.0
+    state.row("miner_burned")[:, 1::3] = np.resize(
+        [0.3, 1.0, 0.0, 0.9], state.row("miner_burned")[0, 1::3].shape
+    )
+    state.row("start_block")[:, 2::4] = block - 1000.0
+    late = slice(3, n, 4)
+    state.row("started")[:, late] = 0.0
+    state.row("start_block")[:, late] = block + 7200.0 * np.arange(1.0, 1.0 + len(range(n)[late]))
+    for name in ("moving_price", "alpha_emission", "user_flow_ema", "protocol_flow_ema"):
+        state.row(name)[:, late] = 0.0
+    state.row("user_flow_ema")[:, ::2] += 0.002 * np.arange(state.n_worlds)[:, None] - 0.001
+    state.row("protocol_flow_ema")[:, ::3] = [[0.003], [-0.001], [0.0]][: state.n_worlds]
+
+
+def decide_anything(state: State) -> None:
+    """Random decisions of builders."""
+    rng = np.random.default_rng(3)
+    shape = state.row("spend_rate").shape
+    state.row("spend_rate")[...] = rng.uniform(0.0, 0.2, shape) * (rng.random(shape) < 0.9)
+    for name in ("research_share", "influence_share", "owner_sale_fraction"):
+        state.row(name)[...] = np.clip(rng.uniform(-0.2, 1.2, shape), 0.0, 1.0)
+
+
+def without_rest(state: State) -> None:
+    """Nothing but the simulated subnets has a claim on emission."""
+    for name in state.worlds.dtype.names:
+        if name.startswith("rest_"):
+            state.worlds[name] = 0.0
+
+
+def nobody_on_root(state: State) -> None:
+    """No scripted holder has root stake."""
+    for name in HOLDERS:
+        state.worlds["tao_genesis"] -= state.worlds[name]
+        state.worlds[name] = 0.0
+
+
 def relative_errors(engine: State, reference: State, floor: float) -> dict[str, float]:
     """Largest error of every row, section, account and staker's figure.
 
@@ -247,6 +322,9 @@ def relative_errors(engine: State, reference: State, floor: float) -> dict[str, 
         n: error(engine.worlds[n], reference.worlds[n], least.get(n, 0.0))
         for n in WORLD_DTYPE.names
     }
+    for name in FUND_DTYPE.names:
+        errors[f"fund's {name}"] = error(engine.funds[name], reference.funds[name])
+    errors["fund_owed"] = error(engine.fund_owed, reference.fund_owed)
     # a staker that spends its last TAO keeps rounding: its root counts as part of its wealth
     for name in STAKER_DTYPE.names:
         a, b = engine.stakers[name], reference.stakers[name]

@@ -26,8 +26,13 @@ PARAMETERS = st.fixed_dictionaries(
         "chain_bought": st.sampled_from(sorted(CHAIN_BOUGHT)),
         "root_dividend": st.sampled_from(sorted(ROOT_DIVIDENDS)),
         "share_exponent": st.floats(0.5, 2.0),
-        "gate_bar": st.floats(1e-6, 0.1),
+        "gate_bar": st.just(0.0) | st.floats(1e-6, 0.1),
         "gate_quantile": st.floats(0.5, 0.9),
+        "gate_rank": st.integers(1, 128),
+        "gate_exponent": st.floats(1.0, 8.0),
+        "emission_off_hazard": part,
+        "emission_on_hazard": part,
+        "equal_funds": st.floats(1.0, 1e6),
         "flow_ema_base": st.floats(1e-7, 1e-3),
         "flow_cutoff": st.floats(-1.0, 1.0),
         "norm_exponent": st.floats(0.25, 4.0),
@@ -189,10 +194,13 @@ CROWDED = {
 """So many newcomers that every slot changes hands."""
 
 
+FLAGS = {"emission_off_hazard": 0.02, "emission_on_hazard": 0.05}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("era", ERAS)
 def test_money_is_conserved_for_five_years_of_128_subnets_that_come_and_go(era):
-    batch = Batch(Config.make(CROWDED, era=era, n_stakers=2), 2)
+    batch = Batch(Config.make(CROWDED, era=era, n_stakers=2, **FLAGS), 2)
     random = np.random.default_rng(0)
     for _ in range(61):
         batch.step(random_orders(batch, random, scale=0.0), 30)

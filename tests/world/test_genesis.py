@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dtao_gym.protocol.allocation import ALLOCATIONS
+from dtao_gym.protocol.allocation import ALLOCATIONS, CHAIN_RULES, GATED_RULES, SUM_RULES
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
@@ -204,10 +204,11 @@ def test_what_is_left_out_is_there_in_sum(name, n_subnets):
     assert some["rest_root_income"] > everything["rest_root_income"] == 0.0
 
 
-SUM_RULES = ("uniform", "price", "price_burn", "price_rootprop")
+GATED = {CHAIN_RULES[number].name for number in GATED_RULES}
+LISTED_RULES = {rule.name for rule in SUM_RULES} | GATED
 
 
-@pytest.mark.parametrize("allocation", SUM_RULES)
+@pytest.mark.parametrize("allocation", sorted(LISTED_RULES))
 @pytest.mark.parametrize("era", ERAS)
 def test_a_part_of_the_market_has_the_shares_of_the_whole(era, allocation):
     rules = {"era": era, "allocation": allocation, "spans_per_day": 1, "n_stakers": 0}
@@ -223,7 +224,7 @@ def test_a_part_of_the_market_has_the_shares_of_the_whole(era, allocation):
     assert part.state.worlds["minted"] == whole.state.worlds["minted"]
 
 
-@pytest.mark.parametrize("allocation", sorted(set(ALLOCATIONS) - set(SUM_RULES)))
+@pytest.mark.parametrize("allocation", sorted(set(ALLOCATIONS) - LISTED_RULES))
 def test_under_other_rules_the_rest_keeps_its_share_of_the_prices(allocation):
     part = Batch(Config.make(allocation=allocation, n_subnets=50, arrivals_per_slot_year=0.0))
     part.step()

@@ -228,12 +228,11 @@ def test_play_is_what_setting_parameters_by_hand_gives(tmp_path):
 
 def test_the_chains_rules_are_taken_from_the_date_of_the_snapshot_on():
     config = {"genesis": "mainnet-2026-06-14", "n_subnets": 4, **QUICK}
-    eras = [b.configs[0].era for _, b in play(config, until=date(2026, 7, 2))]
-    assert (
-        eras[:9] == ["net_flow"] * 9
-    )  # 14 to 22 June: a period's rules are set before its first day
-    assert eras[9:17] == ["price_rootprop"] * 8
-    assert eras[17:] == ["price_burn"] * 2
+    eras = [b.configs[0].era for _, b in play(config, until=date(2026, 7, 18))]
+    # 14 to 23 June: a period's rules are set before its first day
+    assert eras[:10] == ["net_flow"] * 10
+    assert eras[10:33] == ["price_rootprop"] * 23
+    assert eras[33:] == ["price_burn"] * 2
 
 
 def test_dates_that_are_not_covered_are_refused_at_the_call():
@@ -255,7 +254,7 @@ def test_dates_that_are_not_covered_are_refused_at_the_call():
 def test_conserved_through_all_eras_with_newcomers_and_dissolutions():
     busy = {"arrivals_per_slot_year": 12.0, "entry_value_tao": 5000.0, "immunity_days": 30.0}
     eras = set()
-    for day, batch in play(busy, quickly(), until=date(2026, 8, 5), n_worlds=2):
+    for day, batch in play(busy, quickly(), until=date(2026, 9, 20), n_worlds=2):
         eras.add(batch.configs[0].era)
         if day.day == 1:
             checked = batch.audit(1e-9)

@@ -55,7 +55,6 @@ def test_owners_paid_in_alpha_earn_what_its_sale_fetches(fraction):
         out, taken, fee, tao, alpha = sell(
             pools.row("tao_reserve")[0, i], pools.row("alpha_reserve")[0, i], 0.5,
             CUT * minted[i] * fraction, batch.parameters["pool_fee"][0], 0.0,
-            batch.parameters["min_reserve"][0],
         )  # fmt: skip
         assert taken == pytest.approx(CUT * minted[i] * fraction, rel=1e-12)
         assert fee > 0.0

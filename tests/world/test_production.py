@@ -258,7 +258,7 @@ def test_an_entrant_finds_salvaged_knowledge_and_nothing_else(salvage):
 
 def test_entrants_draw_types_with_mean_one():
     batch = Batch(Config.make(CROWDED, n_subnets=8, empty_slots=24, pruning=False), 60)
-    batch.step(days=120)
+    batch.step(days=240)
     able = np.log(batch.state.row("ability")[:, 8:])
     assert (batch.state.row("registered_block")[:, 8:] > 0).all()
     assert able.std() == pytest.approx(0.5, rel=0.05)

@@ -12,11 +12,11 @@ import pytest
 
 from dtao_gym.world.snapshot import (
     COLUMNS,
-    OPTIONAL_COLUMNS,
     SNAPSHOT_NAMES,
     Snapshot,
     SnapshotError,
 )
+from dtao_gym.world.snapshot_files import IMPUTABLE_COLUMNS, OPTIONAL_COLUMNS
 from tests.world.tables import CHAIN, TABLE, without, write
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -169,6 +169,19 @@ def test_columns_imputed_by_the_source_are_said_to_be(tmp_path):
         write(tmp_path, without("emission_enabled"), columns_imputed=["miner_burned"])
     )
     assert mine.imputed == ("miner_burned", "emission_enabled")
+    mine = Snapshot.from_csv(write(tmp_path, columns_imputed=sorted(IMPUTABLE_COLUMNS)))
+    assert mine.imputed == IMPUTABLE_COLUMNS == tuple(c for c in COLUMNS if c in IMPUTABLE_COLUMNS)
+
+
+def test_the_last_registration_may_be_known(tmp_path):
+    plain = Snapshot.from_csv(write(tmp_path))
+    assert plain.last_lock_tao is None
+    assert plain.last_registration_block is None
+    mine = Snapshot.from_csv(write(tmp_path, last_lock_tao=460, last_registration_block=990))
+    assert (mine.last_lock_tao, mine.last_registration_block) == (460.0, 990)
+    assert isinstance(mine.last_lock_tao, float)
+    two = mine.take([2, 0])
+    assert (two.last_lock_tao, two.last_registration_block) == (460.0, 990)
 
 
 def test_keywords_override_the_json(tmp_path):

@@ -96,6 +96,7 @@ def test_whatever_else_a_state_holds_is_no_money(state):
             "start_block",
         ),
         *("miner_burned", "emission_enabled", "moving_rate", "moving_decay"),
+        *("off_block", "on_block", "has_funds", "funds_open"),
         *("dilution_alpha", "registered_block", "started", "lock_tao", "legacy"),
         *("reserve_counts", "user_flow_ema", "protocol_flow_ema", "protocol_flow", "flow_mark"),
         *("vote_share", "knowledge_disclosed", "genesis_block", "equal_weights", "rule_error"),

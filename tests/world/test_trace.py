@@ -69,7 +69,7 @@ def test_blocks_follow_the_rules_one_by_one(tmp_path):
         assert path_of_subnet.tao_reserve[k] - reserve == pytest.approx(
             path_of_subnet.tao_emission[k] - sold * price, abs=1e-5
         )
-        rate = moving_price_rate(1 - 2 ** (-1 / 3000), CHAIN["block"] + k + 0.0, 201_600.0)
+        rate = moving_price_rate(1_288_490 / 2**32, CHAIN["block"] + k + 0.0, 201_600.0)
         expected = next_moving_price(
             moving, path_of_subnet.spot_price[k], moving_price_decay(rate, 1.0)
         )

@@ -208,7 +208,7 @@ def _emission_shares(
         user_flow_ema=np.array(flow),
         emission_enabled=np.ones(n),
     )
-    settings = allocation.RuleSettings(1.0, 0.0, cutoff, 1.0)
+    settings = allocation.RuleSettings(1.0, 0.0, 3.0, cutoff, 1.0)
     shares = np.zeros(n)
     allocation.emission_shares(
         allocation.ALLOCATIONS[name], market, settings, allocation.NO_REST, shares

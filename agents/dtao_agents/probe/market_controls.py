@@ -23,11 +23,11 @@ from dtao_agents.probe.checks import Check
 from dtao_agents.probe.living_market import demand_checks
 from dtao_agents.probe.plan import DEFAULT_CAPITALISATION
 from dtao_agents.probe.size import GATE, Changes, Size, world
+from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.realism import realism_gate
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 from dtao_gym.world.genesis import chosen_subnets
-from dtao_gym.world.snapshot import MAX_SUBNETS
 
 DIRECT: dict[str, Any] = {"payment": "direct", "pruning": False, "arrivals_per_slot_year": 0.0}
 """World parameters: owners are paid in TAO by their emission share; no subnet enters or leaves."""

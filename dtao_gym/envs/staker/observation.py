@@ -21,6 +21,7 @@ from dtao_gym.numerics import row_sum, tanh
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.pool import tao_for_alpha
 from dtao_gym.views import row_reader
+from dtao_gym.world.funds import all_root
 from dtao_gym.world.parameters import DAYS_PER_YEAR, parameters_of
 from dtao_gym.world.state import alpha_row, owed_row, price_row, signal_row, subnet_rows
 from dtao_gym.world.table import arrays_of
@@ -62,7 +63,8 @@ SUBNET_FEATURES = SubnetFeatures._fields
 GLOBAL_FEATURES = (
     "root_weight",  # part of liquidation wealth in root: 2 w - 1
     "wealth",  # tanh(ln(liquidation wealth / wealth at the start))
-    "claimable",  # tanh(100 x unclaimed root dividends / liquidation wealth)
+    "claimable",  # tanh(100 x unclaimed root dividends, of claims or funds, / liquidation wealth)
+    "fund_value",  # tanh(ln(value of a share of the root funds, TAO)), 0 without funds
     "moving_price_sum",  # tanh(2 (sum of moving prices - 1)): root is paid while positive
     "root_yield",  # tanh(5 x yearly root dividends per TAO)
     "mean_signal_value",  # tanh(2 x mean of the logarithm in signal_value)
@@ -136,33 +138,44 @@ def _own_features(s, f, alpha, owed, wealth, p):
 
 
 @inlined_rule
-def _write_globals(world, me, wealth, claimable_tao, mean_signal_value, out):
+def _write_globals(world, me, wealth, claimable_tao, share_value, mean_signal_value, out):
     """Write `GLOBAL_FEATURES` of one staker into `out`, the end of its observation."""
     out[GLOBAL.root_weight] = 2.0 * min(me.root / wealth, 1.0) - 1.0
     out[GLOBAL.wealth] = tanh(log_ratio(wealth, me.first_wealth))
-    out[GLOBAL.claimable] = tanh(100.0 * claimable_tao / wealth)
+    out[GLOBAL.claimable] = tanh(100.0 * (claimable_tao + me.fund_claim) / wealth)
+    out[GLOBAL.fund_value] = tanh(log_ratio(share_value, 1.0))
     out[GLOBAL.moving_price_sum] = tanh(2.0 * (world.moving_price_sum - 1.0))
     out[GLOBAL.root_yield] = tanh(5.0 * world.root_yield * DAYS_PER_YEAR)
     out[GLOBAL.mean_signal_value] = tanh(2.0 * mean_signal_value)
 
 
-@rule
-def observe_stakers(fields, world, stakers, parameters, at, scratch, obs):
-    """Write the observations of all stakers of a world; features that they share are computed once.
+@inlined_rule
+def _value_of_shares(funds):
+    """Value of a share of the root funds, TAO; 0 without funds."""
+    value, shares = 0.0, 0.0
+    for k in range(funds.size):
+        value += funds[k].value
+        shares += funds[k].shares
+    return value / shares if shares > 0.0 else 0.0
 
-    `scratch` is `(N_SCRATCH_ROWS, n_subnets)` float64, `obs` `(n_stakers, observation_size)` float32.
+
+@rule
+def observe_stakers(a, w, scratch, obs):
+    """Write the observations of all stakers of world `w`; features that they share are computed once.
+
+    `a` is an `Arrays`, `scratch` `(N_SCRATCH_ROWS, n_subnets)` float64, `obs` `(n_stakers, observation_size)` float32.
     """
+    fields, world, stakers, at = a.fields[w], a.worlds[w], a.stakers[w], a.at
     s, f = subnet_rows(fields), _feature_rows(scratch)
-    p = parameters_of(parameters)
+    p = parameters_of(a.parameters[w])
     n = s.spot_price.size
     # the rows that scripted stakers read at the next decision; with `readers_ahead` they have read it already
     past_price = price_row(fields, at.price_history + world.day % at.price_days)
     signal = signal_row(fields, at.signal_history + world.day % at.signal_days)
-    root = world.root_informed + world.root_uninformed + world.root_validators
-    for staker in range(stakers.size):
-        root += stakers[staker].root
-    mean_signal_value = _market_features(s, f, past_price, signal, p.tao_weight * root, p)
+    root_weighted_tao = p.tao_weight * all_root(world, stakers, a.funds[w])
+    mean_signal_value = _market_features(s, f, past_price, signal, root_weighted_tao, p)
     _pruning_features(s, f, world.block, p.immunity_blocks)
+    share_value = _value_of_shares(a.funds[w])
     for staker in range(stakers.size):
         me, mine = stakers[staker], obs[staker]
         alpha = alpha_row(fields, at.staker_alpha + staker)
@@ -172,8 +185,8 @@ def observe_stakers(fields, world, stakers, parameters, at, scratch, obs):
         for i in range(n):
             for k in range(N_SUBNET):
                 mine[i * N_SUBNET + k] = scratch[k, i]
-        claimable_tao = row_sum(f.claimable_tao)
-        _write_globals(world, me, wealth, claimable_tao, mean_signal_value, mine[n * N_SUBNET :])
+        claimable_tao, last = row_sum(f.claimable_tao), mine[n * N_SUBNET :]
+        _write_globals(world, me, wealth, claimable_tao, share_value, mean_signal_value, last)
 
 
 @kernel
@@ -181,6 +194,4 @@ def observe_kernel(table, scratch, obs, first, last):
     """Observations of stakers: `obs[world, staker]` of the worlds first to last - 1."""
     a = arrays_of(table)
     for w in range(first, last):
-        observe_stakers(
-            a.fields[w], a.worlds[w], a.stakers[w], a.parameters[w], a.at, scratch, obs[w]
-        )
+        observe_stakers(a, w, scratch, obs[w])

@@ -23,7 +23,8 @@ class StakerPicture(MarketPicture):
     def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
         """Day, wealth, index of 1 TAO left in root, unclaimed dividends at spot; prices, shares, values.
 
-        Values are the root stake and the liquidation value of each position with its claims; their sum is the wealth.
+        Values are the root stake with its claims on funds, and the liquidation value of each position with its claims; their
+        sum is the wealth.
         """
         batch, world = episodes.batch, self.world
         state = batch.state
@@ -43,9 +44,11 @@ class StakerPicture(MarketPicture):
         index = 1.0
         if before.size:  # compounded at the present root yield
             index = before[2] * (1.0 + state.worlds["root_yield"][world]) ** (day - before[0])
-        numbers = [day, staker["wealth"], index, (owed * price).sum()]
+        on_root = staker["root"] + staker["fund_claim"]
+        unclaimed = (owed * price).sum() + staker["fund_claim"]
+        numbers = [day, staker["wealth"], index, unclaimed]
         share = state.row("emission_share")[world]
-        return np.concatenate([numbers, price, share, [staker["root"]], proceeds])
+        return np.concatenate([numbers, price, share, [on_root], proceeds])
 
     def _weights(self, points: np.ndarray) -> np.ndarray:
         """Portfolio weights: root first, then each subnet."""

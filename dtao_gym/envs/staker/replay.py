@@ -15,8 +15,8 @@ class ReplayStaker(Staker):
 
     Action, `Box(-1, 1, (n_subnets + 2,), float32)`, and reward are those of `Staker`.
 
-    Observation, `Box(-1, 1, (12 n_subnets + 6,), float32)`: that of `Staker`. The value of a subnet is unknown here and root dividends are
-    paid in TAO, so that the features `signal_value`, `mean_signal_value` and `claimable` are 0.
+    Observation, `Box(-1, 1, (12 n_subnets + 7,), float32)`: that of `Staker`. The value of a subnet is unknown here and root dividends are
+    paid in TAO, so that the features `signal_value`, `mean_signal_value`, `claimable` and `fund_value` are 0.
     """
 
     name = "replay"

@@ -92,7 +92,7 @@ def _step_kernel(table, kernels, days, action, scratch, obs, facts, steps, max_s
         return refused
     _decode_staker(a.fields[0], me, 0, a.at, action, a.orders[0, 0])
     call_address(advance, (table, days, zero, zero + 1))
-    observe_stakers(a.fields[0], world, a.stakers[0], a.parameters[0], a.at, scratch, obs)
+    observe_stakers(a, 0, scratch, obs)
     reward = me.log_wealth - baseline[0]
     write_market(subnet_rows(a.fields[0]), world, reward, N_OWN_FACTS, facts)
     own = facts[FIRST_OWN_FACT:]
@@ -109,7 +109,7 @@ class Staker(Role):
     weights = softmax(10 a); last the share of the gap to the target that is traded, 0 at -1 and all of it at 1. TAO
     that is not staked in a subnet is staked in root.
 
-    Observation, `Box(-1, 1, (12 n_subnets + 6,), float32)`: `SUBNET_FEATURES` of the first subnet, of the second and
+    Observation, `Box(-1, 1, (12 n_subnets + 7,), float32)`: `SUBNET_FEATURES` of the first subnet, of the second and
     so on, then `GLOBAL_FEATURES` (`dtao_gym.envs.staker.observation`); unbounded quantities through a tanh. All of it
     is public or the staker's own; the public signal has the same lag as for everybody.
 
@@ -152,7 +152,7 @@ class Staker(Role):
         self.action_space = spaces.Box(-1.0, 1.0, (n + 2,), np.float32)
 
     def observe(self, batch: Batch) -> np.ndarray:
-        """Return fresh observations `(rows, 12 n_subnets + 6)` float32 of the present state."""
+        """Return fresh observations `(rows, 12 n_subnets + 7)` float32 of the present state."""
         obs = np.empty((*batch.state.stakers.shape, *self.observation_space.shape), np.float32)
         table, n = batch.table, batch.layout.n_subnets
 

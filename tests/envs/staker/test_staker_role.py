@@ -103,7 +103,8 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
     held = row["tao_reserve"] * (1 - grown)
     wealth = me["wealth"]
     root = world["root_informed"] + world["root_uninformed"] + world["root_validators"] + me["root"]
-    root *= p["tao_weight"]
+    value, shares = state.funds["value"].sum(), state.funds["shares"].sum()
+    root = p["tao_weight"] * (root + state.funds["root_slot"].sum())
     worth = p["price_of_capital"] * p["pooled_capitalisation"]
     signal_value = np.log(worth * signal / diluted / price)
     share = row["emission_share"]
@@ -124,16 +125,19 @@ def expected_features(env: SingleEnv) -> dict[str, np.ndarray]:
         "prune_margin": np.tanh(0.5 * np.log(row["moving_price"] / lowest)),
         "root_weight": 2 * me["root"] / wealth - 1,
         "wealth": np.tanh(np.log(wealth / config.wealth_tao)),
-        "claimable": np.tanh(100 * (owed * price).sum() / wealth),
+        "claimable": np.tanh(100 * ((owed * price).sum() + me["fund_claim"]) / wealth),
+        "fund_value": np.tanh(np.log(value / shares)) if shares > 0.0 else 0.0,
         "moving_price_sum": np.tanh(2 * (world["moving_price_sum"] - 1)),
         "root_yield": np.tanh(5 * 365 * world["root_yield"]),
         "mean_signal_value": np.tanh(2 * signal_value.mean()),
     }
 
 
-@pytest.mark.parametrize("dilution", [True, False])
-def test_features_are_what_their_names_say(rng, dilution):
-    env = start(dilution=dilution)
+@pytest.mark.parametrize(
+    "rules", [{}, {"dilution": False}, {"era": "root_reborn"}, {"era": "root_curated"}]
+)
+def test_features_are_what_their_names_say(rng, rules):
+    env = start(**rules)
     obs = env.reset(seed=3)[0]
     for _ in range(30):
         wanted = expected_features(env)
