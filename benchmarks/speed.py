@@ -62,6 +62,8 @@ BATCH_TARGETS = {
     (SNAPSHOT, 24): 30_000,
 }
 """Targets of world-days per second with two threads, by weights of pools and spans per day."""
+FUNDS, REBORN = {"root_dividend": "fund_in_place"}, {"era": "root_reborn"}
+"""Settings of worlds with root funds: under the rules of `price_burn`, and with those of today."""
 SPAN_TARGETS = {EQUAL: 1.2, SNAPSHOT: 1.1}
 """Targets of the engine's time per span over that of C."""
 
@@ -107,6 +109,29 @@ def whole_market(quick: bool) -> list[Figure]:
         figure("engine, 128 subnets, snapshot, 4 spans, 2 threads", "world-days/s", values, 30_000),
         figure("a day of 7,200 blocks, 128 subnets", "s", seconds, 0.15, smaller_is_better=True),
     ]
+
+
+def root_funds(quick: bool) -> list[Figure]:
+    """Measure worlds with root funds, and with the gate by rank too, against `price_burn`, in turns."""
+    measured, rules = [], {"price_burn": {}, "funds": FUNDS, "funds and gate": REBORN}
+    for subnets in (PROBE["n_subnets"], SUBNETS, None):
+        worlds = WORLDS if subnets else WORLDS // 4
+        works = {
+            name: engine(quick, SNAPSHOT, worlds=worlds, n_subnets=subnets, **rule)
+            for name, rule in rules.items()
+        }
+        for work in works.values():
+            work.run()  # funds are filled first
+            work.before = lambda: None
+        turns = [
+            {name: rates_of(work, 1)[0] for name, work in works.items()}
+            for _ in range(3 if quick else 15)
+        ]
+        for name in list(rules)[1:]:
+            ratios = [turn[name] / turn["price_burn"] for turn in turns]
+            label = f"{name} / price_burn, {subnets or 128} subnets, snapshot, 4 spans, 1 thread"
+            measured.append(figure(label, "times", ratios, 0.85 if name == "funds" else None))
+    return measured
 
 
 def in_numpy(quick: bool) -> list[Figure]:
@@ -228,9 +253,13 @@ def starting(quick: bool) -> list[Figure]:
 # ---------------------------------------------------------------- the whole run
 
 
+PARTS = (engines, root_funds, in_c, whole_market, in_numpy, environments, ppo, starting)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, no files")
+    parser.add_argument("--part", choices=[part.__name__ for part in PARTS], help="no files")
     parser.add_argument("--against", type=Path, help="another checkout, to compare this one with")
     given = parser.parse_args()
     quick = given.quick
@@ -238,14 +267,14 @@ def main() -> None:
         compare(given.against, quick)
         return
     about = machine()
-    parts = (engines, in_c, whole_market, in_numpy, environments, ppo, starting)
+    parts = [part for part in PARTS if given.part in (None, part.__name__)]
     figures = [one for part in parts for one in part(quick)]
     print("  ".join(f"{k} {v}" for k, v in about.items()))
     print(
         f"Engine: {WORLDS} worlds x {SUBNETS} subnets. Environments: {ENV_SUBNETS} subnets, {ENV_SPANS} spans."
     )
     print(as_text(figures))
-    if quick:
+    if quick or given.part:
         return
     write_results(
         "speed",

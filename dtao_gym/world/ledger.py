@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dtao_gym.protocol.issuance import SUPPLY_CAP
-from dtao_gym.world.state import State
+from dtao_gym.world.state import HOLDERS, State
 
 
 class Audit(NamedTuple):
@@ -48,6 +48,18 @@ def tao_total(state: State) -> np.ndarray:
     total = state.row("tao_reserve").sum(1) + state.row("treasury").sum(1)
     total += state.stakers["root"].sum(1) + state.funds["root_slot"].sum(1)
     return total + sum(state.worlds[name] for name in TAO_ACCOUNTS)
+
+
+def watermarks(state: State) -> np.ndarray:
+    """Signed watermarks of the holders of root funds, as the chain keeps them, `(n_worlds, n_funds, n_holders)` shares.
+
+    A holder with root stake s in a fund is owed rate x s less its watermark (`protocol/root_fund.py`). The state keeps what
+    is owed.
+    """
+    scripted = np.stack([state.worlds[name] for name in HOLDERS], axis=1)
+    root = np.concatenate([scripted, state.stakers["root"]], axis=1)
+    granted = (state.funds["rate"] * state.funds["part"])[:, :, None] * root[:, None]
+    return granted - state.fund_owed
 
 
 def audit(

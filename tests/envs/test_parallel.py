@@ -25,6 +25,7 @@ MEMBERS = [
     {"stakers": 2, "builders": [0, 3]},
     {"stakers": 1, "builders": "all", "horizon": "geometric"},
     {"stakers": 2, "builders": "all", "horizon_days": 200, **CROWDED},
+    {"stakers": 2, "builders": [0, 3], "era": "root_reborn"},
 ]
 
 

@@ -35,6 +35,32 @@ def rows(table: str) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in lines}
 
 
+# --- eras
+
+
+@pytest.mark.parametrize("role", ["staker", "builder"])
+@pytest.mark.parametrize("era", ["pre_dtao", "root_reborn"])
+@pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
+def test_eras_without_pools_and_with_funds_are_drawn_without_a_warning(render_mode, era, role):
+    pytest.importorskip("matplotlib")
+    env = SingleEnv(role=role, n_subnets=6, era=era, render_mode=render_mode)
+    env.reset(seed=0)
+    with np.errstate(all="raise", under="ignore"):
+        for _ in range(40):
+            env.step(np.zeros(env.action_space.shape, np.float32))
+            drawn = env.render()
+    assert "nan" not in drawn if render_mode == "ansi" else drawn.std() > 0.0
+
+
+def test_wealth_of_the_picture_includes_claims_on_funds():
+    env = shown(60, era="root_reborn")
+    points = env.episodes.batch.state.stakers[0, 0]
+    assert points["fund_claim"] > 0.0
+    assert f"unclaimed {points['fund_claim']:,.4f} TAO" in env.render()
+    assert f"wealth {points['wealth']:,.2f} TAO" in env.render()
+    assert "root 100.0%" in env.render()
+
+
 # --- the table
 
 

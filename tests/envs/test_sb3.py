@@ -41,9 +41,10 @@ def actions(rng: np.random.Generator, n: int = N, size: int = 6) -> np.ndarray:
     return drawn
 
 
+@pytest.mark.parametrize("era", ["price_burn", "root_reborn"])
 @pytest.mark.parametrize("name", [ID, "dtao_gym/Builder-v0"])
-def test_checker_has_nothing_to_say(name):
-    check_env(gym.make(name, n_subnets=3).unwrapped, warn=True)
+def test_checker_has_nothing_to_say(name, era):
+    check_env(gym.make(name, n_subnets=3, era=era).unwrapped, warn=True)
 
 
 @pytest.mark.parametrize(

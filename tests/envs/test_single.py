@@ -19,13 +19,14 @@ from tests.envs.single_worlds import ID, IDS, both_roles, start, zero_action
 
 
 @both_roles
+@pytest.mark.parametrize("era", ["price_burn", "root_reborn"])
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
-def test_gymnasium_checker_accepts_the_environment(render_mode, role):
+def test_gymnasium_checker_accepts_the_environment(render_mode, era, role):
     if render_mode is None:
-        check_env(gym.make(IDS[role], n_subnets=3).unwrapped, skip_render_check=True)
+        check_env(gym.make(IDS[role], n_subnets=3, era=era).unwrapped, skip_render_check=True)
     else:
         pytest.importorskip("matplotlib")
-        check_env(gym.make(IDS[role], n_subnets=3, render_mode=render_mode).unwrapped)
+        check_env(gym.make(IDS[role], n_subnets=3, era=era, render_mode=render_mode).unwrapped)
 
 
 def test_step_returns_the_types_of_gymnasiums_contract():

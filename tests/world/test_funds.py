@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dtao_gym.protocol.root_fund import realisable_value
+from dtao_gym.protocol.root_fund import (
+    owed_shares,
+    realisable_value,
+    watermark_after_change,
+)
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.ledger import watermarks
 from dtao_gym.world.parameters import parameters
 
 FUNDS = {"era": "root_reborn", "n_subnets": 12, "arrivals_per_slot_year": 0.0}
@@ -186,6 +191,29 @@ def test_wealth_counts_what_claiming_everything_would_pay():
     # somebody who does nothing earns a few per cent a year, as on the chain
     yearly = (me["wealth"] / 1000.0) ** (365 / 50) - 1.0
     assert 0.02 < yearly < 0.12
+
+
+def test_the_chains_watermarks_follow_from_what_is_owed():
+    """The sum of rate x root stake less watermark is the number of shares, and a move of stake moves the watermark."""
+    batch = batch_of(2, n_stakers=2, era="root_curated", curated_funds=[curated(0.3)])
+    batch.step(days=20)
+    state = batch.state
+    before, rate = watermarks(state), state.funds["rate"] * state.funds["part"]
+    names = ("root_informed", "root_uninformed", "root_validators")
+    root = np.column_stack([*(state.worlds[name] for name in names), state.stakers["root"]])
+    owed = [
+        [
+            owed_shares(*row)
+            for row in zip(np.full(5, rate[0, k]), root[0], before[0, k], strict=True)
+        ]
+        for k in range(2)
+    ]
+    assert np.sum(owed, axis=1) == pytest.approx(state.funds["shares"][0], rel=1e-9)
+    assert before[:, :, :2].any()  # signed: claims raise it, money that leaves root lowers it
+    state.stakers["root"][0, 0] += 500.0
+    changed = watermarks(state)[0, :, 3]
+    expected = [watermark_after_change(before[0, k, 3], rate[0, k], 500.0) for k in range(2)]
+    assert changed == pytest.approx(expected, rel=1e-12)
 
 
 # --- change of era

@@ -143,6 +143,15 @@ def test_worlds_start_there_and_keep_their_books():
     assert batch.audit().ok
 
 
+@pytest.mark.parametrize("n", [4, 16, None])
+def test_a_world_pays_the_shares_of_the_block_whatever_is_simulated(september, n):
+    batch = Batch(Config.make(genesis=SEPTEMBER, era="root_reborn", n_subnets=n))
+    paid = dict(zip(september.netuid.tolist(), paid_shares(), strict=True))
+    expected = [paid[netuid] for netuid in batch.state.row("stream_id")[0].astype(int).tolist()]
+    assert batch.state.row("emission_share")[0] == pytest.approx(expected, abs=1e-7)
+    assert batch.state.worlds["gate_bar"][0] == pytest.approx(0.0089264, abs=5e-8)
+
+
 def test_a_lock_of_the_configuration_goes_first():
     batch = Batch(Config.make(genesis=SEPTEMBER, n_subnets=4, entry_lock_tao=300.0))
     assert batch.state.worlds[0]["last_lock"] == 300.0
