@@ -47,6 +47,7 @@ INSTITUTIONS = (
     "price",
     "price_burn",
     "price_burn_gate",
+    "price_burn_gate_rank",
     "tao_flow",
     "net_flow",
     "root_vote",

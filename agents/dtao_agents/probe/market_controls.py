@@ -70,7 +70,8 @@ def one_pot(size: Size, changes: Changes) -> list[Check]:
 
     Exactly so at genesis; later, only the news of these subnets changes the total.
     """
-    rules = ("root_vote", "price", "price_burn", "price_burn_gate", "uniform")
+    gated = ("price_burn_gate", "price_burn_gate_rank")
+    rules = ("root_vote", "price", "price_burn", *gated, "uniform")
     checks = []
     for case, more, tolerance in (
         ("at genesis", {}, SAME_TOTAL),

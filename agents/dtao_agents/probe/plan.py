@@ -11,6 +11,7 @@ from dtao_agents.equilibrium.inference import SMALLEST_EFFECT
 from dtao_agents.equilibrium.nash import QUICK, NashSettings
 from dtao_agents.package_data import find_config
 from dtao_agents.training.settings import line_of
+from dtao_gym.protocol.coinbase import FUNDS
 from dtao_gym.realism.gate import PRESETS
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 
@@ -36,7 +37,9 @@ class Plan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     institutions: tuple[str, ...] = Field(
-        ("price", "tao_flow", "root_vote"), min_length=1, description="Allocation rules to compare."
+        ("price", "tao_flow", "root_vote"),
+        min_length=1,
+        description="Institutions to compare: allocation rules, or funds as the use of root's dividends.",
     )
     payments: tuple[Literal["alpha", "direct"], ...] = Field(
         ("direct",), min_length=1, description="How owners are paid."
@@ -220,15 +223,19 @@ def reference_cell(plan: Plan) -> Cell:
 
 
 def institution_cells(plan: Plan) -> list[Cell]:
-    """Cells of every institution in every setting; institutions differ in the allocation rule alone."""
+    """Cells of every institution in every setting.
+
+    Institutions differ from the base world in the allocation rule alone or, where they are funds, in root's dividend alone.
+    """
     world = base_world(plan)
     cells = []
     for institution, payment, pruning, speed in itertools.product(
         plan.institutions, plan.payments, plan.pruning, plan.moving_prices
     ):
+        part = "root_dividend" if institution in FUNDS else "allocation"
         config = Config.make(
             world,
-            allocation=institution,
+            **{part: institution},
             payment=payment,
             pruning=pruning,
             moving_price_variant=speed,

@@ -26,8 +26,16 @@ def test_the_quick_plan_has_the_cells_of_the_theory():
     assert plan.solver.grid_near == QUICK.grid_near
 
 
-def test_institutions_differ_in_the_allocation_rule_alone():
-    plan = make_plan({"institutions": ["price", "root_vote"]})
+@pytest.mark.parametrize(
+    ("institutions", "part"),
+    [
+        (["price", "root_vote"], "allocation"),
+        (["price_burn", "price_burn_gate_rank"], "allocation"),
+        (["fund_in_place", "fund_curated"], "root_dividend"),
+    ],
+)
+def test_institutions_differ_in_one_part_alone(institutions, part):
+    plan = make_plan({"institutions": institutions})
     one, other = (
         next(c for c in all_cells(plan) if c.name == f"{name}, direct, pruning, slow")
         for name in plan.institutions
@@ -37,7 +45,7 @@ def test_institutions_differ_in_the_allocation_rule_alone():
         for name, value in one.config.model_dump().items()
         if getattr(other.config, name) != value
     }
-    assert differing == {"allocation"}
+    assert differing == {part}
     assert one.config.horizon == "geometric"
     assert one.config.horizon_cap_days == 8000
     assert one.config.halving is False
