@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from dtao_agents.cli import COMMANDS as COMMANDS_OF_DTAO
+
+from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,12 +21,20 @@ EXAMPLES = {
     for page in PAGES
     for k, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.S))
 }
+SETTINGS = [
+    code for page in PAGES for code in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.S)
+]
 COMMANDS = re.findall(r"^(make \S+|python \S+\.py|python -m \S+|dtao \S+)", TEXT, re.M)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_python_example_runs(name):
     exec(compile(EXAMPLES[name], f"{name}.md", "exec"), {})
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_yaml_example_makes_a_world(settings):
+    Batch(Config.make(yaml.safe_load(settings))).step(days=2)
 
 
 @pytest.mark.parametrize("command", sorted(set(COMMANDS)))

@@ -46,6 +46,8 @@ class Era:
     prune_key: str
     seeding: str
     min_lock_tao: float
+    """The chain's is 1 TAO since February 2025. From August 2025 on it is 100 here, about the lowest lock recorded: founders
+    of the model arrive at random, whereas real ones compete for slots and register before the cost has fallen so far."""
     lock_interval_days: float
     """Days in which the lock cost falls from twice the last lock to the last lock, at 1 TAO a block."""
     start_delay_days: int
@@ -138,7 +140,6 @@ _PRICE_ROOTPROP = replace(
     allocation="price_rootprop",
     injection="root_proportion",
     min_order_tao=0.002,
-    min_lock_tao=1.0,
     start_delay_days=0,
     entrants_enabled=False,
 )
