@@ -28,6 +28,7 @@ RULES = [
     {"era": "price_burn", "allocation": "uniform", "tao_weight": 0.05, "spans_per_day": 1},
     {"era": "price_burn", "selection": "sample", "trade_speed": 0.9},
     {"era": "launch", "split": "evaluation", "root_gate": "chain", "halving": False},
+    {"era": "root_reborn", "emission_off_hazard": 0.1, "emission_on_hazard": 0.2},
 ]
 
 

@@ -202,6 +202,7 @@ LAWS = (
     {"allocation": "tao_flow", "payment": "fee"},
     {"allocation": "price_burn", "milestone_grant_tao": 100.0, "moving_price_variant": "slow"},
     {"allocation": "net_flow", "spans_per_day": 24, "tao_weight": 0.05},
+    {"era": "root_reborn", "emission_off_hazard": 0.02, "emission_on_hazard": 0.1},
 )
 
 
@@ -244,6 +245,9 @@ def test_relabelling_the_subnets_relabels_the_outcome(law):
     for one in (batch, relabelled):
         one.step(days=40)
     assert (batch.state.worlds["dissolutions"] > 0).all()
+    for name in ("root_slot", "shares", "deposited"):
+        expected = batch.state.funds[name]
+        assert relabelled.state.funds[name] == pytest.approx(expected, rel=1e-9), name
     mine, theirs = relabelled.state.fields, batch.state.fields[:, :, order]
     scale = np.maximum(np.abs(theirs).max(axis=2, keepdims=True), 1e-3)
     assert (np.abs(mine - theirs) <= 1e-9 * scale).all()
