@@ -39,7 +39,7 @@ class StakerRole(AgentRole):
     subnet_features = SUBNET_FEATURES
     global_features = GLOBAL_FEATURES
     signal_can_be_hidden = True
-    spaces = "(12 n + 6,) and (n + 2,), those of dtao_gym/Staker-v0 with n subnets"
+    spaces = "(12 n + 7,) and (n + 2,), those of dtao_gym/Staker-v0 with n subnets"
 
     metrics = ("log_growth", "final_wealth", "max_drawdown", "turnover")
     columns = (

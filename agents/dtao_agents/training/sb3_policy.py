@@ -95,7 +95,7 @@ def architecture_of(
     Parameters
     ----------
     observation_space, action_space : Box
-        With n subnets `(12 n + 6,)` and `(n + 2,)` of a staker; `(6 n + 26,)`, 6 more with `twin`, and 1, 2 or 4 actions
+        With n subnets `(12 n + 7,)` and `(n + 2,)` of a staker; `(6 n + 26,)`, 6 more with `twin`, and 1, 2 or 4 actions
         of a builder.
     network, hidden
         As in `Architecture`.

@@ -18,6 +18,7 @@ from dtao_agents.roles.staker_policies import SCRIPTED as STAKERS
 from dtao_agents.training.multi_agent_run import sentence
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES
 from tests.agents.worlds import FEE_ARM, WORLD
 
 LEARNER = {"batch_size": 64, "hidden": 8, "epochs": 1}
@@ -133,7 +134,7 @@ def test_linear_feedback_of_a_staker_does_not_care_about_the_order_of_subnets():
     rng = np.random.default_rng(0)
     parameters = rng.normal(size=STAKER.deviation_size(6))
     deviation = LinearDeviation(STAKER, 4, 6, parameters)
-    seen = rng.uniform(-1, 1, (3, 4 * 12 + 6)).astype(np.float32)
+    seen = rng.uniform(-1, 1, (3, 4 * 12 + len(GLOBAL_FEATURES))).astype(np.float32)
     order = [2, 0, 3, 1]
     moved = seen.copy()
     moved[:, :48] = seen[:, :48].reshape(3, 4, 12)[:, order].reshape(3, 48)

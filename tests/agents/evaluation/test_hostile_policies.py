@@ -187,7 +187,7 @@ HOSTILE_CARDS = {
     "role to import": ({"role": "os:path"}, "role: got 'os:path'"),
     "no subnets": ({"n_subnets": 0}, "n_subnets: got 0, allowed is 1 to 128"),
     "gigantic layer": ({"hidden": 10**9}, "hidden: got 1000000000, allowed is 1 to 1024"),
-    "other subnets": ({"n_subnets": 5}, "observation_size: got 54, allowed is 66"),
+    "other subnets": ({"n_subnets": 5}, "observation_size: got 55, allowed is 67"),
     "other features": ({"global_features": []}, "global_features: got"),
     "other format": ({"format": 1}, "format: got 1"),
     "other width": ({"hidden": 4}, "of shape"),

@@ -74,7 +74,7 @@ def test_a_builder_has_one_of_three_sizes_of_actions(tmp_path):
 
 def test_a_policy_refuses_observations_of_another_world(saved):
     with pytest.raises(
-        ValueError, match=r"observation: got shape \(1, 66\), allowed is \(batch, 54\)"
+        ValueError, match=r"observation: got shape \(1, 66\), allowed is \(batch, 55\)"
     ):
         load_policy(saved).act(np.zeros((1, 66), np.float32))
 

@@ -25,6 +25,7 @@ from dtao_agents.training.ppo import TrainingEnv, train
 from dtao_agents.training.settings import TrainConfig, read
 from rich.console import Console
 
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import SETTINGS, builder_settings, settings
@@ -135,7 +136,8 @@ def test_a_run_without_the_signal_never_sees_it(simulated):
     env = TrainingEnv(read(simulated / "config.yaml"))
     observation = env.reset()
     np.testing.assert_array_equal(observation, without_signal(observation))
-    signals = np.r_[np.arange(1, 48, 12), 53]
+    mean = 48 + GLOBAL_FEATURES.index("mean_signal_value")
+    signals = np.r_[np.arange(1, 48, 12), mean]
     for _ in range(20):
         observation, _, done, infos = env.step(np.zeros((8, 6), np.float32))
         assert not observation[:, signals].any()

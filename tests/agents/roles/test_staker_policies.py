@@ -14,7 +14,7 @@ from dtao_agents.roles.staker_policies import (
     subnet_feature,
 )
 
-from dtao_gym.envs.staker.observation import SUBNET_FEATURES
+from dtao_gym.envs.staker.observation import GLOBAL_FEATURES, SUBNET_FEATURES
 from dtao_gym.envs.staker.role import LOGIT_SCALE
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_people import PREDICTABLE
@@ -114,7 +114,7 @@ def test_portfolios_of_a_feature_hold_what_it_favours(name, feature):
 
 
 def test_yield_chaser_holds_the_best_quarter():
-    observation = np.zeros((1, 8 * len(SUBNET_FEATURES) + 6), np.float32)
+    observation = np.zeros((1, 8 * len(SUBNET_FEATURES) + len(GLOBAL_FEATURES)), np.float32)
     observation[0, SUBNET_FEATURES.index("stake_yield") :: len(SUBNET_FEATURES)][:8] = [
         1,
         5,

@@ -40,7 +40,7 @@ def randomised(policy, seed=0):
 
 
 def seen(n, steps=5):
-    """Observations `(3 (steps + 1), 12 n + 6)` of three worlds under random actions."""
+    """Observations `(3 (steps + 1), 12 n + 7)` of three worlds under random actions."""
     env = MarketVecEnv(3, n_subnets=n, **WORLD)
     env.seed(n)
     rng = np.random.default_rng(n)
