@@ -36,7 +36,7 @@ from dtao_gym.world.config import Config  # noqa: E402
 
 CLOCK = 7200
 SPANS = (1, 4, 24, 240)
-ERAS = ("price_burn", "launch")
+ERAS = ("price_burn", "root_reborn", "launch")
 DEEP_TAO = 2_000.0
 SILENT = {
     "trade_speed": 0.0,
