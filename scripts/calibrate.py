@@ -47,6 +47,7 @@ SPACE = {
 }
 """Fitted parameters and their bounds."""
 GIVEN = {
+    "moving_price_base": 1.0 - 2.0 ** (-1 / 3000),
     "dilution": True,
     "arrivals_per_slot_year": 1.08,
     "entry_value_tao": 500.0,
@@ -56,6 +57,7 @@ GIVEN = {
 }
 """Fixed parameters; all others have their default, the population of spring 2026.
 
+* The speed of the moving price in 2025 is not known; this one, a half-life of 3,000 blocks, is a little slower than that of 2026.
 * On the first day only pools hold alpha, so that scarcity and money per alpha are undefined.
 * Target prices fall as alpha is issued (`dilution`): nothing else in the model lowers prices while subnets are added.
 * The two parameters of registrations follow from their number until June, one in two days, at costs of 40 to 350 TAO. No
