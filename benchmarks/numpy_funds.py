@@ -103,7 +103,18 @@ def _grant(m, k, value, before, slot, roots):
     f.rate[:, k] += divide(new, with_fund)
     f.deposited[:, k] += done * value
     m.fund_owed[:, k] += divide(new, holders)[:, None] * roots
+    _rescale(m, k)
     return done, done * mine
+
+
+def _rescale(m, k):
+    """Count the shares of fund k anew, as one, where there are beyond 1e100 or fewer than 1e-100."""
+    f = m.funds
+    far = (f.shares[:, k] > 1e100) | ((f.shares[:, k] > 0) & (f.shares[:, k] < 1e-100))
+    factor = np.where(far, divide(np.ones_like(f.shares[:, k]), f.shares[:, k]), 1)
+    m.fund_owed[:, k] *= factor[:, None]
+    f.rate[:, k] *= factor
+    f.shares[:, k] = np.where(far, 1, f.shares[:, k])
 
 
 # ---------------------------------------------------------------- claims

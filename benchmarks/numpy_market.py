@@ -223,6 +223,7 @@ class NumpyMarket:
         worth = p.pooled_capitalisation * tilt
         fair = price * dilution / p.price_of_capital - f * s.informed_value
         fair = np.clip(fair / np.maximum(1 - f, 1e-9) / worth - s.belief, 0, 1e12)
+        fair = fair * (p.prior_kept > 0)
         trusted = np.where(s.prior < 0, fair, s.prior * p.prior_kept)
         s.prior = np.where(s.started > 0, trusted, s.prior)
         credited = s.belief + np.maximum(s.prior, 0)

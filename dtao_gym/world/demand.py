@@ -132,7 +132,8 @@ def _see_newcomers(s, t, p, informed, mean_yield):
                 p.pooled_capitalisation * _tilt(s, t, p, i, mean_yield),
                 s.belief[i],
             )
-            s.prior[i] = first / p.prior_kept  # a day is taken off at once
+            # a day is taken off at once; a prior that is not kept at all is nothing
+            s.prior[i] = first / p.prior_kept if p.prior_kept > 0.0 else 0.0
 
 
 @rule

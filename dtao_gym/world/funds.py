@@ -35,6 +35,8 @@ from dtao_gym.world.trades import (
 )
 
 N_SCRIPTED = len(HOLDERS)
+MOST_SHARES = 1e100
+"""Number of shares of a fund from which they are merged into one; below its inverse they are split into one."""
 
 
 @inlined_rule
@@ -69,6 +71,22 @@ def all_root(world, stakers, funds):
 
 
 @inlined_rule
+def _keep_scale(w, k):
+    """Merge or split the shares of fund k where they leave the range of numbers; each stands for as much as before.
+
+    A curated fund that lifts the prices of tiny pools by its own purchases multiplies its shares in every span; a fund
+    without deposits is claimed down to nothing.
+    """
+    fund = w.funds[k]
+    if fund.shares > MOST_SHARES or 0.0 < fund.shares < 1.0 / MOST_SHARES:
+        factor = 1.0 / fund.shares
+        for holder in range(w.fund_owed.shape[1]):
+            w.fund_owed[k, holder] *= factor
+        fund.rate *= factor
+        fund.shares = 1.0
+
+
+@inlined_rule
 def _grant(w, k, shares, holders):
     """Grant new shares of fund k to its holders, in proportion to root stake."""
     world, fund, owed = w.world, w.funds[k], w.fund_owed
@@ -80,6 +98,7 @@ def _grant(w, k, shares, holders):
         owed[k, N_SCRIPTED + staker] += each * w.stakers[staker].root
     fund.shares += shares
     fund.rate += each / fund.part
+    _keep_scale(w, k)
 
 
 # --- deposits
@@ -219,6 +238,7 @@ def _pay_claims(w, k, claimed, paid):
         owed[k, holder] *= 1.0 - claimed
     fund.shares *= 1.0 - claimed
     fund.redeemed += paid
+    _keep_scale(w, k)
 
 
 @inlined_rule
