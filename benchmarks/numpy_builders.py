@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import numpy_funds as funds
 from benchmarks.numpy_rules import arrivals, divide, normals, philox, registration_cost, uniforms
 from dtao_gym.protocol.institutions import PRUNE_KEYS
-from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.world.parameters import PAYMENTS
 from dtao_gym.world.shocks import ECONOMY, ENTRY, NEWS, PRUNE
@@ -307,7 +307,7 @@ def _create_subnet(m, w, i, cost, talent, salvaged):
         tao = alpha = min(p.min_lock_tao, cost)
     elif m.injection != "direct":
         prices = s.spot_price[w][s.spot_price[w] > 0]
-        alpha = cost / (np.median(prices) if prices.size else 1.0)
+        alpha = min(cost / (np.median(prices) if prices.size else 1.0), SUPPLY_CAP)
     price = tao / alpha if alpha else 0.0
     modern = p.seeding == SEEDINGS["median_price"] and not p.bought_destroyed
     rows = {

@@ -108,13 +108,13 @@ def _grant(m, k, value, before, slot, roots):
 
 
 def _rescale(m, k):
-    """Count the shares of fund k anew, as one, where there are beyond 1e100 or fewer than 1e-100."""
+    """Count the shares of fund k anew, as one, where there are beyond 1e100, and as none where they are below 1e-100."""
     f = m.funds
-    far = (f.shares[:, k] > 1e100) | ((f.shares[:, k] > 0) & (f.shares[:, k] < 1e-100))
-    factor = np.where(far, divide(np.ones_like(f.shares[:, k]), f.shares[:, k]), 1)
+    shares = f.shares[:, k]
+    factor = np.where(shares > 1e100, divide(np.ones_like(shares), shares), shares >= 1e-100)
     m.fund_owed[:, k] *= factor[:, None]
     f.rate[:, k] *= factor
-    f.shares[:, k] = np.where(far, 1, f.shares[:, k])
+    f.shares[:, k] *= factor
 
 
 # ---------------------------------------------------------------- claims

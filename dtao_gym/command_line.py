@@ -1,15 +1,19 @@
 """Parts that the command lines of the package share. They need tyro and rich, the extra `cli`."""
 
+import difflib
 import importlib.util
+import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 WIDTH = 100
-"""Columns of printed text."""
+"""Columns of printed text where standard output is no terminal."""
 
 _CLI = {"tyro": "tyro", "rich": "rich"}
 EXTRAS = {
@@ -26,6 +30,8 @@ EXTRAS = {
 """Extras of the distribution: the modules that commands import from each, and the names of their projects."""
 
 Result = TypeVar("Result")
+
+_REFUSED_NAME = re.compile(r"(?:got|unknown [a-z ]+) '([^']+)'[,;] allowed are (.+)")
 
 
 def require_extra(command: str, extra: str = "cli", exit_code: int = 1) -> None:
@@ -76,14 +82,52 @@ def call(
     """
     import tyro
 
+    with quiet_pipe():
+        try:
+            return tyro.cli(function, prog=program, args=arguments)
+        except BrokenPipeError:  # an OSError, which callers may name
+            raise
+        except errors as error:
+            sys.exit(f"error: {hinted(str(error))}")
+
+
+@contextmanager
+def quiet_pipe() -> Iterator[None]:
+    """Exit with status 1 and without a word where standard output is a pipe that nobody reads any more."""
     try:
-        return tyro.cli(function, prog=program, args=arguments)
-    except errors as error:
-        sys.exit(f"error: {error}")
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        if sys.stdout is None:
+            raise
+        # what is left in the buffer is flushed once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """Return ``; did you mean 'gamma'?`` with the closest of the allowed names, or an empty text."""
+    close = difflib.get_close_matches(name, list(allowed), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def hinted(message: str) -> str:
+    """Return an error that lists the allowed names, followed by the one that may have been meant.
+
+    Other messages come back as they are.
+    """
+    found = _REFUSED_NAME.search(message)
+    if found is None or "did you mean" in message:
+        return message
+    name, allowed = found.groups()
+    return message + did_you_mean(name, re.findall(r"[\w./:-]*\w", allowed))
 
 
 def console() -> "Console":
-    """Standard output, `WIDTH` columns wide."""
+    """Standard output, as wide as its terminal; `WIDTH` columns where it is none."""
     from rich.console import Console
 
-    return Console(width=WIDTH)
+    return Console(width=None if sys.stdout.isatty() else WIDTH)

@@ -12,7 +12,7 @@ when its parts stay intermediate code and only kernels are optimised, each at on
 
 This relies on internals of Numba (`dtao_gym.numba_passes`). Where an installed version differs (`fast_pipeline()` is
 False) everything is compiled by plain Numba: the same results, after minutes instead of seconds.
-`DTAO_GYM_PLAIN_NUMBA=1` asks for that.
+`DTAO_GYM_PLAIN_NUMBA=1` asks for that. Without any compiling (`NUMBA_DISABLE_JIT=1`) there is no engine.
 """
 
 import contextlib
@@ -24,11 +24,17 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba import njit, types
+from numba.core import config as numba_config
 from numba.extending import models, register_model, typeof_impl
 
 from dtao_gym.kernel_cache import KernelCache, plain_wanted, progress
 
 Function = TypeVar("Function", bound=Callable)
+
+if getattr(numba_config, "DISABLE_JIT", False):
+    raise RuntimeError(
+        "NUMBA_DISABLE_JIT: got 1, allowed is 0 or no value: the engine works on addresses, which only compiled code does"
+    )
 
 try:
     from dtao_gym.numba_passes import KERNEL_OPTIONS, PART_OPTIONS

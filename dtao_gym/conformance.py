@@ -112,22 +112,28 @@ def check_path(paths: str | Path | Sequence[str | Path]) -> Report:
     report = Report()
     for path in [paths] if isinstance(paths, str | Path) else paths:
         path = Path(path)
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        try:
+            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        except (OSError, ValueError) as error:
+            report.unreadable.append(_printable(f"{path}: {error}"))
+            continue
         if not files:
             report.unreadable.append(
-                f"{path}: got a folder without *.json, allowed are files of vectors"
+                _printable(f"{path}: got a folder without *.json, allowed are files of vectors")
             )
         for file in files:
             try:
                 report.categories.append(_check_file(file))
-            except (OSError, ValueError, RecursionError) as error:
-                report.unreadable.append(f"{file}: {error}")
+            except (OSError, ValueError, RecursionError, MemoryError) as error:
+                report.unreadable.append(_printable(f"{file}: {error}"))
     return report
 
 
 def _check_file(path: Path) -> CategoryReport:
     """Raises OSError or ValueError if the file cannot be read as vectors."""
-    category, report = path.stem, CategoryReport(path.stem, str(path))
+    category, report = path.stem, CategoryReport(_printable(path.stem), _printable(str(path)))
+    if path.exists() and not path.is_file():  # which a pipe or a device would not end
+        raise ValueError("got no regular file, allowed is a file of vectors")
     vectors = json.loads(path.read_text(encoding="utf-8"))
     if category in SKIPPED:
         report.skipped = SKIPPED[category]
@@ -159,12 +165,14 @@ def check_vector(category: str, vector: Any, label: str = "") -> tuple[list[Fail
         Name in failures of a vector that has none.
     """
     if isinstance(vector, dict) and isinstance(vector.get("name"), str):
-        label = f"{category}/{vector['name']}"
+        label = _printable(f"{category}/{_shortened(vector['name'])}")
     try:
         got = run_vector(category, vector)
         results = list(_compare(vector["tolerance"], (), vector["expected"], got))
     except VectorError as error:
-        return [Failure(label, reason=str(error))], 0.0
+        return [Failure(label, reason=_printable(_shortened(str(error), 1000)))], 0.0
+    except (ValueError, RecursionError) as error:  # numbers too long for text, lists in lists
+        return [Failure(label, reason=f"cannot be run: {type(error).__name__}: {error}")], 0.0
     failures, worst = [], 0.0
     for name, value, expected, allowed, error in results:
         worst = max(worst, error)
@@ -232,7 +240,7 @@ def _compare(
         yield where, got, expected, None, 0.0 if got is expected else math.inf
     elif is_number(expected):
         allowed = _allowed(tolerance, names, expected)
-        if isinstance(got, dict | list | bool) or got is None or not math.isfinite(got):
+        if not _is_finite(got):
             yield where, got, expected, allowed, math.inf
             return
         difference = abs(got - expected)
@@ -255,7 +263,8 @@ def _allowed(tolerance: dict, names: tuple[str, ...], expected: float) -> float:
                 f"tolerance: got {key} = {value!r}, allowed are numbers of 0 or more named abs, rel, "
                 "or a word with _abs or _rel"
             )
-        scaled = value * abs(expected) if kind == "rel" else value
+        # whole numbers of hundreds of digits would not fit a float when they are divided by
+        scaled = float(value) * abs(float(expected)) if kind == "rel" else float(value)
         if word:
             if any(word in name for name in names):
                 special = max(special or 0.0, scaled)
@@ -271,8 +280,20 @@ def _allowed(tolerance: dict, names: tuple[str, ...], expected: float) -> float:
     return max(absolute, relative)
 
 
+def _is_finite(got: Any) -> bool:
+    """Whether a result is a finite number."""
+    if isinstance(got, bool) or not isinstance(got, int | float | np.integer | np.floating):
+        return False
+    return bool(abs(got) < 1e300)
+
+
 def _shortened(text: str, length: int = 200) -> str:
     return text if len(text) <= length else text[: length - 4] + " ..."
+
+
+def _printable(text: str) -> str:
+    """Text on one line, without control sequences of terminals and without halves of characters."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _plain(value: Any) -> Any:

@@ -36,7 +36,7 @@ def block_emission(inputs: Inputs, era: str) -> dict[str, Any]:
     if "repeat" not in inputs:
         return {"block_emission_rao": emission_rao(inputs.rao("total_issuance_rao"))}
     issuance = inputs.rao("start_issuance_rao")
-    for _ in range(inputs.rao("repeat")):
+    for _ in range(inputs.count("repeat")):
         issuance += inputs.rao("blocks_per_repeat") * emission_rao(issuance)
     return {"total_issuance_rao": issuance}
 

@@ -158,7 +158,7 @@ def _nominators(inputs: Inputs) -> dict[str, Any]:
 
 def _root_claims(inputs: Inputs) -> dict[str, Any]:
     held, rate, taken, claimed = inputs.tokens("root_stake_rao"), 0.0, 0.0, 0.0
-    for _ in range(inputs.rao("rounds", 1)):
+    for _ in range(inputs.count("rounds", 1)):
         own, rest = stake.split_take(
             inputs.tokens("pending_root_alpha_rao"), inputs.rao("take_u16", OWNER_CUT_U16) / U16
         )

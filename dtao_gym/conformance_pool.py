@@ -99,7 +99,7 @@ def moving_price(inputs: Inputs, era: str) -> dict[str, Any]:
         inputs.number_or_null("blocks_since_start"),
         inputs.number_or_null("halving_blocks"),
     )
-    base, updates = inputs.number("base_alpha"), inputs.rao("updates", 1)
+    base, updates = inputs.number("base_alpha"), inputs.count("updates", 1)
     grows = inputs.flag("age_grows", False)
     # at a constant rate one update equals all
     for _ in range(updates if grows else 1):

@@ -15,6 +15,8 @@ RAO = 10**9
 U16, U63, U64 = 2**16 - 1, 2**63 - 1, 2**64 - 1
 SUPPLY_RAO = 21_000_000 * RAO
 OWNER_CUT_U16 = 11796
+MAX_COUNT = 10**6
+"""Most times that a vector may repeat a step; those of the chain do so up to 216,000 times."""
 
 
 class VectorError(ValueError):
@@ -76,6 +78,13 @@ class Inputs:
         if self._as_number(name, value) < 0 or value != int(value):
             raise self._refuse(name, value, "a whole number, 0 or more")
         return int(value)
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number of times to do something, 0 to `MAX_COUNT`."""
+        value = self.rao(name, default)
+        if value > MAX_COUNT:
+            raise self._refuse(name, value, f"0 to {MAX_COUNT}")
+        return value
 
     def rao_or_null(self, name: str) -> int | None:
         """A whole number that is not negative, or null."""

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 
 from dtao_gym import command_line
+from dtao_gym.file_kinds import WORLD, check_kind
+from dtao_gym.tables import Column, fits, parts_that_fit, print_table
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.cross_section import observed, observed_volatility
 from dtao_gym.world.history import Record, Schedule, record
@@ -25,6 +27,14 @@ from dtao_gym.world.snapshot import SnapshotError
 if TYPE_CHECKING:
     from rich.console import Console
 
+MEASURES_PER_TABLE = 3
+LOOK: dict[str, Any] = {
+    "box": None,
+    "pad_edge": False,
+    "title_justify": "left",
+    "padding": (0, 2, 0, 0),
+}
+"""Arguments of tables."""
 RANGE = (0.05, 0.95)
 """Quantiles over the worlds between which the printed range lies."""
 REPORT_DATES = tuple(
@@ -106,7 +116,7 @@ def _over_worlds(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def print_report(played: Record, console: "Console") -> None:
-    """Print the tables, in 100 columns."""
+    """Print the tables, as many measures side by side as fit."""
     rows = compare(played)
     shown = [day for day in REPORT_DATES if day in rows] or [played.dates[-1]]
     if played.dates[-1] not in shown:
@@ -117,10 +127,22 @@ def print_report(played: Record, console: "Console") -> None:
         "range: 5 to 95 % of worlds",
         highlight=False,
     )
-    for first in range(0, len(MEASURES), 3):
-        console.print(_table(MEASURES[first : first + 3], shown, rows))
+
+    print_measures(shown, rows, console)
     if windows := list(_volatility_rows(played)):
-        console.print(_volatility_table(windows))
+        _print_volatility(windows, console)
+
+
+def print_measures(
+    shown: list[date], rows: dict[date, dict[str, MeasureSummary]], console: "Console"
+) -> None:
+    """Print `MEASURES` by date, as many side by side as fit."""
+
+    def fit(part: slice) -> bool:
+        return fits(console, *_table(MEASURES[part], shown, rows), **LOOK)
+
+    for part in parts_that_fit(len(MEASURES), MEASURES_PER_TABLE, fit):
+        print_table(console, *_table(MEASURES[part], shown, rows), **LOOK)
 
 
 def _formatted(value: float, form: str) -> str:
@@ -129,24 +151,22 @@ def _formatted(value: float, form: str) -> str:
 
 def _table(
     measures: tuple[Measure, ...], shown: list[date], rows: dict[date, dict[str, MeasureSummary]]
-) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, title_justify="left", padding=(0, 2, 0, 0))
-    table.add_column("\ndate", no_wrap=True)
+) -> tuple[list[Column], list[list[str]]]:
+    """Columns and rows of a table of measures by date."""
+    columns = [Column("\ndate", justify="left")]
     for measure in measures:
-        table.add_column(f"{measure.heading}\nchain", justify="right")
-        table.add_column("\nworlds", justify="right")
-        table.add_column("\nrange", justify="right", style="dim", no_wrap=True)
+        columns.append(Column(f"{measure.heading}\nchain"))
+        columns.append(Column("\nworlds"))
+        columns.append(Column("\nrange", style="dim"))
+    cells = []
     for day in shown:
-        cells = []
+        cells.append([str(day)])
         for measure in measures:
             row = rows[day][measure.name]
             low, high = _formatted(row.low, measure.form), _formatted(row.high, measure.form)
-            cells += [_formatted(row.chain, measure.form), _formatted(row.mean, measure.form)]
-            cells.append(f"{low}-{high}")
-        table.add_row(str(day), *cells)
-    return table
+            cells[-1] += [_formatted(row.chain, measure.form), _formatted(row.mean, measure.form)]
+            cells[-1].append(f"{low}-{high}")
+    return columns, cells
 
 
 def _volatility_rows(played: Record) -> Iterator[tuple[str, float, tuple[float, float, float]]]:
@@ -159,17 +179,21 @@ def _volatility_rows(played: Record) -> Iterator[tuple[str, float, tuple[float, 
                 yield name, chain, _over_worlds(worlds)
 
 
-def _volatility_table(windows: list[tuple[str, float, tuple[float, float, float]]]) -> Any:
-    from rich.table import Table
-
+def _print_volatility(
+    windows: list[tuple[str, float, tuple[float, float, float]]], console: "Console"
+) -> None:
+    columns = [
+        Column("window", justify="left"),
+        Column("chain"),
+        Column("worlds"),
+        Column("range", rank=1),
+    ]
+    rows = [
+        [window, f"{chain:.3f}", f"{mean:.3f}", f"{low:.3f}-{high:.3f}"]
+        for window, chain, (mean, low, high) in windows
+    ]
     title = "\nSd of the change of the log price, median subnet"
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left", padding=(0, 2, 0, 0))
-    table.add_column("window", no_wrap=True)
-    for heading in ("chain", "worlds", "range"):
-        table.add_column(heading, justify="right")
-    for window, chain, (mean, low, high) in windows:
-        table.add_row(window, f"{chain:.3f}", f"{mean:.3f}", f"{low:.3f}-{high:.3f}")
-    return table
+    print_table(console, columns, rows, title=title, **LOOK)
 
 
 def write_csv(played: Record, path: Path) -> None:
@@ -275,6 +299,8 @@ def run(
         for name, value, least in (("worlds", worlds, 1), ("seed", seed, 0)):
             if value < least:
                 raise ConfigError(f"--{name}: got {value}, allowed is {least} or more")
+        if config is not None:
+            check_kind(config, WORLD)
         eras = None if schedule is None else Schedule.make(schedule)
         last = _last_day(until, eras)
         with _progress((last - (eras or Schedule()).since + timedelta(days=1)).days) as progress:

@@ -18,6 +18,7 @@ import numpy as np
 from dtao_gym import command_line
 from dtao_gym.comparison import REFERENCE, Comparison, compare_rules
 from dtao_gym.protocol.plugins import RuleError
+from dtao_gym.tables import Column, fits, parts_that_fit, print_table
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ RULE_WIDTH = 21
 """Characters for the name of a rule beside several snapshots."""
 SNAPSHOT_WIDTH = 18
 """Characters for a snapshot beside others, as many as a packaged one's name has."""
+LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
+"""Arguments of tables."""
 COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
 )  # fmt: skip
@@ -43,7 +46,7 @@ def ordered(comparison: Comparison) -> np.ndarray:
 
 
 def print_report(comparison: Comparison, top: int, console: "Console") -> None:
-    """Print the TAO a day of each subnet and the figures of each rule, in 100 columns.
+    """Print the TAO a day of each subnet and the figures of each rule.
 
     A star marks a rule that reads columns that the snapshot fills by assumption.
     """
@@ -55,18 +58,28 @@ def print_report(comparison: Comparison, top: int, console: "Console") -> None:
         f"{comparison.tao_per_block:g} TAO per block",
         highlight=False,
     )
-    for first in range(0, len(comparison.rules), RULES_PER_TABLE):
-        chosen = slice(first, first + RULES_PER_TABLE)
-        console.print(_subnet_table(comparison, top, chosen))
-    console.print(_rule_table(comparison))
+
+    def fit(part: slice) -> bool:
+        return fits(console, *_subnet_table(comparison, top, part), **LOOK)
+
+    for part in parts_that_fit(len(comparison.rules), RULES_PER_TABLE, fit):
+        columns, rows = _subnet_table(comparison, top, part)
+        styles = ["dim" if row[0].endswith("others") else None for row in rows]
+        print_table(console, columns, rows, styles, title="TAO a day", **LOOK)
+    print_table(console, RULE_COLUMNS, _rule_rows(comparison), title="\nRules", **LOOK)
     for line in notes(comparison):
         console.print(escape(line), highlight=False)
 
 
 def print_side_by_side(comparisons: Sequence[Comparison], console: "Console") -> None:
-    """Print the figures of each rule on several snapshots side by side, in 100 columns."""
-    for first in range(0, len(comparisons), SNAPSHOTS_PER_TABLE):
-        console.print(_side_by_side(comparisons[first : first + SNAPSHOTS_PER_TABLE]))
+    """Print the figures of each rule on several snapshots side by side."""
+
+    def fit(part: slice) -> bool:
+        return fits(console, *_side_by_side(comparisons[part]), **LOOK)
+
+    title = "\nSide by side: HHI, top 5, subnets paid; * reads assumptions"
+    for part in parts_that_fit(len(comparisons), SNAPSHOTS_PER_TABLE, fit):
+        print_table(console, *_side_by_side(comparisons[part]), title=title, **LOOK)
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -98,70 +111,76 @@ def _heading(name: str) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _subnet_table(comparison: Comparison, top: int, chosen: slice) -> Any:
+def _subnet_table(
+    comparison: Comparison, top: int, chosen: slice
+) -> tuple[list[Column], list[list[str]]]:
+    """Columns and rows of the TAO a day of the largest subnets under some of the rules."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title="TAO a day", title_justify="left", box=None, pad_edge=False)
-    table.add_column("netuid", justify="right")
-    table.add_column("price", justify="right")
+    columns = [Column("netuid"), Column("price", rank=1)]
     for name in comparison.rules[chosen]:
-        table.add_column(escape(_heading(_marked(comparison, name))), justify="right")
+        columns.append(Column(escape(_heading(_marked(comparison, name)))))
     paid = comparison.tao_per_day[chosen]
     order = ordered(comparison)
     shown, rest = order[:top], order[top:]
+    rows = []
     for k in shown:
         price = f"{comparison.snapshot.spot_price[k]:.5f}"
-        table.add_row(
-            str(comparison.snapshot.netuid[k]), price, *(f"{tao:,.2f}" for tao in paid[:, k])
-        )
+        netuid = str(comparison.snapshot.netuid[k])
+        rows.append([netuid, price, *(f"{tao:,.2f}" for tao in paid[:, k])])
     if rest.size:
-        table.add_row(
-            f"{rest.size} others", "", *(f"{tao:,.2f}" for tao in paid[:, rest].sum(1)), style="dim"
-        )
-    return table
+        totals = paid[:, rest].sum(1)
+        rows.append([f"{rest.size} others", "", *(f"{tao:,.2f}" for tao in totals)])
+    return columns, rows
 
 
-def _rule_table(comparison: Comparison) -> Any:
+RULE_COLUMNS = (
+    Column("rule", justify="left", fold=RULE_WIDTH),
+    Column("TAO\na day"),
+    Column("HHI"),
+    Column("top 5", rank=1),
+    Column("Nakamoto\ncoefficient", rank=4),
+    Column("subnets\npaid", rank=2),
+    Column(f"moved against\n{REFERENCE}", rank=3),
+)
+
+
+def _rule_rows(comparison: Comparison) -> list[list[str]]:
+    """Figures of each rule, for `RULE_COLUMNS`."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title="\nRules", title_justify="left", box=None, pad_edge=False)
-    table.add_column("rule", overflow="fold")
-    headings = (
-        "TAO\na day", "HHI", "top 5", "Nakamoto\ncoefficient", "subnets\npaid", f"moved against\n{REFERENCE}"
-    )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    rows = []
     for k, name in enumerate(comparison.rules):
         paid = comparison.subnets_paid[k] > 0
-        table.add_row(
-            escape(_marked(comparison, name)),
-            f"{comparison.total_tao_per_day[k]:,.1f}",
-            f"{comparison.hhi[k]:.4f}" if paid else "-",
-            f"{comparison.top5_share[k]:.1%}" if paid else "-",
-            str(comparison.nakamoto[k]) if paid else "-",
-            str(comparison.subnets_paid[k]),
-            f"{comparison.distance[k]:.1%}",
+        rows.append(
+            [
+                escape(_marked(comparison, name)),
+                f"{comparison.total_tao_per_day[k]:,.1f}",
+                f"{comparison.hhi[k]:.4f}" if paid else "-",
+                f"{comparison.top5_share[k]:.1%}" if paid else "-",
+                str(comparison.nakamoto[k]) if paid else "-",
+                str(comparison.subnets_paid[k]),
+                f"{comparison.distance[k]:.1%}",
+            ]
         )
-    return table
+    return rows
 
 
-def _side_by_side(comparisons: Sequence[Comparison]) -> Any:
+def _side_by_side(comparisons: Sequence[Comparison]) -> tuple[list[Column], list[list[str]]]:
+    """Columns and rows of the figures of each rule on some of the snapshots."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(
-        title="\nSide by side: HHI, top 5, subnets paid; * reads assumptions",
-        title_justify="left", box=None, pad_edge=False,
-    )  # fmt: skip
-    table.add_column("rule", overflow="fold", max_width=RULE_WIDTH)
+    columns = [Column("rule", justify="left", fold=RULE_WIDTH, width=RULE_WIDTH)]
     for comparison in comparisons:
         name = "\n".join(textwrap.wrap(comparison.snapshot.name, SNAPSHOT_WIDTH))
-        table.add_column(escape(f"{name}\n   HHI  top 5 paid "), width=SNAPSHOT_WIDTH)
-    for name in dict.fromkeys(rule for comparison in comparisons for rule in comparison.rules):
-        table.add_row(escape(name), *(_figures(comparison, name) for comparison in comparisons))
-    return table
+        heading = escape(f"{name}\n   HHI  top 5 paid")
+        columns.append(Column(heading, justify="left"))
+    names = dict.fromkeys(rule for comparison in comparisons for rule in comparison.rules)
+    rows = [
+        [escape(name), *(_figures(comparison, name) for comparison in comparisons)]
+        for name in names
+    ]
+    return columns, rows
 
 
 def _figures(comparison: Comparison, name: str) -> str:

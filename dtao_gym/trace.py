@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dtao_gym import command_line
+from dtao_gym.file_kinds import WORLD, check_kind
+from dtao_gym.tables import Column, print_table
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.snapshot import SnapshotError
 from dtao_gym.world.trace import Trace, trace
@@ -20,34 +22,32 @@ if TYPE_CHECKING:
 SHOWN = 10
 """Blocks that are printed from each end."""
 COLUMNS = (
-    ("block", "block", "d"),
-    ("tao_reserve", "TAO\nin pool", ",.3f"),
-    ("alpha_reserve", "alpha\nin pool", ",.1f"),
-    ("pool_tao_weight", "TAO\nweight", ".4f"),
-    ("spot_price", "spot\nprice", ".7f"),
-    ("moving_price", "moving\nprice", ".7f"),
-    ("emission_share", "share", ".4%"),
-    ("tao_emission", "TAO\nemission", ".5f"),
-    ("alpha_emission", "alpha\nemission", ".4f"),
-    ("alpha_outstanding", "alpha\noutside", ",.1f"),
+    ("block", "d", Column("block")),
+    ("tao_reserve", ",.3f", Column("TAO\nin pool", rank=1)),
+    ("alpha_reserve", ",.1f", Column("alpha\nin pool", rank=2)),
+    ("pool_tao_weight", ".4f", Column("TAO\nweight", rank=6)),
+    ("spot_price", ".7f", Column("spot\nprice")),
+    ("moving_price", ".7f", Column("moving\nprice", rank=4)),
+    ("emission_share", ".4%", Column("share", rank=3)),
+    ("tao_emission", ".5f", Column("TAO\nemission")),
+    ("alpha_emission", ".4f", Column("alpha\nemission", rank=5)),
+    ("alpha_outstanding", ",.1f", Column("alpha\noutside", rank=7)),
 )
+"""Attribute of a `Trace`, its format, and its column."""
 
 
 def print_trace(traced: Trace, shown: int, console: "Console") -> None:
-    """Print the first and last blocks, in 100 columns."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for _, heading, _ in COLUMNS:
-        table.add_column(heading, justify="right", no_wrap=True)
+    """Print the first and last blocks."""
     n = traced.block.size
+    rows = []
     for k in range(n):
         if shown <= k < n - shown:
             if k == shown:
-                table.add_row("...")
+                rows.append(["...", *[""] * (len(COLUMNS) - 1)])
             continue
-        table.add_row(*(format(getattr(traced, name)[k], form) for name, _, form in COLUMNS))
-    console.print(table)
+        rows.append([format(getattr(traced, name)[k], form) for name, form, _ in COLUMNS])
+    columns = [column for *_, column in COLUMNS]
+    print_table(console, columns, rows, box=None, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.trace") -> None:
@@ -80,6 +80,8 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
         """
         if shown < 1:
             raise ConfigError(f"--shown: got {shown}, allowed is 1 or more")
+        if config is not None:
+            check_kind(config, WORLD)
         given: dict[str, Any] = {"genesis": genesis, "era": era}
         overrides = {name: value for name, value in given.items() if value is not None}
         traced = trace(config, netuid, blocks, **overrides)

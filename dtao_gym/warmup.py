@@ -8,6 +8,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 
+from dtao_gym.command_line import quiet_pipe
 from dtao_gym.kernel_cache import cache_root, progress
 
 
@@ -58,7 +59,12 @@ def main(
     parser = argparse.ArgumentParser(
         program, description="Compile the engine ahead of its first use."
     )
-    parser.parse_args(arguments)
+    with quiet_pipe():
+        parser.parse_args(arguments)
+        _use_all()
+
+
+def _use_all() -> None:
     progress.always = True
     for name, use in STEPS.items():
         start = time.perf_counter()

@@ -35,6 +35,20 @@ def total(row):
     return result
 
 
+def test_without_compiling_there_is_one_line_that_says_so():
+    done = subprocess.run(
+        [sys.executable, "-c", "import gymnasium, dtao_gym; gymnasium.make('dtao_gym/Staker-v0')"],
+        cwd=REPOSITORY,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("RuntimeError: NUMBA_DISABLE_JIT: got 1, allowed is 0 or no value")
+    assert done.stderr.count("Traceback") == 1
+
+
 def test_the_installed_numba_is_known():
     assert compiling.fast_pipeline()
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from dtao_gym import __version__
-from dtao_gym.command_line import require_extra
+from dtao_gym.command_line import did_you_mean, hinted, quiet_pipe, require_extra
 
 
 class Command(NamedTuple):
@@ -25,6 +25,8 @@ class Command(NamedTuple):
     """Exit status where the extra is missing."""
     takes_config: bool = False
     """Whether `--config` may name a packaged configuration."""
+    config_kind: str | None = None
+    """Kind of file that `--config` names, for commands that do not check it themselves."""
 
 
 COMMANDS = {
@@ -35,7 +37,7 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "dtao_agents.commands.evaluate:main",
-        "compare a trained policy with scripted ones, on new worlds or on real prices",
+        "compare learned policies with scripted ones, also on real prices",
         "train",
     ),
     "probe": Command(
@@ -47,6 +49,7 @@ COMMANDS = {
         "dtao_agents.results.__main__:main",
         "train and evaluate everything that RESULTS.md reports",
         "train",
+        config_kind="a plan of results",
     ),
     "rules": Command(
         "dtao_gym.rules:run", "compare emission rules on a real state of the chain", "cli"
@@ -77,7 +80,8 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "dtao COMMAND --help lists the arguments of a command; dtao --version prints the version.",
+            "dtao COMMAND --help lists the arguments of a command.",
+            "dtao --version prints the version.",
         ]
     )
 
@@ -102,10 +106,29 @@ def run_command(name: str, arguments: Sequence[str], program: str) -> Any:
     command = COMMANDS[name]
     if command.extra is not None:
         require_extra(program, command.extra, command.exit_code)
-    if command.takes_config:
-        arguments = _with_packaged_configs(arguments)
-    module, function = command.function.split(":")
-    return getattr(import_module(module), function)(list(arguments), program)
+    with quiet_pipe():
+        try:
+            if command.takes_config:
+                arguments = _with_packaged_configs(arguments)
+            if command.config_kind:
+                _check_configs(arguments, command.config_kind)
+            module, function = command.function.split(":")
+            return getattr(import_module(module), function)(list(arguments), program)
+        except SystemExit as stop:  # a line of an error
+            if isinstance(stop.code, str):
+                raise SystemExit(hinted(stop.code)) from None
+            raise
+
+
+def _configs(arguments: Sequence[str]) -> dict[int, tuple[str, str]]:
+    """What stands before the value of each `--config`, and the value, by the place of the argument."""
+    found = {}
+    for k, argument in enumerate(arguments):
+        if argument.startswith("--config="):
+            found[k] = ("--config=", argument.partition("=")[2])
+        elif k > 0 and arguments[k - 1] == "--config":
+            found[k] = ("", argument)
+    return found
 
 
 def _with_packaged_configs(arguments: Sequence[str]) -> list[str]:
@@ -115,14 +138,24 @@ def _with_packaged_configs(arguments: Sequence[str]) -> list[str]:
 
     resolved = list(arguments)
     try:
-        for k, argument in enumerate(arguments):
-            if argument.startswith("--config="):
-                resolved[k] = f"--config={find_config(argument.partition('=')[2])}"
-            elif k > 0 and arguments[k - 1] == "--config":
-                resolved[k] = str(find_config(argument))
+        for k, (before, value) in _configs(arguments).items():
+            resolved[k] = f"{before}{find_config(value)}"
     except ConfigError as error:
         sys.exit(f"error: {error}")
     return resolved
+
+
+def _check_configs(arguments: Sequence[str], kind: str) -> None:
+    """Exit with one line where `--config` names a file of another kind."""
+    from dtao_agents.package_data import find_config
+    from dtao_gym.file_kinds import check_kind
+    from dtao_gym.world.config import ConfigError
+
+    try:
+        for _, value in _configs(arguments).values():
+            check_kind(find_config(value), kind)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -130,6 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or [""]
     if name in COMMANDS:
         return run_command(name, rest, f"dtao {name}")
+    with quiet_pipe():
+        return _without_command(name)
+
+
+def _without_command(name: str) -> int:
+    """Print what is asked for instead of a command, or an error; return the exit status."""
     if name in ("-h", "--help"):
         print(usage())
         return 0
@@ -139,7 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> Any:
     if not name:
         print(usage(), file=sys.stderr)
     else:
-        print(f"error: command: got {name!r}, allowed are {', '.join(COMMANDS)}", file=sys.stderr)
+        hint = did_you_mean(name, COMMANDS)
+        allowed = ", ".join(COMMANDS)
+        print(f"error: command: got {name!r}, allowed are {allowed}{hint}", file=sys.stderr)
     return 2
 
 

@@ -38,8 +38,11 @@ def find_config(given: str | Path) -> Path:
         `given` has no ending and is not the name of a packaged configuration.
     """
     path = Path(given)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a name that no file can have
+        raise ConfigError(f"config: got {str(given)[:80]!r}...: {error.strerror}") from None
     if path.name and not path.is_absolute():
         packaged = _inside(CONFIGS, path).with_suffix(".yaml")
         if packaged.is_file():

@@ -57,6 +57,22 @@ def first_bad(action):
     return -1
 
 
+ROUNDING = 1e-6
+"""How far beyond -1 and 1 entries of actions may lie: they are rounded values of -1 and 1."""
+
+
+def without_rounding(actions: np.ndarray) -> np.ndarray:
+    """Return float32 actions with entries that exceed -1 or 1 by at most `ROUNDING` set to these.
+
+    Legal actions are returned as they are, and so are entries that a check has yet to refuse.
+    """
+    size = np.abs(actions)
+    over = size > 1.0
+    if not over.any():
+        return actions
+    return np.where(over & (size <= 1.0 + ROUNDING), np.sign(actions), actions)
+
+
 MARKET_NUMBERS = ("day", "welfare", "emission_hhi", "price_sum", "registrations", "dissolutions")
 """Fields of a world that infos report."""
 WHOLE_NUMBERS = ("day", "registrations", "dissolutions")

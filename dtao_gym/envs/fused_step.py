@@ -21,6 +21,7 @@ from dtao_gym.envs.features import (
     WHOLE_NUMBERS,
     as_float32,
     refuse,
+    without_rounding,
 )
 from dtao_gym.envs.worlds import Episodes, no_orders
 from dtao_gym.world.day import advance_equal, advance_weighted
@@ -88,6 +89,11 @@ class FusedStep:
         code = self._role.step_kernel(
             *self._before, action, self._scratch, obs, facts, *self._after
         )
+        if code < OTHER_KERNEL:
+            action = without_rounding(action)
+            code = self._role.step_kernel(
+                *self._before, action, self._scratch, obs, facts, *self._after
+            )
         if code < 0:
             if code == OTHER_KERNEL:
                 return None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dtao_gym.envs.features import as_float32
+from dtao_gym.envs.features import as_float32, without_rounding
 from dtao_gym.envs.role import Role
 from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.task import TaskConfig
@@ -176,7 +176,7 @@ class MultiAgentWorlds(SeededWorlds):
             raise ValueError(
                 f"actions: got those of {', '.join(actions) or 'nobody'}, allowed are those of {', '.join(self.roles)}"
             )
-        mine, role = as_float32(actions[name]), self.roles[name]
+        mine, role = without_rounding(as_float32(actions[name])), self.roles[name]
         expected = (self.rows(name), *role.action_space.shape)
         if mine.shape != expected:
             raise ValueError(f"action of {name}s: got shape {mine.shape}, allowed is {expected}")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import seeding
 
 try:
     from pettingzoo import ParallelEnv
@@ -18,6 +19,8 @@ except ImportError as error:
 from dtao_gym.envs.features import plain
 from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config, wanted_members
 from dtao_gym.envs.render import checked_render_mode, picture_of
+from dtao_gym.envs.seeds import reset_seed
+from dtao_gym.envs.window import Window
 
 
 class MarketParallelEnv(ParallelEnv):
@@ -40,8 +43,8 @@ class MarketParallelEnv(ParallelEnv):
         Slots whose owners learn.
     members : mapping, optional
         Members of other registered roles, as their `members_of` takes them.
-    render_mode : {"ansi", "rgb_array"}, optional
-        Draws the market as the first agent sees it.
+    render_mode : {"ansi", "rgb_array", "human"}, optional
+        Draws the market as the first agent sees it: a table, a picture, or a window that follows the episode.
     max_episode_steps : int, optional
         Ends episodes before `horizon_days`.
     **overrides
@@ -53,11 +56,19 @@ class MarketParallelEnv(ParallelEnv):
         For bad parameters.
     ValueError
         For bad actions, from `step`.
+
+    Attributes
+    ----------
+    state_space : gymnasium.spaces.Box
+        Space of `state`.
+    np_random, np_random_seed
+        Generator and number of the present seed, as in Gymnasium; ``reset(seed=env.np_random_seed)`` starts its first
+        episode again. Without a seed the first reset takes `world_seed` if the configuration gives one, else one from entropy.
     """
 
     metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
         "name": "dtao_gym_v0",
-        "render_modes": ["ansi", "rgb_array"],
+        "render_modes": ["ansi", "rgb_array", "human"],
         "render_fps": 10,
         "is_parallelizable": True,
     }
@@ -91,7 +102,11 @@ class MarketParallelEnv(ParallelEnv):
         self.action_spaces = {
             agent: _own(roles[role].action_space) for agent, (role, _) in self._places.items()
         }
+        size = sum(roles[role].observation_space.shape[0] for role, _ in self._places.values())
+        self.state_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
+        self.np_random, self.np_random_seed = seeding.np_random(self.worlds.seeds[0])
         self._picture = picture_of(next(iter(roles.values()))) if render_mode else None
+        self._window = Window() if render_mode == "human" else None
 
     @property
     def config(self):
@@ -107,28 +122,37 @@ class MarketParallelEnv(ParallelEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None):
-        """Start the next episode, or the first of a seed; return observations and infos by agent."""
+        """Start the next episode, or the first of a seed; return observations and infos by agent.
+
+        Options are ignored: PettingZoo's checks pass some to every environment.
+        """
+        seed = reset_seed(seed)
+        if seed is not None:
+            self.np_random, self.np_random_seed = seeding.np_random(seed)
         self.worlds.reset(0, seed)
         self.worlds.reset_done()
         self.agents = self.possible_agents[:]
         if self._picture is not None:
             self._picture.start(self._episodes_of_first())
+            self._show()
         return self._observations(self.agents), self._infos(self.agents)
 
     def step(self, actions: dict[str, np.ndarray]):
         """Advance by one step; return observations, rewards, terminations, truncations, infos, by agent.
 
-        Raises ValueError if an agent is missing, unknown or has left, and for bad actions; nothing has changed then.
+        Actions of agents that have left are ignored, whatever they are. Raises ValueError if an agent is missing or
+        unknown, and for bad actions; nothing has changed then.
         """
         present = self.agents
-        if set(actions) != set(present):
+        if not present or not set(present) <= set(actions) <= set(self.possible_agents):
             raise ValueError(
                 f"actions: got those of {', '.join(map(str, actions)) or 'nobody'}, allowed are those of the live "
                 f"agents: {', '.join(present) or 'nobody, call reset()'}"
             )
-        transitions = self.worlds.step(self._rows(actions))
+        transitions = self.worlds.step(self._rows({agent: actions[agent] for agent in present}))
         if self._picture is not None:
             self._picture.add(self._episodes_of_first())
+            self._show()
         results: tuple[dict, dict, dict] = ({}, {}, {})
         for agent in present:
             role, place = self._places[agent]
@@ -185,14 +209,26 @@ class MarketParallelEnv(ParallelEnv):
         )
 
     def render(self):
-        """Return a table or a picture of the market as the first agent sees it, by the render mode."""
+        """Return a table or a picture of the market as the first agent sees it, by the render mode.
+
+        None where a window shows it.
+        """
         if self._picture is None:
             gym.logger.warn("render() was called without a render_mode: pass it to parallel_env.")
             return None
+        if self._window is not None:
+            return self._show()
         return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()
 
+    def _show(self) -> None:
+        """Draw the present state in the window, if there is one."""
+        if self._window is not None and self._picture is not None:
+            self._window.show(self._picture.rgb_array())
+
     def close(self) -> None:
-        """Nothing to close."""
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
 
     def state(self) -> np.ndarray:
         """Return the observations of all agents in one float32 vector, for central critics."""

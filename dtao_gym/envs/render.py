@@ -17,6 +17,8 @@ COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500"
 )  # fmt: skip
 ROOT_COLOUR, REST_COLOUR, OUTSIDE_COLOUR = "#2f3e4e", "#c3c9cf", "#f1f3f4"
+FRAME_SHAPE = (600, 800, 3)
+"""Shape of a picture."""
 _PANEL_POINTS = 500
 """Points per panel; a panel is some 350 pixels wide, so that more points would cost time and not be visible."""
 
@@ -29,13 +31,15 @@ def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
     return mode
 
 
-def picture_of(role: Any) -> "MarketPicture":
-    """Return a new picture for episodes of a role. Raises ValueError for a role without pictures."""
+def picture_of(role: Any, world: int = 0) -> "MarketPicture":
+    """Return a new picture of one world of a role. Raises ValueError for a role without pictures."""
     if role.picture is None:
         raise ValueError(
             f"render_mode: got one for {role.name}, allowed is None: the role has no picture"
         )
-    return role.picture()
+    picture = role.picture()
+    picture.world = world
+    return picture
 
 
 class Episodes(Protocol):
@@ -160,7 +164,7 @@ class MarketPicture:
             from matplotlib.figure import Figure
         except ImportError as error:
             raise DependencyNotInstalled(
-                "render_mode 'rgb_array' needs matplotlib: pip install 'dtao-gym[plot]'"
+                "pictures need matplotlib: pip install 'dtao-gym[plot]'"
             ) from error
 
         figure = Figure(figsize=(8, 6), dpi=100, facecolor="white")

@@ -4,11 +4,13 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 
 from dtao_gym.envs.features import plain
 from dtao_gym.envs.fused_step import FusedStep, fusible
 from dtao_gym.envs.render import checked_render_mode, picture_of
 from dtao_gym.envs.roles import role_named
+from dtao_gym.envs.seeds import reset_seed
 from dtao_gym.envs.worlds import Episodes
 
 
@@ -40,7 +42,11 @@ class SingleEnv(gym.Env):
     Notes
     -----
     `terminated` at the role's own end, and at a drawn end (`horizon: geometric`); `truncated` at the horizon of a
-    fixed one. `info` holds `SeededWorlds.market_info` and the role's `info`.
+    fixed one: the environment counts its steps itself, `max_episode_steps` of them, and needs no `TimeLimit`, so that
+    `spec.max_episode_steps` is None. `info` holds `SeededWorlds.market_info` and the role's `info`.
+
+    The first `reset` without a seed starts with the `world_seed` of the configuration where one is given, else
+    with one from entropy; `np_random_seed` tells it, and ``reset(seed=env.np_random_seed)`` starts the same episode again.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
@@ -62,14 +68,26 @@ class SingleEnv(gym.Env):
         self.action_space = self.episodes.role.action_space
         self._fusible = render_mode is None and fusible(self.episodes)
         self._fused: FusedStep | None = None
+        self._np_random, self._np_random_seed = seeding.np_random(self.episodes.seeds[0])
 
     @property
     def config(self):
         """Resolved configuration."""
         return self.episodes.config
 
+    @property
+    def max_episode_steps(self) -> int:
+        """Steps after which an episode is truncated."""
+        return self.episodes.max_steps
+
     def reset(self, *, seed: int | None = None, options: dict | None = None):
-        """Start the next episode, or the first of a seed; return observation and info."""
+        """Start the next episode, or the first of a seed; return observation and info.
+
+        Raises ConfigError for a bad seed, ValueError for options: there are none.
+        """
+        seed = reset_seed(seed)
+        if options:
+            raise ValueError(f"options: got {', '.join(map(str, options))}, allowed are none")
         super().reset(seed=seed)
         self.episodes.reset(0, seed)
         self.episodes.reset_done()

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from dtao_gym.envs.features import MARKET_NUMBERS, MARKET_ROWS, as_float32
+from dtao_gym.envs.features import MARKET_NUMBERS, MARKET_ROWS, as_float32, without_rounding
 from dtao_gym.envs.role import Role
 from dtao_gym.envs.roles import role_named
-from dtao_gym.world.batch import checked_seed
+from dtao_gym.envs.seeds import first_seed, reset_seed, world_seed
 from dtao_gym.world.config import ConfigError
 
 
@@ -21,6 +21,9 @@ class SeededWorlds:
 
     An episode is identified by (seed, number): `reset` with a seed starts its number 0, each later reset without
     one the next number. So the k-th episode of a seed is the same however it is reached.
+
+    Without a seed, world k has the `world_seed` of the configuration plus k where that is given, else one seed
+    from entropy plus k. Seeds from 2**63 on are folded (`dtao_gym.envs.seeds`).
 
     Parameters
     ----------
@@ -62,14 +65,16 @@ class SeededWorlds:
                     f"max_episode_steps: got {max_episode_steps!r}, allowed are whole numbers from 1, None"
                 )
             self.max_steps = min(self.max_steps, int(max_episode_steps))
-        self.seeds = [config.world_seed + k for k in range(n_worlds)]
+        first = first_seed(config)
+        self.seeds = [world_seed(first + k) for k in range(n_worlds)]
         self.numbers = [-1] * n_worlds
         self.steps = np.zeros(n_worlds, np.int64)
 
     def reset(self, world: int, seed: int | None = None) -> None:
-        """Start the next episode of one world, or the first of a new seed."""
-        if seed is not None:
-            self.seeds[world], self.numbers[world] = checked_seed(seed), -1
+        """Start the next episode of one world, or the first of a new seed. Raises ConfigError for a bad seed."""
+        given = reset_seed(seed)
+        if given is not None:
+            self.seeds[world], self.numbers[world] = world_seed(given), -1
         self.numbers[world] += 1
         self.steps[world] = 0
         for place in range(world % self.n_worlds, self.batch.n_worlds, self.n_worlds):
@@ -183,10 +188,10 @@ class Episodes(SeededWorlds):
         Raises
         ------
         ValueError
-            Actions have the wrong shape, are NaN or outside [-1, 1]; nothing has changed then.
+            Actions have the wrong shape, are NaN or outside [-1, 1] by more than `ROUNDING`; nothing has changed then.
         """
         self.check_started()
-        actions = as_float32(actions)
+        actions = without_rounding(as_float32(actions))
         expected = (self.n_worlds, *self.role.action_space.shape)
         if actions.shape != expected:
             raise ValueError(f"action: got shape {actions.shape}, allowed is {expected}")

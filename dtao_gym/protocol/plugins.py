@@ -27,6 +27,7 @@ from dtao_gym.protocol.plugin_calls import (
     c_function,
 )
 from dtao_gym.protocol.trial_markets import trial_markets
+from dtao_gym.protocol.trials import fault_of_trial
 
 __all__ = [
     "FAULTS",
@@ -229,7 +230,10 @@ def _first_shares(shares: np.ndarray) -> str:
 
 def _probe(rule: AllocationRule) -> None:
     """Raise a `RuleError` if the rule fails on a trial market, or returns other shares the second time."""
-    for state, market in trial_markets():
+    trials = trial_markets()
+    if fault := fault_of_trial(rule.address, [market for _, market in trials]):
+        raise RuleError(f"rule {rule.name!r} {fault}")
+    for state, market in trials:
         try:
             shares = rule._evaluate(market)
             again = rule._evaluate(market)
@@ -270,8 +274,8 @@ def allocation_rule(name: str) -> Callable[[RuleFunction], AllocationRule]:
     Raises
     ------
     RuleError
-        The name is not allowed or taken, the function does not compile, or it returns something
-        else than shares on one of a few trial markets.
+        The name is not allowed or taken, the function does not compile, or on one of a few trial markets it returns
+        something else than shares, or does not end.
     """
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         got = "no name" if callable(name) else repr(name)

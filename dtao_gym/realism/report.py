@@ -21,6 +21,8 @@ LEVELS = {
     "top5_share": "share of the top five",
 }
 LEVEL_HEADINGS = ("prices of the last day", "real", "simulated", "allowed")
+RANKS = {"gate": 2, "allowed": 1}
+"""Columns of text that narrow terminals lack, by `Column.rank`."""
 REAL, SIMULATED = "#d55e00", "#0072b2"
 
 
@@ -66,7 +68,7 @@ def level_cells(comparison: Realism) -> list[list[str]]:
 
 
 def print_report(comparison: Realism, console: "Console") -> None:
-    """Print the comparison, 100 columns wide."""
+    """Print the comparison."""
     chosen = PERIODS[comparison.period]
     console.print(
         f"{chosen.label}, {chosen.days} closes; {comparison.worlds} worlds after {comparison.burn_in} days, "
@@ -74,21 +76,27 @@ def print_report(comparison: Realism, console: "Console") -> None:
         highlight=False,
     )
     rows = [cells(name, moment) for name, moment in comparison.moments.items()]
-    console.print(_table(HEADINGS, rows, range(1, 5)), highlight=False)
+    _print_table(HEADINGS, rows, {"real": 0, "se": 3, "simulated": 0, "z": 0}, console)
     console.print(summary(comparison) + "\n", highlight=False)
-    console.print(_table(LEVEL_HEADINGS, level_cells(comparison), range(1, 3)), highlight=False)
+    _print_table(LEVEL_HEADINGS, level_cells(comparison), {"real": 0, "simulated": 0}, console)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], numeric: range) -> Any:
-    """Table without lines; columns of numbers are aligned to the right."""
-    from rich.table import Table
+def _print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    numeric: dict[str, int],
+    console: "Console",
+) -> None:
+    """Table without lines; `numeric`: ranks of the columns of numbers, which are aligned to the right."""
+    from dtao_gym.tables import Column, print_table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for k, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if k in numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    columns = [
+        Column(heading, numeric[heading], "right")
+        if heading in numeric
+        else Column(heading, RANKS.get(heading, 0), "left", fold=16 if k == 0 else None)
+        for k, heading in enumerate(headings)
+    ]
+    print_table(console, columns, rows, box=None, pad_edge=False, padding=(0, 2, 0, 0))
 
 
 def as_dict(comparison: Realism) -> dict[str, Any]:

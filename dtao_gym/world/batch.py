@@ -1,6 +1,7 @@
 """A batch of worlds: configurations, state, and the compiled day."""
 
 import functools
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from dtao_gym.protocol.allocation import USER_RULE
 from dtao_gym.protocol.plugins import FAULTS, RuleError
 from dtao_gym.world.config import Config, ConfigError
+from dtao_gym.world.config_errors import shown
 from dtao_gym.world.day import (
     THREADED_FROM,
     advance_equal,
@@ -19,6 +21,7 @@ from dtao_gym.world.genesis import genesis, layout_of
 from dtao_gym.world.ledger import Audit, audit
 from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
+from dtao_gym.world.snapshot import is_file
 from dtao_gym.world.state import State
 from dtao_gym.world.table import TableOwner
 
@@ -32,6 +35,13 @@ def checked_seed(seed: Any) -> int:
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
         raise ConfigError(f"seed: got {seed!r}, allowed are whole numbers from 0 to 2**63 - 1")
     return int(seed)
+
+
+def checked_days(days: Any) -> int:
+    """The number of days as an int, or a ValueError."""
+    if isinstance(days, bool) or not isinstance(days, int | np.integer) or days < 1:
+        raise ValueError(f"days: got {shown(days)}, allowed is 1 or more whole days")
+    return int(days)
 
 
 class Batch(TableOwner):
@@ -67,7 +77,7 @@ class Batch(TableOwner):
         if not self.configs:
             raise ConfigError("n_worlds: got 0, allowed is 1 or more")
         if not isinstance(threads, int) or threads < 1:
-            raise ConfigError(f"threads: got {threads!r}, allowed are whole numbers from 1")
+            raise ConfigError(f"threads: got {threads!r}, allowed is 1 or more whole days")
         self.layout = layout_of(self.configs[0])
         for k, other in enumerate(self.configs):
             if other is not self.configs[0] and layout_of(other) != self.layout:
@@ -75,6 +85,7 @@ class Batch(TableOwner):
                     f"config of world {k}: got {layout_of(other)}, allowed is {self.layout} as in world 0"
                 )
         self.threads = threads
+        self._busy = threading.Lock()
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
@@ -90,14 +101,35 @@ class Batch(TableOwner):
             self.reset(world, seed, 0)
         self._compile()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Content to copy or pickle; a copy has a lock of its own."""
+        return super().__getstate__() | {"_busy": None}
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        self.__dict__.update(content, _busy=threading.Lock())
+
     @property
     def n_worlds(self) -> int:
         """Number of worlds."""
         return len(self.configs)
 
     def reset(self, world: int, seed: int, episode: int) -> None:
-        """Put one world at the start of an episode; the draws depend on (seed, episode) alone."""
-        self.state.set(world, genesis(self.configs[world], checked_seed(seed), episode))
+        """Put one world at the start of an episode; the draws depend on (seed, episode) alone.
+
+        A snapshot file of yours is read again; ConfigError where it now needs arrays of other sizes.
+        """
+        config = self.configs[world]
+        if is_file(config.genesis):
+            self._check_layout(world, config)
+            self.parameters[world] = parameters_of_world(config)
+        self.state.set(world, genesis(config, checked_seed(seed), episode))
+
+    def _check_layout(self, world: int, config: Config) -> None:
+        if (needed := layout_of(config)) != self.layout:
+            raise ConfigError(
+                f"config of world {world}: got {needed}, allowed is {self.layout}: "
+                "sizes of arrays are fixed when a batch is made"
+            )
 
     def step(self, orders: np.ndarray | None = None, days: int = 1) -> None:
         """Advance all worlds by `days` days.
@@ -113,12 +145,14 @@ class Batch(TableOwner):
         Raises
         ------
         ValueError
-            For orders of another shape or not finite, and fewer than one day; the state is then unchanged.
+            For orders of another shape or not finite, and days that are no whole number from 1; the state is then
+            unchanged.
         RuleError
             For bad shares from a user's allocation rule; the state is then unchanged.
+        RuntimeError
+            While another thread steps this batch.
         """
-        if days < 1:
-            raise ValueError(f"days: got {days}, allowed is 1 or more")
+        days = checked_days(days)
         if orders is None:
             orders = self._no_orders
         else:
@@ -140,9 +174,20 @@ class Batch(TableOwner):
         `trace` `(spans, rows, n_subnets)` is filled with the rows of `Subnets` after each span of the last day; for a
         batch of one world.
         """
-        if not self.has_user_rules:
-            self._run(orders, days, trace)
-            return
+        if not self._busy.acquire(False):
+            raise RuntimeError(
+                "batch: got a step while another thread steps it, allowed is one thread at a time"
+            )
+        try:
+            if self.has_user_rules:
+                self._advance_checked(orders, days, trace)
+            else:
+                self._run(orders, days, trace)
+        finally:
+            self._busy.release()
+
+    def _advance_checked(self, orders: np.ndarray, days: int, trace: np.ndarray) -> None:
+        """Advance under users' rules; after a bad share the state is put back."""
         saved = self.state.copy()
         self._run(orders, days, trace)
         if (wrong := self.state.worlds["rule_error"]).any():
@@ -187,11 +232,7 @@ class Batch(TableOwner):
         chosen = range(self.n_worlds) if worlds is None else worlds
         changed = {w: Config.make(self.configs[w], **changes) for w in chosen}
         for world, config in changed.items():
-            if layout_of(config) != self.layout:
-                raise ConfigError(
-                    f"config of world {world}: got {layout_of(config)}, allowed is {self.layout}: "
-                    "sizes of arrays are fixed when a batch is made"
-                )
+            self._check_layout(world, config)
         for world, config in changed.items():
             before, after = self.parameters[world].copy(), parameters_of_world(config)
             self.configs[world], self.parameters[world] = config, after

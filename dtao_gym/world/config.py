@@ -1,11 +1,17 @@
 """Parameters of a world: typed, validated, readable from YAML, with one line per error."""
 
-import difflib
+import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS
@@ -13,8 +19,11 @@ from dtao_gym.protocol.institutions import ERAS, PRUNE_KEYS, Era
 from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
 from dtao_gym.protocol.lifecycle import SEEDINGS
 from dtao_gym.protocol.plugins import RuleError, resolve
+from dtao_gym.world.config_errors import ConfigError as ConfigError
+from dtao_gym.world.config_errors import refusal, shown
 from dtao_gym.world.config_law import Law, rate
 from dtao_gym.world.config_people import People
+from dtao_gym.world.yaml_files import read_yaml as read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,10 +31,8 @@ DRAWN = ("drawn", "symmetric")
 """Markets at genesis other than snapshots: drawn by the statistics of mainnet, or all subnets alike."""
 N_DRAWN = 8
 """Default number of subnets of a drawn market."""
-
-
-class ConfigError(ValueError):
-    """An unknown, mistyped or out-of-range parameter; the message names it, its value and what is allowed."""
+LEAST_ABOVE_ZERO = {"revenue_share": 1e-6, "outside_return": 1e-6}
+"""Smallest values other than 0 of parameters by which amounts are divided."""
 
 
 def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model:
@@ -34,13 +41,13 @@ def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model
     Raises
     ------
     ConfigError
-        Names the field, its value and what is allowed.
+        Names the field, its value and what is allowed; also a TypeError where an override is no parameter.
     """
     kind: Any = type(config) if isinstance(config, cls) else cls  # a subclass keeps its fields
     if isinstance(config, BaseModel) and (isinstance(config, cls) or issubclass(cls, type(config))):
         fields = config.model_dump(exclude_unset=True)
     elif isinstance(config, str | Path):
-        fields = read_yaml(Path(config))
+        fields = read_yaml(Path(config), aliases=False)
         if not isinstance(fields, dict):
             raise ConfigError(
                 f"{config}: got {type(fields).__name__}, allowed is a mapping of parameters"
@@ -54,9 +61,7 @@ def made_from(cls: type[Model], config: Any, overrides: dict[str, Any]) -> Model
     try:
         return kind.model_validate(fields | overrides)
     except ValidationError as error:
-        raise ConfigError(
-            "; ".join(line_of_problem(problem, kind) for problem in error.errors())
-        ) from None
+        raise refusal(error.errors(include_url=False), kind, overrides) from None
 
 
 class Config(People, Law, frozen=True):
@@ -129,13 +134,13 @@ class Config(People, Law, frozen=True):
         description="Root stake, TAO; None: the snapshot's, 5.31 million in drawn worlds.",
     )
     genesis_price_median: float = Field(
-        0.0058, gt=0.0, le=1.0, description="Median of drawn prices, TAO per alpha."
+        0.0058, ge=1e-9, le=1.0, description="Median of drawn prices, TAO per alpha."
     )
     genesis_price_sd: float = Field(
         0.74, ge=0.0, le=3.0, description="Standard deviation of log drawn prices."
     )
     genesis_pool_median: float = Field(
-        7658.0, gt=0.0, le=1e6, description="Median of drawn pools, TAO."
+        7658.0, ge=1e-3, le=1e6, description="Median of drawn pools, TAO."
     )
     genesis_pool_sd: float = Field(
         1.09, ge=0.0, le=3.0, description="Standard deviation of log drawn pools."
@@ -144,7 +149,7 @@ class Config(People, Law, frozen=True):
         0.60, ge=-1.0, le=1.0, description="Correlation of log pool and log price."
     )
     genesis_alpha_out_median: float = Field(
-        2.48e6, gt=0.0, le=1e7, description="Median of drawn alpha outstanding."
+        2.48e6, ge=1.0, le=1e7, description="Median of drawn alpha outstanding."
     )
     genesis_alpha_out_sd: float = Field(
         0.78, ge=0.0, le=3.0, description="Standard deviation of its log."
@@ -153,7 +158,7 @@ class Config(People, Law, frozen=True):
         (150.0, 900.0), description="Lowest and highest drawn age of a subnet."
     )
     pool_depth: float = Field(
-        1.0, gt=0.0, le=1000.0, description="Factor on both reserves of every pool at genesis."
+        1.0, ge=1e-6, le=1000.0, description="Factor on both reserves of every pool at genesis."
     )
     genesis_stocks: Literal["history", "steady_state"] = Field(
         "history",
@@ -163,6 +168,11 @@ class Config(People, Law, frozen=True):
     genesis_budget_tao: float = Field(
         6.0, ge=1.0, le=30.0, description="Budget of the reference builder, TAO a day."
     )
+
+    @field_validator("genesis", mode="before")
+    @classmethod
+    def _path_as_text(cls, genesis: Any) -> Any:
+        return str(genesis) if isinstance(genesis, os.PathLike) else genesis
 
     @model_validator(mode="after")
     def _names_and_divisors(self) -> Self:
@@ -174,11 +184,16 @@ class Config(People, Law, frozen=True):
             ("prune_key", PRUNE_KEYS),
             ("seeding", SEEDINGS),
         )
+        for name, least in LEAST_ABOVE_ZERO.items():
+            if 0.0 < getattr(self, name) < least:
+                raise ConfigError(
+                    f"{name}: got {getattr(self, name)}, allowed are 0 and from {least}"
+                )
         for name, allowed in choices:
             value = getattr(self, name)
             if value is not None and value not in allowed:
                 raise ConfigError(
-                    f"{name}: got {value!r}, allowed are {', '.join(sorted(allowed))}"
+                    f"{name}: got {shown(value)}, allowed are {', '.join(sorted(allowed))}"
                 )
         if self.allocation is not None and self.allocation not in ALLOCATIONS:
             try:
@@ -241,25 +256,3 @@ class Config(People, Law, frozen=True):
         value = getattr(self, name)
         era: Era = ERAS[self.era]
         return getattr(era, name) if value is None and hasattr(era, name) else value
-
-
-def read_yaml(path: Path) -> Any:
-    """Content of a YAML file; ConfigError with the reason where it cannot be read."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as YAML: {' '.join(str(error).split())}"
-        ) from None
-
-
-def line_of_problem(problem: Any, cls: type[BaseModel]) -> str:
-    """One pydantic error as `field: got X, allowed ...`."""
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(name, cls.model_fields, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return f"{name}: unknown parameter, got {problem['input']!r}{hint}"
-    if isinstance(cause := problem.get("ctx", {}).get("error"), ConfigError):
-        return str(cause)
-    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"

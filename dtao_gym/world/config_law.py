@@ -1,9 +1,12 @@
 """Parameters of the chain's rules: the era and its overrides, registrations, votes."""
 
-from typing import Any, Literal, Self
+import functools
+from types import EllipsisType, NoneType
+from typing import Any, Literal, Self, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS, ROOT_DIVIDENDS, TAO_WEIGHT
@@ -32,7 +35,41 @@ def rate(default: float | None, description: str, ge: float = 0.0, le: float = 1
     return Field(default, description=description, ge=ge, le=le)
 
 
-class EmissionSwitch(BaseModel, frozen=True, extra="forbid"):
+@functools.cache
+def _kinds(annotation: Any) -> frozenset[Any]:
+    """The types of single values in an annotation; str for those of a Literal."""
+    if get_origin(annotation) is Literal:
+        return frozenset({str})
+    parts = get_args(annotation)
+    if not parts:
+        return frozenset({annotation}) - {NoneType, Ellipsis, EllipsisType}
+    return frozenset().union(*map(_kinds, parts))
+
+
+def _has_no_number(value: Any, depth: int = 4) -> bool:
+    """Whether a value is or holds a truth value or a text, which pydantic would turn into a number."""
+    if isinstance(value, list | tuple | dict) and depth > 0:
+        values = [*value, *value.values()] if isinstance(value, dict) else value
+        return any(_has_no_number(part, depth - 1) for part in values)
+    if isinstance(value, bool | str | bytes | bytearray):
+        return True
+    return getattr(getattr(value, "dtype", None), "kind", "f") in "bSU"
+
+
+class Checked(BaseModel, frozen=True):
+    """A model whose numbers are given as numbers: True, "1" and b"1" are none."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_only(cls, value: Any, info: ValidationInfo) -> Any:
+        kinds = _kinds(cls.model_fields[info.field_name or ""].annotation)
+        if kinds and kinds <= {int, float} and _has_no_number(value):
+            noun = "integer" if kinds == {int} else "number"
+            raise PydanticCustomError("number", f"Input should be a valid {noun}")  # type: ignore[arg-type]
+        return value
+
+
+class EmissionSwitch(Checked, frozen=True, extra="forbid"):
     """A decision of governance on the emission of some subnets."""
 
     day: int = Field(ge=0, le=12_000, description="Day of the episode from which it holds.")
@@ -40,7 +77,7 @@ class EmissionSwitch(BaseModel, frozen=True, extra="forbid"):
     enabled: bool = Field(description="Whether their emission is on from then on.")
 
 
-class CuratedFund(BaseModel, frozen=True, extra="forbid"):
+class CuratedFund(Checked, frozen=True, extra="forbid"):
     """A root fund whose dividends are sold and spent by weights."""
 
     part: float = Field(gt=0.0, le=1.0, description="Part of all root stake with the fund.")
@@ -70,7 +107,7 @@ class CuratedFund(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class Law(BaseModel, frozen=True):
+class Law(Checked, frozen=True):
     """Rules of the chain. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     # the institution: None takes the era's
@@ -168,7 +205,10 @@ class Law(BaseModel, frozen=True):
         " rule, so that all institutions divide the same emission (`world/rest.py`).",
     )
     flow_cutoff: float = Field(
-        0.0, description="Average flow below which a subnet gets nothing, TAO per block."
+        0.0,
+        ge=-1000.0,
+        le=1000.0,
+        description="Average flow below which a subnet gets nothing, TAO per block.",
     )
     norm_exponent: float = Field(
         1.0, ge=0.25, le=4.0, description="Exponent of the flow in the flow rules."

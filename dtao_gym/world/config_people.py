@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from dtao_gym.world.config_law import rate
+from dtao_gym.world.config_law import Checked, rate
 
 LONG = 1e9
 """Half-life in days that means no decay."""
@@ -30,16 +30,16 @@ twentieth a day. Oracles and negative controls start from it; its results say no
 """
 
 
-class People(BaseModel, frozen=True):
+class People(Checked, frozen=True):
     """Behaviour of all classes. Rates are per day unless the name says otherwise; amounts are TAO."""
 
     # technology: value is in TAO a day
     short_productivity: float = Field(
-        0.1, gt=0.0, le=10.0, description="Value of short-term work per (TAO a day)**curvature."
+        0.1, ge=1e-9, le=10.0, description="Value of short-term work per (TAO a day)**curvature."
     )
     research_productivity: float = Field(
         0.007476904609,
-        gt=0.0,
+        ge=1e-9,
         le=10.0,
         description="Knowledge from research per (TAO a day)**curvature.",
     )
@@ -165,6 +165,7 @@ class People(BaseModel, frozen=True):
     outside_initial_tao: float | None = Field(
         None,
         ge=0.0,
+        le=21e6,
         description="Outside account at genesis, TAO; None: the stationary balance.",
     )
     purse_share: float = rate(0.10, "Liquid part of a population's TAO.", ge=0.02, le=0.5)
@@ -190,13 +191,13 @@ class People(BaseModel, frozen=True):
     )
     pooled_capitalisation: float = Field(
         502.69,
-        gt=0.0,
+        ge=1e-3,
         le=10_000.0,
         description="Value of a subnet to the uninformed, in days of its signal.",
     )
     genesis_multiple: float | None = Field(
         None,
-        gt=0.0,
+        ge=1e-3,
         le=1e5,
         description="Price over capitalised payments of users; None: fitted to prices at genesis.",
     )

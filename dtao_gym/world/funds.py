@@ -36,7 +36,7 @@ from dtao_gym.world.trades import (
 
 N_SCRIPTED = len(HOLDERS)
 MOST_SHARES = 1e100
-"""Number of shares of a fund from which they are merged into one; below its inverse they are split into one."""
+"""Number of shares of a fund from which they are merged into one; fewer than its inverse are nothing."""
 
 
 @inlined_rule
@@ -72,18 +72,19 @@ def all_root(world, stakers, funds):
 
 @inlined_rule
 def _keep_scale(w, k):
-    """Merge or split the shares of fund k where they leave the range of numbers; each stands for as much as before.
+    """Merge the shares of fund k into one, or delete them, where they leave the range of numbers.
 
     A curated fund that lifts the prices of tiny pools by its own purchases multiplies its shares in every span; a fund
     without deposits is claimed down to nothing.
     """
     fund = w.funds[k]
-    if fund.shares > MOST_SHARES or 0.0 < fund.shares < 1.0 / MOST_SHARES:
-        factor = 1.0 / fund.shares
+    many, few = fund.shares > MOST_SHARES, 0.0 < fund.shares < 1.0 / MOST_SHARES
+    if many or few:
+        factor = 1.0 / fund.shares if many else 0.0
         for holder in range(w.fund_owed.shape[1]):
             w.fund_owed[k, holder] *= factor
         fund.rate *= factor
-        fund.shares = 1.0
+        fund.shares *= factor
 
 
 @inlined_rule

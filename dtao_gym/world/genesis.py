@@ -1,7 +1,5 @@
 """Starting states: a snapshot of the chain, the holders of its tokens, and the stakers' first TAO."""
 
-import functools
-
 import numpy as np
 
 from dtao_gym.compiling import kernel
@@ -33,6 +31,7 @@ from dtao_gym.world.parameters import entry_lock
 from dtao_gym.world.prehistory import (
     builders,
     check_size,
+    kept,
     market,
     n_stages,
     parameters_of_world,
@@ -164,7 +163,7 @@ def end_of_life(config: Config, quantile: float) -> int:
     return int(min(max(np.ceil(days), 1.0), config.horizon_cap_days))
 
 
-@functools.lru_cache(maxsize=64)
+@kept(maxsize=64)
 def _unkeyed(config: Config, key: int, episode: int) -> tuple[State, np.ndarray]:
     """A world without its builders, and the rows of the market that it simulates."""
     snapshot = market(config, key, episode)

@@ -6,7 +6,8 @@ subnets, the multiple, is the price over the capitalised payments of users.
 """
 
 import functools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -73,24 +74,44 @@ def _abilities_kernel(type_sd, normals, out):
         out[i] = ability(type_sd, normals[i])
 
 
-@functools.lru_cache(maxsize=16)
-def _loaded(genesis: str) -> Snapshot:
-    return Snapshot.load(genesis)
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-@functools.lru_cache(maxsize=64)
+def kept(maxsize: int) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Decorator of a function of a configuration: results are kept while the snapshot's files have the same content."""
+
+    def decorate(function: Any) -> Any:
+        @functools.lru_cache(maxsize=maxsize)
+        def of_content(snapshot: Snapshot | None, config: Config, *rest: int) -> Any:
+            return function(config, *rest)
+
+        @functools.wraps(function)
+        def call(config: Config, *rest: int) -> Any:
+            return of_content(_loaded(config), config, *rest)
+
+        return call
+
+    return decorate
+
+
+def _loaded(config: Config) -> Snapshot | None:
+    """The snapshot that a world starts from, another object if its files have changed; None for drawn markets."""
+    return None if config.is_drawn else Snapshot.load(config.genesis)
+
+
+@kept(maxsize=64)
 def market(config: Config, key: int = 0, episode: int = 0) -> Snapshot:
     """The market that a world starts from: a snapshot, or drawn by key."""
     if config.genesis == "drawn":
         return _drawn(config, key, episode)
-    return _symmetric(config) if config.genesis == "symmetric" else _loaded(config.genesis)
+    return _loaded(config) or _symmetric(config)
 
 
 def market_size(config: Config) -> int:
     """Number of subnets of the market."""
-    if config.is_drawn:
-        return config.n_subnets or N_DRAWN
-    return _loaded(config.genesis).n_subnets
+    snapshot = _loaded(config)
+    return (config.n_subnets or N_DRAWN) if snapshot is None else snapshot.n_subnets
 
 
 def _symmetric(config: Config) -> Snapshot:
@@ -123,7 +144,9 @@ def _drawn(config: Config, key: int, episode: int) -> Snapshot:
 
 def _as_snapshot(config: Config, price, pool, alpha, age_days) -> Snapshot:
     block = BLOCKS_PER_DAY * int(np.ceil(config.genesis_age_days[1]))
-    alpha_reserve = pool / price
+    # no pools hold more TAO than there is beside root
+    free = 0.9 * (ISSUANCE_IF_DRAWN_TAO - ROOT_STAKE_IF_DRAWN_TAO)
+    alpha_reserve = pool * min(1.0, free / pool.sum()) / price
     # no alpha has more than 21 million tokens
     alpha = np.minimum(alpha, 20e6 - np.minimum(alpha_reserve, 19e6))
     alpha_reserve = np.minimum(alpha_reserve, 19e6)
@@ -161,7 +184,7 @@ class Prehistory(NamedTuple):
     """Its spread over the market, or that of the draws."""
 
 
-@functools.lru_cache(maxsize=64)
+@kept(maxsize=64)
 def prehistory(config: Config, key: int = 0, episode: int = 0) -> Prehistory:
     """Stocks of the reference builder on each subnet, and the factors that lead to today's prices."""
     start = market(config, key, episode)
@@ -277,7 +300,7 @@ def builders(
     return np.exp(factor)[:, None] * before.profile[chosen], able
 
 
-@functools.lru_cache(maxsize=256)
+@kept(maxsize=256)
 def parameters_of_world(config: Config) -> np.ndarray:
     """Parameters record of a world, with the multiple fitted to prices where none is configured."""
     record = parameters(config)

@@ -1,6 +1,9 @@
 """Registrations of a day: founders arrive, subnets are dissolved for them, pools are seeded.
 
 The rules are those of `protocol/lifecycle.py`. The account `outside` pays the lock and the first treasury.
+
+The chain has no bound on the alpha of a new pool: at a tiny median price a lock would buy more than the 21 million that no
+alpha passes. Here a pool starts with at most these, and its price is then above the median.
 """
 
 import numpy as np
@@ -222,6 +225,7 @@ def create_subnet(fields, at, world, parameters, slot, cost, kind, salvaged):
     if p.injection != DIRECT:
         median = median_price(s.spot_price)
         tao, alpha, burned = seed_pool(p.seeding, cost, p.min_lock_tao, median)
+        alpha = min(alpha, SUPPLY_CAP)
     world.burned += burned
     world.chain_issuance -= burned
     s.tao_reserve[slot] = tao

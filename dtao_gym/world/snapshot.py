@@ -27,7 +27,7 @@ snapshot). Worlds take the cost of their first registration from them. Other key
 
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, replace
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Self
@@ -63,7 +63,7 @@ MAX_FLOW = 1000  # TAO per block, more than a third of all TAO in a day
 TAO_WEIGHT_RANGE = (0.01, 0.99)
 EQUAL_WEIGHT_TOLERANCE = 1e-6  # a price of 9 decimals cannot distinguish closer weights
 
-_ABOVE_ZERO = np.nextafter(0.0, 1.0)
+_ABOVE_ZERO = 5e-324  # the smallest positive number
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,9 +143,12 @@ class Snapshot:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Snapshot":
-        """Load a snapshot by the path of a table, which ends in .csv, or else by its name in the package."""
+        """Load a snapshot by the path of a table, which ends in .csv, or else by its name in the package.
+
+        A file is read at each call; while its content and that of its JSON stay the same, so does the object.
+        """
         text = str(name_or_path)
-        return cls.from_csv(text) if text.endswith(".csv") else cls.named(text)
+        return cls.from_csv(text) if is_file(text) else cls.named(text)
 
     @classmethod
     def named(cls, name: str) -> "Snapshot":
@@ -182,11 +185,12 @@ class Snapshot:
             For files that cannot be read, and for missing or bad values.
         """
         path = Path(path)
-        companion = path.with_suffix(".json")
         try:
+            path = path.expanduser()
+            companion = path.with_suffix(".json")
             table = path.read_text(encoding="utf-8-sig")
             facts = companion.read_text(encoding="utf-8-sig") if companion.exists() else "{}"
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
             raise SnapshotError(f"{path}: cannot be read as a snapshot: {error}") from error
         keywords = {
             "name": name,
@@ -195,7 +199,7 @@ class Snapshot:
             "chain_issuance_tao": chain_issuance_tao,
         }
         given = {key: value for key, value in keywords.items() if value is not None}
-        return _parse(path, table, facts, given)
+        return _parse(path, table, facts, given) if given else _parsed(path, table, facts)
 
     def _chain_problem(self) -> str | None:
         """Message about a bad number of the chain, or None."""
@@ -283,6 +287,17 @@ class Snapshot:
         k = int(wrong.argmax())
         got = getattr(self, column)[k].item()
         return f"column {column!r}, netuid {self.netuid[k]}: got {got!r}; {rest}"
+
+
+def is_file(genesis: str) -> bool:
+    """Whether the text is a path of a table, not a name."""
+    return genesis.lower().endswith(".csv")
+
+
+@lru_cache(maxsize=16)
+def _parsed(path: Path, table: str, facts: str) -> Snapshot:
+    """The snapshot in files of this content, the same object as long as it is kept."""
+    return _parse(path, table, facts, {})
 
 
 @cache

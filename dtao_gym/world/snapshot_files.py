@@ -49,7 +49,7 @@ def read_facts(path: Path, text: str) -> dict[str, Any]:
     """Content of the JSON file of a table; SnapshotError for wrong types."""
     try:
         facts = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SnapshotError(f"{path}: not JSON: {error}") from error
     if not isinstance(facts, dict):
         raise SnapshotError(f"{path}: got a {type(facts).__name__}; an object is needed")
@@ -86,7 +86,10 @@ def number_fact(path: Path, facts: dict[str, Any], key: str) -> float:
     value = _fact(path, facts, key)
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise SnapshotError(f"{path}: {key} is {value!r}; a number is needed")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise SnapshotError(f"{path}: {key} is beyond the range of numbers") from None
 
 
 def read_table(path: Path, text: str) -> tuple[dict[str, Any], set[str]]:

@@ -1,6 +1,7 @@
 """Training and evaluation from the command line: `dtao`, and the scripts of the repository."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dtao_agents.commands import evaluate, train
 from dtao_agents.package_data import CONFIGS, POLICIES, config_names, find_config, find_policy
 from dtao_agents.results.kinds import kind_of
 from dtao_agents.results.plan import read_results_plan
+from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import read
 
 from dtao_gym.world.config import ConfigError
@@ -69,12 +71,18 @@ def test_help_documents_every_setting():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["nowhere.yaml"], "nowhere.yaml: is missing"),
         (["nowhere"], "config: got 'nowhere', allowed are a YAML file and .*staker_quickstart"),
         (["--gamma", "2"], "gamma: got 2.0, allowed"),
         (["--env.n-subnets", "500"], "n_subnets: got 500, allowed"),
         (["--env.spans-per-day", "7"], "spans_per_day: got 7, allowed are divisors of 7200"),
-        (["--resume", "nowhere"], "nowhere/config.yaml: cannot be read"),
+        (["--resume", "nowhere"], "nowhere/config.yaml: is missing"),
+        (["--role", "stakr"], r"role: got 'stakr', .*; did you mean 'staker'\?"),
+        (
+            ["--env.genesis", "mainet-2026-06-14"],
+            "env.genesis: .*did you mean 'mainnet-2026-06-14'",
+        ),
+        (["--env.allocation", "prise"], r"env.allocation: .*; did you mean 'price'\?"),
     ],
 )
 def test_bad_arguments_are_errors_of_one_line(arguments, message):
@@ -92,10 +100,11 @@ def test_unknown_flags_are_errors(capsys):
 def test_errors_end_the_program_without_a_traceback():
     done = run("train.py", "nowhere.yaml")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: nowhere.yaml: cannot be read")
+    assert done.stderr == "error: nowhere.yaml: is missing\n"
     done = run("evaluate.py", "nowhere")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: nowhere/config.yaml")
+    assert done.stderr.startswith("error: nowhere: is missing, allowed is the folder of a run")
+    assert done.stderr.count("\n") == 1
 
 
 def test_folders_that_are_not_empty_are_left_alone(tmp_path):
@@ -152,7 +161,112 @@ def test_a_run_without_annealing_may_go_on_for_longer(started):
 @pytest.mark.parametrize("arguments", [{"episodes": 1}, {"threads": 0}])
 def test_evaluate_refuses_bad_numbers(tmp_path, arguments):
     with pytest.raises(ConfigError, match="allowed is"):
-        evaluate.evaluate_run(tmp_path, **arguments)
+        evaluate.evaluate_run((tmp_path,), **arguments)
+
+
+def evaluation_error(*arguments: object) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        evaluate.main(list(map(str, arguments)))
+    assert isinstance(stopped.value.code, str)
+    assert "\n" not in stopped.value.code
+    return stopped.value.code
+
+
+def test_an_unfinished_run_is_told_what_continues_it(started):
+    expected = f"error: {started}/policy.json: is missing, for the training has not finished; dtao train --resume {started} continues it"
+    assert evaluation_error(started) == expected
+    assert evaluation_error(started, "--replay") == expected
+    (started / "config.yaml").write_text(MultiAgentConfig.make({"stakers": 2}).to_yaml())
+    assert evaluation_error(started).startswith(f"error: {started}/staker/policy.json: is missing")
+
+
+def test_evaluate_says_what_it_takes(started):
+    assert "run: got none" in evaluation_error()
+    assert "; did you mean 'staker_quickstart'?" in evaluation_error("stakr_quickstart")
+    assert "config.yaml: got a file, allowed is the folder" in evaluation_error(
+        started / "config.yaml"
+    )
+    (started / "config.yaml").unlink()
+    assert "has neither config.yaml nor policy.json" in evaluation_error(started)
+    assert "which is no run" in evaluation_error("staker_quickstart", "--replay")
+    arena = REPOSITORY / "configs" / "arena.yaml"
+    error = evaluation_error("staker_quickstart", "--replay", "--replay-config", arena)
+    assert error == f"error: {arena} is an arena, not a replay"
+
+
+def test_pretrained_policies_are_evaluated_side_by_side(capsys):
+    evaluate.main(["staker_quickstart", "policies/multi_agent/staker", "--episodes", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(r"staker_quickstart (beats all|does NOT beat \d of) 8", lines[0])
+    assert any(re.match(r"staker (beats all|does NOT beat \d of) 8", line) for line in lines[:4])
+    heads = [(line.split() or [""])[0] for line in lines]
+    table = heads[heads.index("policy") :]
+    assert table.count("staker_quickstart") == table.count("staker") == table.count("value") == 1
+    assert not list((POLICIES / "staker_quickstart").glob("evaluation*"))
+
+
+def test_a_training_without_a_config_says_what_it_is():
+    _, made = train.parse(["--total-timesteps", "20000"])
+    assert train.without_config(made, "dtao train") == (
+        "No config: training a staker with the default settings for 20,000 steps "
+        "(3 updates, 256 worlds); dtao train --help lists them"
+    )
+
+
+def test_the_first_line_of_a_training_without_a_config(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "_train_in", lambda *_: print("trained"))
+    train.main(["--run-dir", str(tmp_path / "run")])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(
+        "No config: training a staker with the default settings for 2,000,000"
+    )
+    assert lines[1] == "trained"
+    train.main([str(write_settings(tmp_path)), "--run-dir", str(tmp_path / "other")])
+    assert capsys.readouterr().out == "trained\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("train spring_2026", "spring_2026.yaml is a population, not a training"),
+        ("train results", "results.yaml is a plan of results, not a training"),
+        ("train probe_quick", "probe_quick.yaml is a probe plan, not a training"),
+        ("train arena", "arena.yaml is an arena, not a training"),
+        ("train configs/oracles/O14.yaml", "O14.yaml is an oracle, not a training"),
+        ("probe staker_quickstart", "staker_quickstart.yaml is a training, not a probe plan"),
+        ("probe multi_agent", "multi_agent.yaml is a training, not a probe plan"),
+        ("probe launch_2025", "launch_2025.yaml is a population, not a probe plan"),
+        ("results --config arena", "arena.yaml is an arena, not a plan of results"),
+        ("results --config=probe_quick", "probe_quick.yaml is a probe plan, not a plan of results"),
+        ("history --config results", "results.yaml is a plan of results, not a world"),
+        ("trace --netuid 1 --config arena", "arena.yaml is an arena, not a world"),
+        ("history --config none.yaml", "none.yaml: is missing"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(command, error):
+    name, *rest = command.split()
+    with pytest.raises(SystemExit) as stopped:
+        cli.run_command(name, rest, f"dtao {name}")
+    assert str(stopped.value.code).startswith("error: ")
+    assert str(stopped.value.code).endswith(error)
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        ("train staker_quickstar", "staker_quickstart"),
+        ("probe probe_quik", "probe_quick"),
+        ("rules mainnet-2026-06-41", "mainnet-2026-06-14"),
+        ("rules --rules prise", "price"),
+        ("trace --netuid 1 --genesis mainnet-2026-06-41", "mainnet-2026-06-14"),
+        ("trace --netuid 1 --era lunch", "launch"),
+    ],
+)
+def test_unknown_names_get_a_hint(command, hint):
+    name, *rest = command.split()
+    with pytest.raises(SystemExit) as stopped:
+        cli.run_command(name, rest, f"dtao {name}")
+    assert str(stopped.value.code).endswith(f"; did you mean {hint!r}?")
 
 
 # --- dtao
@@ -175,8 +289,33 @@ def test_an_unknown_command_is_one_line_with_all_commands(capsys):
     assert cli.main(["trian"]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: command: got 'trian', allowed are train, evaluate, ")
+    assert shown.endswith("; did you mean 'train'?\n")
     assert shown.count("\n") == 1
     assert cli.main([]) == 2
+
+
+@pytest.mark.parametrize("arguments", ["rules", "rules --help", "--help"])
+def test_head_ends_a_command_without_a_traceback(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "dtao_agents.cli", *arguments.split()]
+    with os.fdopen(writer) as closed:
+        done = subprocess.run(
+            command, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=300
+        )
+    assert (done.returncode, errors_of(done)) == (1, [])
+
+
+def errors_of(done: subprocess.CompletedProcess) -> list[str]:
+    """Lines on standard error, but for those that say what the engine compiles."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("dtao_gym: ")]
+
+
+def test_the_first_line_of_rules_arrives():
+    command = f"{sys.executable} -m dtao_agents.cli rules | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("mainnet-2026-06-14, block ")
+    assert (done.stdout.count("\n"), errors_of(done)) == (1, [])
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from dtao_agents.files import write_atomically
+from dtao_agents.files import remove_leftovers, write_atomically
 
 
 def test_content_is_replaced(tmp_path):
@@ -26,3 +26,13 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         write_atomically(path, b"two")
     assert path.read_bytes() == b"one"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_leftovers_of_some_files_are_removed_and_nothing_else(tmp_path):
+    for name in (".a.json.x1", ".a.json.x2", ".b.json.x", "a.json", ".a.json", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / ".a.json.folder").mkdir()
+    remove_leftovers(tmp_path, ("a.json",))
+    remove_leftovers(tmp_path / "nowhere", ("a.json",))
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    assert left == [".a.json", ".b.json.x", ".hidden", "a.json"]

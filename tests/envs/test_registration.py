@@ -18,14 +18,38 @@ from dtao_gym.envs.vector import MarketVectorEnv
 
 REPOSITORY = Path(dtao_gym.__file__).resolve().parents[1]
 IDS = sorted(name for name in registry if name.startswith("dtao_gym/"))
+SMALL = {
+    "dtao_gym/BuilderDiscrete-v0": 8,
+    "dtao_gym/BuilderSmall-v0": 8,
+    "dtao_gym/StakerSmall-v0": 16,
+}
+"""Subnets of the ids for scripts that take no more than an id."""
 VECTOR_IDS = [name for name in IDS if registry[name].vector_entry_point]
 SETTINGS = {"n_subnets": 4, "horizon_days": 5}
 WAYS = ["sync", "async", "vector_entry_point"]
 
 
 def test_there_is_something_to_test():
-    assert IDS == ["dtao_gym/Builder-v0", "dtao_gym/Replay-v0", "dtao_gym/Staker-v0"]
-    assert VECTOR_IDS == IDS
+    usual = ["dtao_gym/Builder-v0", "dtao_gym/Replay-v0", "dtao_gym/Staker-v0"]
+    assert sorted([*usual, *SMALL]) == IDS
+    assert [name for name in IDS if name != "dtao_gym/BuilderDiscrete-v0"] == VECTOR_IDS
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_ids_have_few_subnets(name, same):
+    plain = name.split("Small")[0].split("Discrete")[0].removesuffix("-v0") + "-v0"
+    small, whole = gym.make(name), gym.make(plain, n_subnets=SMALL[name])
+    assert small.unwrapped.config.n_subnets == SMALL[name]
+    assert same(small.reset(seed=1), whole.reset(seed=1))
+    assert gym.make(name, n_subnets=3).unwrapped.config.n_subnets == 3
+
+
+def test_episodes_end_by_themselves_so_that_no_time_limit_is_registered():
+    env, envs = gym.make(IDS[-1], **SETTINGS), gym.make_vec(VECTOR_IDS[-1], 2, **SETTINGS)
+    for made in (env, envs):
+        assert made.spec.max_episode_steps is None
+        assert made.unwrapped.max_episode_steps == SETTINGS["horizon_days"]
+    assert gym.make(IDS[-1], days_per_step=2, **SETTINGS).unwrapped.max_episode_steps == 3
 
 
 @pytest.mark.parametrize("name", IDS)

@@ -101,6 +101,27 @@ def test_an_end_tells_return_length_and_wealth(rng):
         assert episode["r"] == pytest.approx(np.log(episode["wealth"] / 1000.0), abs=1e-12)
 
 
+def test_without_seeds_environments_differ_and_a_configured_seed_is_used(same):
+    def first(envs) -> np.ndarray:
+        envs.reset()
+        return envs.step(np.zeros((2, 6), np.float32))[0]
+
+    made = [MarketVecEnv(2, **SETTINGS) for _ in range(2)]
+    made += [DummyVecEnv([lambda: gym.make(ID, **SETTINGS)] * 2) for _ in range(2)]
+    rows = [row.tobytes() for envs in made for row in first(envs)]
+    assert len(set(rows)) == 8
+    configured = [MarketVecEnv(2, world_seed=7, **SETTINGS) for _ in range(2)]
+    configured[1].seed(7)
+    assert same(*map(first, configured))
+
+
+def test_large_seeds_are_folded(same):
+    ours, theirs = MarketVecEnv(2, **SETTINGS), DummyVecEnv([lambda: gym.make(ID, **SETTINGS)] * 2)
+    for envs in (ours, theirs):
+        envs.seed(2**64)
+    assert same(ours.reset(), theirs.reset())
+
+
 def test_seed_counts_for_one_reset():
     envs = MarketVecEnv(3, **SETTINGS)
     assert list(envs.seed(10)) == [10, 11, 12]
@@ -124,6 +145,7 @@ def test_seed_counts_for_one_reset():
 
 def test_attributes_and_methods_by_world():
     envs = MarketVecEnv(3, **SETTINGS)
+    envs.seed(0)
     envs.reset()
     assert envs.get_attr("config") == [envs.episodes.config] * 3
     assert envs.get_attr("n_worlds", indices=[0, 2]) == [3, 3]
@@ -158,12 +180,12 @@ def test_evaluation_needs_no_monitor():
 
 
 def test_evaluation_with_a_monitor():
-    envs = MarketVecEnv(3, **SETTINGS)
+    envs = MarketVecEnv(3, world_seed=0, **SETTINGS)
     rewards, lengths = evaluate_policy(
         Constant(target_action(np.eye(5)[0])), envs, 6, return_episode_rewards=True
     )
     assert lengths == [5] * 6
-    one = Monitor(gym.make(ID, **SETTINGS))
+    one = Monitor(gym.make(ID, world_seed=0, **SETTINGS))
     wanted, _ = evaluate_policy(
         Constant(target_action(np.eye(5)[0])), one, 1, return_episode_rewards=True
     )

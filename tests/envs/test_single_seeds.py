@@ -1,6 +1,7 @@
 """Seeds of a single environment: reproducible episodes, and no look-ahead."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dtao_gym.envs import seeds
 from dtao_gym.envs.single import SingleEnv
 from dtao_gym.world.config import ConfigError
 from tests.envs.single_worlds import both_roles, start
@@ -52,10 +54,48 @@ def test_episodes_of_a_seed_are_numbered(role):
     ]
 
 
-def test_without_a_seed_the_configured_seed_is_used():
-    assert rollout(SingleEnv(n_subnets=6, world_seed=11)) == rollout(
-        SingleEnv(n_subnets=6), seed=11
-    )
+@pytest.mark.parametrize("seed", [0, 11])
+def test_without_a_seed_the_configured_seed_is_used(seed):
+    env = SingleEnv(n_subnets=6, world_seed=seed)
+    assert env.np_random_seed == seed
+    assert rollout(env) == rollout(SingleEnv(n_subnets=6), seed=seed)
+    assert env.np_random_seed == seed
+
+
+@both_roles
+def test_without_any_seed_environments_differ_and_tell_their_seeds(role):
+    envs = [SingleEnv(role, n_subnets=6) for _ in range(3)]
+    told = [env.np_random_seed for env in envs]
+    played = [rollout(env) for env in envs]
+    assert len(set(told)) == len(set(played)) == 3
+    assert [env.np_random_seed for env in envs] == told
+    assert all(2**61 <= seed < 2**62 for seed in told)
+    again = SingleEnv(role, n_subnets=6)
+    assert [rollout(again, seed=seed) for seed in told] == played
+    assert again.np_random_seed == told[-1]
+
+
+def test_a_seed_is_told_as_it_was_given():
+    env = SingleEnv(n_subnets=6)
+    for seed in (0, 7, np.int64(9), np.uint64(2**63 + 5), 2**64, 2**200):
+        one = rollout(env, seed=seed)
+        assert env.np_random_seed == seed
+        assert rollout(env) != one
+        assert env.np_random_seed == seed
+        assert rollout(env, seed=env.np_random_seed) == one
+
+
+def test_large_seeds_are_folded_to_different_ones():
+    """They keep clear of seeds that people count, and of those drawn from entropy."""
+    large = [2**63, 2**63 + 1, 2**64 - 1, 2**64, 2**64 + 1, 2**128, 2**200 + 3]
+    folded = [seeds.world_seed(seed) for seed in large]
+    assert folded == [seeds.world_seed(seed) for seed in large]
+    assert len(set(folded)) == len(large)
+    assert all(2**62 <= seed < 2**63 for seed in folded)
+    assert [seeds.world_seed(seed) for seed in (0, 5, 2**63 - 1)] == [0, 5, 2**63 - 1]
+    env = SingleEnv(n_subnets=6)
+    env.reset(seed=2**64)
+    assert env.episodes.seeds == [seeds.world_seed(2**64)]
 
 
 @both_roles
@@ -105,15 +145,25 @@ def test_global_random_state_is_neither_read_nor_changed():
 
 
 @both_roles
-def test_a_refused_seed_changes_nothing(state_bytes, role):
+@pytest.mark.parametrize("seed", [True, False, np.True_, -1, 1.0, "3"], ids=repr)
+def test_a_refused_seed_changes_nothing(state_bytes, role, seed):
     env = start(seed=1, role=role)
     before = state_bytes(env.episodes)
-    with pytest.raises(
-        ConfigError, match="seed: got 9223372036854775808, allowed are whole numbers from 0 to"
-    ):
-        env.reset(seed=2**63)
+    message = re.escape(f"seed: got {seed!r}, allowed are whole numbers from 0, None")
+    with pytest.raises(ConfigError, match=message):
+        env.reset(seed=seed)
     assert state_bytes(env.episodes) == before
+    assert env.np_random_seed == 1
     env.reset()
+
+
+def test_unknown_options_are_refused(state_bytes):
+    env = start(seed=1)
+    before = state_bytes(env.episodes)
+    with pytest.raises(ValueError, match="options: got weights, allowed are none"):
+        env.reset(options={"weights": 3})
+    assert state_bytes(env.episodes) == before
+    env.reset(options={})
 
 
 # --- no look-ahead

@@ -116,7 +116,7 @@ def test_a_refused_seed_changes_no_world(state_bytes):
     envs = MarketVectorEnv(3, **SETTINGS)
     envs.reset(seed=4)
     before = state_bytes(envs.episodes)
-    with pytest.raises(ConfigError, match="seed: got -1, allowed are whole numbers from 0 to"):
+    with pytest.raises(ConfigError, match="seed: got -1, allowed are whole numbers from 0, None"):
         envs.reset(seed=[7, -1, 8])
     assert state_bytes(envs.episodes) == before
     envs.reset()
@@ -264,7 +264,18 @@ def test_a_bad_mask_is_refused(mask, state_bytes):
             {"autoreset_mode": "same"},
             "autoreset_mode: got 'same', allowed are NextStep, SameStep, Disabled",
         ),
-        ({"render_mode": "ansi"}, "render_mode: got 'ansi', allowed is None"),
+        (
+            {"render_mode": "human"},
+            "render_mode: got 'human', allowed are 'ansi', 'rgb_array', None",
+        ),
+        (
+            {"render_mode": "ansi", "render_worlds": 3},
+            "render_worlds: got 3, allowed are 1 to 2, None",
+        ),
+        (
+            {"render_mode": "ansi", "render_worlds": True},
+            "render_worlds: got True, allowed are 1 to",
+        ),
         ({"num_envs": 0}, "n_worlds: got 0, allowed is 1 or more"),
         ({"role": "x"}, "role: got 'x', allowed are staker, builder"),
     ],

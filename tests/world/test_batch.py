@@ -1,9 +1,13 @@
 """Properties of worlds that advance: money is conserved, and results depend on the world's own keys alone."""
 
+import copy
 import hashlib
 import os
+import pickle
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -277,6 +281,55 @@ def test_time_only_goes_forward(days):
     with pytest.raises(ValueError, match=f"days: got {days}, allowed is 1 or more"):
         batch.step(days=days)
     assert arrays(batch) == before
+
+
+@pytest.mark.parametrize("days", [True, 1.0, np.float64(1.0), np.True_, "1", None])
+def test_days_are_whole_numbers(days):
+    batch = Batch(Config(n_subnets=5))
+    before = arrays(batch)
+    with pytest.raises(ValueError, match=re.escape(f"days: got {days!r}, allowed is 1 or more")):
+        batch.step(days=days)
+    assert arrays(batch) == before
+
+
+def test_days_may_be_an_integer_of_numpy():
+    one, other = Batch(Config(n_subnets=5)), Batch(Config(n_subnets=5))
+    one.step(days=np.int64(3))
+    other.step(days=3)
+    assert arrays(one) == arrays(other)
+
+
+def test_a_second_thread_is_refused_while_one_steps():
+    batch, started, go_on = Batch(Config(n_subnets=5)), threading.Event(), threading.Event()
+    run = batch._run
+
+    def slow(*arguments):
+        started.set()
+        assert go_on.wait(60.0)
+        run(*arguments)
+
+    batch._run = slow
+    thread = threading.Thread(target=batch.step)
+    thread.start()
+    assert started.wait(60.0)
+    with pytest.raises(RuntimeError, match="batch: got a step while another thread steps it"):
+        batch.step()
+    go_on.set()
+    thread.join()
+    del batch._run
+    batch.step()  # after an error as well
+    assert batch.state.worlds["day"][0] == 2
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
+)
+def test_a_copy_steps_by_itself(copied):
+    batch = Batch(Config(n_subnets=5))
+    with batch._busy:
+        other = copied(batch)
+        other.step()
+    assert other.state.worlds["day"][0] == 1
 
 
 def test_orders_of_any_layout_and_type_are_the_same_orders():

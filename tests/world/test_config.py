@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config, ConfigError
@@ -82,13 +83,73 @@ def test_a_bad_value_is_refused_by_field_value_and_what_is_allowed(field, value,
     [("trade_sped", "trade_speed"), ("n_subnet", "n_subnets"), ("tao_wait", "tao_weight")],
 )
 def test_a_misspelt_parameter_is_told_the_right_name(wrong, right):
-    assert refusal(**{wrong: 0.5}) == (
-        f"{wrong}: unknown parameter, got 0.5; did you mean {right!r}?"
-    )
+    message = f"{wrong}: unknown parameter, got 0.5; did you mean {right!r}?"
+    assert refusal({wrong: 0.5}) == message
+    assert refusal(**{wrong: 0.5}) == f"{message} (unexpected keyword argument {wrong!r})"
 
 
 def test_an_unknown_parameter_is_not_told_a_name_that_has_nothing_to_do_with_it():
-    assert refusal(xyzzy=1) == "xyzzy: unknown parameter, got 1"
+    assert refusal({"xyzzy": 1}) == "xyzzy: unknown parameter, got 1"
+
+
+@pytest.mark.parametrize("make", [Config.make, TaskConfig.make])
+def test_an_unknown_keyword_is_a_type_error_as_of_any_function(make):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'frameskip'") as caught:
+        make(frameskip=1)
+    assert isinstance(caught.value, ConfigError)
+    with pytest.raises(ConfigError) as caught:
+        make({"frameskip": 1})
+    assert not isinstance(caught.value, TypeError)
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "1", b"1", np.str_("1"), bytearray(b"1")])
+@pytest.mark.parametrize("field", ["tao_weight", "n_subnets", "gate_rank", "pool_fee"])
+def test_only_numbers_are_numbers(field, value):
+    noun = "number" if field in ("tao_weight", "pool_fee") else "integer"
+    assert refusal(**{field: value}) == (
+        f"{field}: got {value!r}, allowed: should be a valid {noun}"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"genesis_age_days": (True, 200.0)},
+        {"genesis_age_days": ["150", 200.0]},
+        {"validator_top5": np.array(["0.1"] * 5)},
+        {"emission_switches": [{"day": True, "netuids": [1], "enabled": False}]},
+        {"emission_switches": [{"day": 1, "netuids": ["1"], "enabled": False}]},
+        {"curated_funds": [{"part": True, "weights": dict.fromkeys(range(1, 17), 1.0)}]},
+        {"curated_funds": [{"part": 1.0, "weights": dict.fromkeys(range(1, 17), True)}]},
+        {"curated_funds": [{"part": 1.0, "weights": {str(k): 1.0 for k in range(1, 17)}}]},
+    ],
+)
+def test_only_numbers_are_numbers_in_parts_of_a_configuration(fields):
+    assert re.search(r"allowed: should be a valid (number|integer)", refusal(**fields))
+
+
+@pytest.mark.parametrize("one", [1, np.int64(1), np.float32(1.0), np.float64(1.0), np.array(1.0)])
+def test_numbers_of_all_kinds_are_numbers(one):
+    config = Config.make(tao_weight=one, n_subnets=one, genesis_age_days=np.array([150, 200]))
+    assert (config.tao_weight, config.n_subnets) == (1.0, 1)
+    assert config.genesis_age_days == (150.0, 200.0)
+
+
+def test_a_message_is_short_however_large_the_value():
+    assert len(refusal(era="x" * 10**6)) < 1000
+    assert len(refusal(tao_weight="x" * 10**6)) < 1000
+    assert len(refusal(tao_weight=[[0.0] * 1000] * 1000)) < 1000
+    assert len(refusal(world_seed=10**5000)) < 1000
+    assert len(refusal({"x" * 10**6: "y" * 10**6})) < 1000
+    many = refusal({f"unknown_{k}": k for k in range(1000)})
+    assert len(many) < 2000
+    assert many.endswith("; 990 more problems")
+
+
+@pytest.mark.parametrize("name", ["revenue_share", "outside_return"])
+def test_an_amount_is_divided_by_0_or_by_no_tiny_number(name):
+    assert refusal(**{name: 1e-7}) == f"{name}: got 1e-07, allowed are 0 and from 1e-06"
+    assert getattr(Config.make(**{name: 0.0}), name) == 0.0
 
 
 def test_all_problems_are_named_at_once():
@@ -141,8 +202,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 
 
 def test_a_file_or_folder_that_cannot_be_read_is_refused(tmp_path):
-    for path in (tmp_path / "nowhere.yaml", tmp_path):
-        assert f"{path}: cannot be read as YAML" in refusal(path)
+    assert f"{tmp_path / 'nowhere.yaml'}: is missing" in refusal(tmp_path / "nowhere.yaml")
+    assert f"{tmp_path}: cannot be read as YAML" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [str, lambda path: path], ids=["text", "path"])

@@ -336,7 +336,7 @@ def test_the_command_prints_chain_and_worlds_and_writes_files(tmp_path):
         (("--until", "soon"), "error: --until: got 'soon'"),
         (("--until", "2024-01-01"), "error: until: got 2024-01-01, allowed is from 2025-02-13"),
         (("--worlds", "0"), "error: --worlds: got 0"),
-        (("--schedule", "none.yaml"), "error: none.yaml: cannot be read as YAML"),
+        (("--schedule", "none.yaml"), "error: none.yaml: is missing"),
     ],
 )
 def test_the_command_refuses_in_one_line(options, message):

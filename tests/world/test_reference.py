@@ -7,7 +7,7 @@ from benchmarks.numpy_rules import arrivals, minted_per_block, normals, philox
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.coinbase import CHAIN_BOUGHT, INJECTIONS
 from dtao_gym.protocol.institutions import ERAS, HISTORY
-from dtao_gym.protocol.issuance import BLOCKS_PER_DAY
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.world.config_people import PREDICTABLE
 from dtao_gym.world.parameters import PAYMENTS
 from tests.world.reference import (
@@ -180,6 +180,16 @@ def old_locks(state):
     state.row("idle_alpha")[...] -= state.row("protocol_alpha")
     state.worlds["burned"] = np.resize([1500.0, 1e6], state.n_worlds)
     state.worlds["tao_genesis"] += state.worlds["burned"]
+
+
+def test_they_agree_on_a_pool_that_starts_with_all_alpha_there_can_be():
+    rich = {"entry_lock_tao": 1e5, "entry_value_tao": 1e6, "outside_initial_tao": 1e7}
+    rich |= {"lock_interval_days": 365.0, "n_subnets": None}
+    config = configured("price_burn", **(BUSY | rich))
+    # before holdings of it, of which some end as the rounding of 21 million
+    batch, reference = run_both(config, days=4, worlds=2)
+    assert (batch.state.row("alpha_genesis") == SUPPLY_CAP).any()
+    assert_agree(batch, reference)
 
 
 @pytest.mark.parametrize("era", ERAS)

@@ -1,6 +1,7 @@
 """`dtao evaluate RUN [--episodes N]`: evaluate a run; `dtao evaluate RUN --replay`: on real prices.
 
 A trained staker or builder is compared with the scripted ones; for many learners of one run exploitability is measured.
+Several runs, and folders of policies such as those that come with the package, are compared on the same worlds.
 """
 
 from collections.abc import Sequence
@@ -8,22 +9,23 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
-from dtao_agents.evaluation.evaluate import evaluate
+from dtao_agents.evaluation.contenders import SETTINGS_NAME, check_finished, find_folder
+from dtao_agents.evaluation.evaluate import evaluate, evaluate_folders
 from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.replay import replay as replay_run
 from dtao_agents.evaluation.replay import report as report_replay
-from dtao_agents.evaluation.reports import report
+from dtao_agents.evaluation.reports import report, report_several
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.training.multi_agent_run import measure_exploitability
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_gym import command_line
+from dtao_gym.file_kinds import REPLAY, check_kind
 from dtao_gym.world.config import ConfigError
 
 
 def evaluate_run(
-    run: tyro.conf.Positional[Path],
+    run: tyro.conf.Positional[tuple[Path, ...]],
     episodes: Annotated[
         int | None, tyro.conf.arg(help="Evaluation seeds; None: as in the run's settings.")
     ] = None,
@@ -48,30 +50,58 @@ def evaluate_run(
 
     Writes evaluation.json, evaluation.csv (one row per policy and seed) and evaluation.png into the folder. With
     --replay, and for a run that was trained in a replay: replay.json and replay.csv (one row per policy and day). For a
-    run of many learners: best responses against the frozen policies, and exploitability.json.
+    run of many learners: best responses against the frozen policies, and exploitability.json. For several folders, and
+    for a folder that holds a policy but no run, a table and no files.
 
     Args:
-        run: Folder of a trained run.
+        run: Folder of a trained run or of a policy, or the name of a pretrained policy. Several are compared in the
+            world of the first.
     """
     for name, value, least in (("episodes", episodes, 2), ("threads", threads, 1)):
         if value is not None and value < least:
             raise ConfigError(f"--{name}: got {value}, allowed is {least} or more")
-    settings = read_settings(run / "config.yaml", trust_rule)
-    if replay_config is not None and not replay:
-        raise ConfigError("--replay-config: got it alone, allowed is it with --replay")
+    if replay_config is not None:
+        if not replay:
+            raise ConfigError("--replay-config: got it alone, allowed is it with --replay")
+        check_kind(replay_config, REPLAY)
+    if not run:
+        raise ConfigError("run: got none, allowed are one or more folders of runs or policies")
+    folders = [find_folder(path) for path in run]
+    if len(folders) == 1 and (folders[0] / SETTINGS_NAME).exists():
+        _evaluate_one(folders[0], episodes, threads, replay, replay_config, trust_rule)
+        return
+    if replay:
+        got = f"{len(folders)} folders" if len(folders) > 1 else f"{folders[0]}, which is no run"
+        raise ConfigError(f"--replay: got {got}, allowed is one run of a staker")
+    report_several(evaluate_folders(folders, episodes, threads, trust_rule), command_line.console())
+    print("Nothing is saved: a run that is evaluated alone gets files.")
+
+
+def _evaluate_one(
+    run: Path,
+    episodes: int | None,
+    threads: int | None,
+    replay: bool,
+    replay_config: Path | None,
+    trust_rule: bool,
+) -> None:
+    """Evaluate a run by its kind, and save what is found in its folder."""
+    settings = read_settings(run / SETTINGS_NAME, trust_rule)
     if isinstance(settings, MultiAgentConfig):
         if replay:
             raise ConfigError("--replay: got a run of many learners, allowed is one of a staker")
+        check_finished(run, list(settings.roles))
         changes = {} if episodes is None else {"episodes": max(episodes, 8)}
         response = settings.response.model_copy(update=changes)
         more = {"response": response} | ({} if threads is None else {"threads": threads})
         measure_exploitability(run, settings.model_copy(update=more))
         return
     if replay or agent_role(settings.role).trains_on_prices:
-        report_replay(replay_run(run, replay_config, trust_rule)[0], Console(width=100))
+        verdict, _ = replay_run(run, replay_config, trust_rule)
+        report_replay(verdict, command_line.console())
         print(f"Saved: {run}/replay.json, replay.csv")
         return
-    report(evaluate(run, episodes, threads, trust_rule), Console(width=100))
+    report(evaluate(run, episodes, threads, trust_rule), command_line.console())
     print(f"Saved: {run}/evaluation.json, evaluation.csv, evaluation.png")
 
 

@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from dtao_agents.package_data import find_config
 from dtao_agents.probe.gates import GATES, Gate, GateError, table_of
 from dtao_agents.probe.pipeline import run
 from dtao_agents.probe.plan import read_plan
 from dtao_agents.probe.report import answer
+from dtao_gym import command_line
+from dtao_gym.file_kinds import PROBE, check_kind
 from dtao_gym.world.config import ConfigError
 
 RUNS = Path("runs")
+GATE_WIDTH = 120
+"""Columns of the table of failed gates."""
 
 
 def main(
@@ -44,13 +47,17 @@ def main(
 
     config, folder = tyro.cli(paths, prog=program, args=arguments)
     try:
-        findings = run(read_plan(find_config(config)), folder, gates)
+        path = find_config(config)
+        check_kind(path, PROBE)
+        findings = run(read_plan(path), folder, gates)
     except GateError as error:
-        Console(width=120).print(table_of(error.failed))
+        console = command_line.console()
+        console.width = max(console.width, GATE_WIDTH)
+        console.print(table_of(error.failed))
         sys.exit(f"error: {error}")
     except ConfigError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {command_line.hinted(str(error))}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues")
-    Console(width=100).print(answer(findings), highlight=False)
+    command_line.console().print(answer(findings), highlight=False)
     print(f"The page: {folder}/report.html  (with report.md, results.json)")

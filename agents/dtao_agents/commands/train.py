@@ -3,21 +3,25 @@
 `dtao train --resume RUN` continues an interrupted run.
 """
 
+import contextlib
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from dtao_agents.files import LOCK_NAME, LockedError, locked_folder, write_atomically
 from dtao_agents.flags import changed_fields, flags_of, to_settings
 from dtao_agents.package_data import find_config
-from dtao_agents.training.checkpoints import CheckpointError
+from dtao_agents.training.checkpoints import CheckpointError, steps_of_latest
 from dtao_agents.training.multi_agent_run import train_multi_agent
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_agents.training.ppo import train
+from dtao_agents.training.run_folder import reason_of
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.world.config import ConfigError
 
@@ -105,14 +109,15 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def prepare(run: Path, overwrite: bool) -> None:
-    """Make an empty folder for a run.
+    """Make an empty folder for a run, but for the lock of `locked_folder`.
 
     Raises
     ------
     ConfigError
         The folder is not empty and `overwrite` is false, or it holds something else than a run.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    entries = _entries(run)
+    if entries is None or entries:
         if not overwrite:
             raise ConfigError(
                 f"{run}: is not empty; --overwrite replaces a run, --resume {run} continues it"
@@ -121,34 +126,118 @@ def prepare(run: Path, overwrite: bool) -> None:
             raise ConfigError(
                 f"{run}: --overwrite replaces folders of runs only, and this has no config.yaml"
             )
-        shutil.rmtree(run)
+        # config.yaml last: a folder that is half removed can still be overwritten
+        for entry in sorted(entries or [], key=lambda entry: entry.name == "config.yaml"):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
     run.mkdir(parents=True, exist_ok=True)
 
 
+def _entries(run: Path) -> list[Path] | None:
+    """What a folder holds except a lock; None for something else than a folder."""
+    if not run.exists():
+        return []
+    if not run.is_dir():
+        return None
+    return [entry for entry in run.iterdir() if entry.name != LOCK_NAME]
+
+
 def main(arguments: Sequence[str], program: str = "dtao train") -> None:
-    """Parse, prepare the folder, train; errors end the process with one line."""
+    """Parse, prepare the folder, train; errors end the process with one line.
+
+    So do Ctrl-C and SIGTERM, with the exit status of shells for them, 130 and 143.
+    """
     try:
-        _train(arguments, program)
-    except (ConfigError, CheckpointError) as error:
+        with _terminable():
+            _train(arguments, program)
+    except (ConfigError, CheckpointError, LockedError) as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; --resume continues")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{reason_of(error)}")
+    except KeyboardInterrupt as error:
+        print(f"interrupted by {reason_of(error)}", file=sys.stderr)
+        sys.exit(128 + (signal.SIGTERM if isinstance(error, _Terminated) else signal.SIGINT))
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Raise `_Terminated` where the process gets SIGTERM; where it may not say so, change nothing."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise _Terminated("SIGTERM")
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _train(arguments: Sequence[str], program: str) -> None:
     paths, settings = parse(arguments, program)
+    if not paths.config and not paths.resume:
+        print(without_config(settings, program), flush=True)
     run = (
         paths.resume
         or paths.run_dir
         or RUNS / (paths.config.stem if paths.config else getattr(settings, "role", "multi_agent"))
     )
-    if not paths.resume:
-        prepare(run, paths.overwrite)
-    (run / "config.yaml").write_text(settings.to_yaml())
+    if run.exists() and not run.is_dir():
+        raise ConfigError(f"{run}: got a file, allowed is a folder for the run")
+    with locked_folder(run):
+        if not paths.resume:
+            prepare(run, paths.overwrite)
+        with _says_how_to_go_on(run, program):
+            _train_in(run, settings, bool(paths.resume), program)
+
+
+def without_config(settings: TrainConfig | MultiAgentConfig, program: str) -> str:
+    """Return the line that says what a training without a settings file starts, and how long it is."""
+    rollout = settings.num_envs * settings.rollout_steps
+    updates = -(-settings.total_timesteps // rollout)
+    return (
+        f"No config: training a {getattr(settings, 'role', 'multi_agent')} with the default settings for "
+        f"{settings.total_timesteps:,} steps ({updates:,} updates, {settings.num_envs:,} worlds); "
+        f"{program} --help lists them"
+    )
+
+
+def _train_in(
+    run: Path, settings: TrainConfig | MultiAgentConfig, resume: bool, program: str
+) -> None:
+    write_atomically(run / "config.yaml", settings.to_yaml().encode())
     evaluate = program.replace("train", "evaluate")
     if isinstance(settings, MultiAgentConfig):
-        train_multi_agent(settings, run, resume=bool(paths.resume))
+        train_multi_agent(settings, run, resume)
         print(f"Trained policies, metrics, exploitability: {run}/  Again: {evaluate} {run}")
         return
-    train(settings, run, resume=bool(paths.resume))
+    train(settings, run, resume)
     print(f"Trained policy, metrics and learning curve: {run}/  Evaluate it: {evaluate} {run}")
+
+
+@contextlib.contextmanager
+def _says_how_to_go_on(run: Path, program: str) -> Iterator[None]:
+    """Add to the reason of an interruption what continues the run."""
+    try:
+        yield
+    except (KeyboardInterrupt, OSError) as error:
+        steps = steps_of_latest(run / "checkpoints")
+        if steps is None:
+            hint = "before the first checkpoint; --overwrite starts again"
+        else:
+            hint = f"{program} --resume {run} continues from step {steps:,}"
+        told = f"{reason_of(error)}; {hint}"
+        if isinstance(error, OSError):
+            raise OSError(error.errno, told, error.filename) from None
+        raise type(error)(told) from None

@@ -17,9 +17,12 @@ from dtao_agents.roles.builder import BUILDER
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.policies import Policy
 from dtao_agents.roles.registry import agent_role
+from dtao_agents.training.settings import line_of
+from dtao_gym.command_line import hinted
 from dtao_gym.envs.builder.rivals import Rivals
 from dtao_gym.envs.builder.role import Builder
 from dtao_gym.envs.task import TaskConfig
+from dtao_gym.file_kinds import ARENA, check_kind
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import ConfigError, read_yaml
 
@@ -64,7 +67,7 @@ class Scenario(BaseModel):
             if self.rivals == "random":
                 raise ConfigError("rivals: got 'random', allowed are policies without chance")
         except ConfigError as error:
-            raise ConfigError(f"scenario {self.name}: {error}") from None
+            raise ConfigError(f"scenario {self.name}: {hinted(str(error))}") from None
         return self
 
 
@@ -77,7 +80,9 @@ def make_scenarios(content: Any) -> list[Scenario]:
     try:
         scenarios = [Scenario.model_validate(fields).checked() for fields in content]
     except ValidationError as error:
-        raise ConfigError("; ".join(_line(problem) for problem in error.errors())) from None
+        raise ConfigError(
+            "; ".join(line_of(problem, Scenario.model_fields) for problem in error.errors())
+        ) from None
     names = [scenario.name for scenario in scenarios]
     if len(set(names)) < len(names):
         raise ConfigError(f"scenarios: got {names}, allowed is each name once")
@@ -86,6 +91,7 @@ def make_scenarios(content: Any) -> list[Scenario]:
 
 def read_arena(path: str | Path) -> list[Scenario]:
     """Return scenarios from a YAML file `{scenarios: [...]}`. Raises ConfigError that names the file."""
+    check_kind(path, ARENA)
     content = read_yaml(Path(path))
     if not isinstance(content, dict) or set(content) != {"scenarios"}:
         raise ConfigError(f"{path}: allowed is a mapping with the one entry 'scenarios'")
@@ -93,14 +99,6 @@ def read_arena(path: str | Path) -> list[Scenario]:
         return make_scenarios(content["scenarios"])
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def _line(problem: Any) -> str:
-    name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(Scenario.model_fields)
-        return f"{name}: unknown entry, got {problem['input']!r}, allowed are {allowed}"
-    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"
 
 
 class AmongRivals:

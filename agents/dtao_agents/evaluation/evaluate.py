@@ -3,25 +3,27 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from dtao_agents.evaluation.policy_files import (
-    LearnedPolicy,
-    PolicyError,
-    config_hash,
-    load_policy,
+from dtao_agents.evaluation.contenders import (
+    Contender,
+    check_comparable,
+    contender,
+    names_of,
+    same_world,
 )
+from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.reports import CAVEAT, LEARNED, draw
 from dtao_agents.evaluation.statistics import COVERAGE, bootstrap, interquartile_mean
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.policies import Policy
 from dtao_agents.roles.registry import agent_role
-from dtao_agents.training.settings import TrainConfig, read
 from dtao_gym.envs.task import TaskConfig
 
 WORLDS_PER_BATCH = 256
@@ -72,15 +74,19 @@ def play_in_batches(
     return EpisodeMetrics(values, mean_path)
 
 
-def compare(played: dict[str, EpisodeMetrics], role: str = "staker") -> dict[str, Any]:
+def compare(
+    played: dict[str, EpisodeMetrics], role: str = "staker", learned: str = LEARNED
+) -> dict[str, Any]:
     """Compare a learned policy with others on the same seeds.
 
     Parameters
     ----------
     played : dict of EpisodeMetrics
-        By name; the learned policy is called `LEARNED`.
+        By name.
     role : str
         Agent role of all of them.
+    learned : str
+        Name of the learned policy.
 
     Returns
     -------
@@ -95,21 +101,40 @@ def compare(played: dict[str, EpisodeMetrics], role: str = "staker") -> dict[str
         estimates = {metric: bootstrap(episodes.values[metric])._asdict() for metric in metrics}
         middle = bootstrap(episodes.values[score], interquartile_mean)
         policies[name] = estimates | {f"{score}_iqm": middle._asdict()}
-    learned = played[LEARNED].values[score]
+    own = played[learned].values[score]
     paired = {
-        name: bootstrap(learned - episodes.values[score])._asdict()
+        name: bootstrap(own - episodes.values[score])._asdict()
         for name, episodes in played.items()
-        if name != LEARNED
+        if name != learned
     }
     return {"metric": score, "policies": policies, "learned_minus": paired}
 
 
-def check_policy(run: Path, policy: LearnedPolicy, settings: TrainConfig) -> None:
-    """Raise PolicyError unless the policy of a run is of the world and the role of its settings."""
-    if policy.card.config_hash != config_hash(settings.env):
-        raise PolicyError(f"{run}: policy.json and config.yaml are of different worlds")
-    if policy.card.architecture.role != agent_role(settings.role).card_name:
-        raise PolicyError(f"{run}: policy.json and config.yaml are of different roles")
+def judge(
+    policies: dict[str, Policy], of: Contender, episodes: int | None, threads: int | None
+) -> tuple[dict[str, Any], dict[str, EpisodeMetrics]]:
+    """Play policies and the scripted ones of a role in the task of a contender.
+
+    Returns
+    -------
+    dict, dict of EpisodeMetrics
+        What reports need to know beside a comparison, and all episodes by policy.
+    """
+    role = agent_role(of.role)
+    n_seeds = episodes or of.episodes
+    played = {
+        name: play_in_batches(it, of.task, n_seeds, threads or of.threads, role.name)
+        for name, it in {**policies, **role.scripted}.items()
+    }
+    head = {
+        "role": role.name,
+        "evaluation_seeds": [0, n_seeds - 1],
+        "days": role.days(of.task),
+        "days_per_step": of.task.days_per_step,
+        "coverage": COVERAGE,
+        "caveat": CAVEAT,
+    }
+    return head, played
 
 
 def evaluate(
@@ -141,37 +166,68 @@ def evaluate(
     PolicyError, ConfigError
         For unusable files.
     """
-    settings = read(run / "config.yaml", trusted)
+    of = contender(run, trusted)
+    settings = of.settings
+    if settings is None:
+        raise PolicyError(f"{run}: has no config.yaml, allowed is the folder of a run")
     torch.set_num_threads(settings.torch_threads)
-    role = agent_role(settings.role)
-    policy = load_policy(run)
-    check_policy(run, policy, settings)
-    assert isinstance(settings.env, TaskConfig)
-    config = role.evaluation_task(settings.env)
-    n_seeds = episodes or settings.evaluation_episodes
-    played = {
-        name: play_in_batches(it, config, n_seeds, threads or settings.threads, role.name)
-        for name, it in {LEARNED: policy, **role.scripted}.items()
-    }
+    head, played = judge({LEARNED: of.policy}, of, episodes, threads)
     verdict = {
         "run": run.resolve().name,
-        "role": role.name,
+        "role": head["role"],
         "training_seed": settings.seed,
-        "timesteps": policy.card.timesteps,
-        "config_hash": policy.card.config_hash,
-        "evaluation_seeds": [0, n_seeds - 1],
-        "days": role.days(config),
-        "days_per_step": config.days_per_step,
-        "coverage": COVERAGE,
-        "caveat": CAVEAT,
-        **compare(played, role.name),
-        **role.analyse(played[LEARNED], config),
+        "timesteps": of.policy.card.timesteps,
+        "config_hash": of.policy.card.config_hash,
+        **head,
+        **compare(played, head["role"]),
+        **agent_role(of.role).analyse(played[LEARNED], of.task),
     }
     write_atomically(run / "evaluation.json", (json.dumps(verdict, indent=2) + "\n").encode())
     write_atomically(run / "evaluation.csv", to_csv(played).encode())
     paths = {name: episodes.path for name, episodes in played.items()}
     draw(run / "evaluation.png", paths, verdict)
     return verdict
+
+
+def evaluate_folders(
+    folders: Sequence[Path],
+    episodes: int | None = None,
+    threads: int | None = None,
+    trusted: bool = False,
+) -> dict[str, Any]:
+    """Evaluate policies of several folders, or of one that is no run, on the same worlds; write nothing.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders of runs or of policies, of one role. All are played in the world of the first that says what its is.
+    episodes, threads, trusted
+        As in `evaluate`; by default those of the first.
+
+    Returns
+    -------
+    dict
+        Like evaluation.json, but `learned_minus` has paired differences to all others by learned policy;
+        `several`, the folder of each learned policy by name.
+
+    Raises
+    ------
+    PolicyError, ConfigError
+        For unusable files, and for policies that cannot be compared.
+    """
+    contenders = [contender(folder, trusted) for folder in folders]
+    check_comparable(contenders)
+    contenders = same_world(contenders)
+    torch.set_num_threads(1)
+    names = names_of(contenders, agent_role(contenders[0].role).scripted)
+    policies: dict[str, Policy] = {
+        name: one.policy for name, one in zip(names, contenders, strict=True)
+    }
+    head, played = judge(policies, contenders[0], episodes, threads)
+    found = {name: compare(played, head["role"], name) for name in names}
+    minus = {name: its["learned_minus"] for name, its in found.items()}
+    several = {name: str(folder) for name, folder in zip(names, folders, strict=True)}
+    return {**head, **found[names[0]], "learned_minus": minus, "several": several}
 
 
 def to_csv(played: dict[str, EpisodeMetrics]) -> str:

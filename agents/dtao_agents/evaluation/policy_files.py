@@ -33,6 +33,9 @@ FORMAT = 3
 """1: stakers without context; 2: without the entry `observe_signal`."""
 MAX_WEIGHTS_BYTES, MAX_HEADER_BYTES, MAX_CARD_BYTES = 16 * 2**20, 64 * 2**10, 64 * 2**10
 MAX_HIDDEN, MAX_SUBNETS = 1024, 128
+MAX_WEIGHT = 1000.0
+"""Largest size of a parameter. In trained policies none is above 1.3; with 1,000 everywhere and the largest
+network no sum of float32 overflows."""
 TEXTS = {"config_hash": "[0-9a-f]{0,64}", "package_version": "[0-9A-Za-z.+!-]{1,64}"}
 """Patterns of the entries of free text, which end up on terminals."""
 
@@ -323,6 +326,9 @@ def _read_tensors(path: Path, expected: dict[str, torch.Tensor]) -> dict[str, to
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise PolicyError(f"{path}: {name}: got NaN or infinity, allowed are finite numbers")
+        if tensor.abs().max() > MAX_WEIGHT:
+            got, limit = float(tensor.flatten()[tensor.abs().argmax()]), f"{MAX_WEIGHT:g}"
+            raise PolicyError(f"{path}: {name}: got {got:g}, allowed is -{limit} to {limit}")
     return tensors
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from dtao_agents.evaluation.policy_files import CARD_NAME, LearnedPolicy, load_policy
 from dtao_agents.roles.policies import Kind, Policy
 from dtao_agents.roles.registry import agent_role
+from dtao_gym.command_line import did_you_mean
 from dtao_gym.envs.task import TaskConfig
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.genesis import layout_of
@@ -44,7 +45,10 @@ def registered(role: str, name: str) -> Entry:
     """Return one of `policies_of` a role. Raises ConfigError for unknown names."""
     entries = policies_of(role)
     if name not in entries:
-        raise ConfigError(f"policy: got {name!r}, allowed are {', '.join(entries)}")
+        allowed = ", ".join(entries)
+        raise ConfigError(
+            f"policy: got {name!r}, allowed are {allowed}{did_you_mean(name, entries)}"
+        )
     return entries[name]
 
 

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from dtao_agents.evaluation.evaluate import check_policy
+from dtao_agents.evaluation.contenders import check_finished, check_policy
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
-from dtao_agents.evaluation.reports import LEARNED
+from dtao_agents.evaluation.reports import LEARNED, unbeaten_line
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.policies import Policy
 from dtao_agents.roles.registry import agent_role
@@ -24,6 +23,7 @@ from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backte
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.prices import treatment_summary
 from dtao_gym.replay.windows import WindowSampler
+from dtao_gym.tables import Column, print_table
 
 WINDOW_DAYS = 91
 MOST_SUBNETS = 48
@@ -122,6 +122,7 @@ def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[s
         raise PolicyError(
             f"{run}: got a {role.name}, allowed is a staker: prices are not a {role.name}'s"
         )
+    check_finished(run)
     made = replay_config(settings, config)
     check_policy(run, load_policy(run), settings)
     policy = load_policy(run, made.n_subnets)
@@ -163,33 +164,41 @@ def verdict_of(result: Backtest, config: ReplayConfig) -> dict[str, Any]:
         "treated": result.counts,
         "config": json.loads(config.model_dump_json()),
         "policies": policies,
+        "learned_minus": {
+            name: result.growth(LEARNED, IMPACTS[0], name)._asdict()
+            for name in policies
+            if name != LEARNED
+        },
     }
 
 
+COLUMNS = (
+    Column("policy", justify="left"),
+    Column("growth"),
+    Column("minus root"),
+    Column("minus hold", rank=1),
+    Column("permanent", rank=2),
+    Column("turnover", rank=3),
+)
+
+
 def report(verdict: dict[str, Any], console: Console) -> None:
-    """Print the table, 100 columns wide, the claim if it can be made, and the limits."""
-    table = Table(
+    """Print what the learned policy does not beat, the table, the claim if it can be made, and the limits."""
+    minus = verdict["learned_minus"]
+    console.print(unbeaten_line(LEARNED, minus), highlight=False, markup=False)
+    shown = verdict["policies"]
+    names = sorted(shown, key=lambda name: -shown[name][IMPACTS[0]]["log_growth"]["value"])
+    print_table(
+        console,
+        COLUMNS,
+        [_cells(name, *(shown[name][impact] for impact in IMPACTS)) for name in names],
+        ["bold" if name == LEARNED else None for name in names],
         title=f"Log growth on real prices, {verdict['days']} days, windows: {len(verdict['windows'])}, "
         f"{verdict['n_subnets']} subnets, 95 % intervals",
         box=SIMPLE_HEAD,
         padding=0,
         show_edge=False,
     )
-    table.add_column("policy", no_wrap=True)
-    for heading in ("growth", "minus root", "minus hold", "permanent", "turnover"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    shown = verdict["policies"]
-    for name in sorted(shown, key=lambda name: -shown[name][IMPACTS[0]]["log_growth"]["value"]):
-        own, other = (shown[name][impact] for impact in IMPACTS)
-        cells = [_formatted(own[key]) for key in ("log_growth", "minus_root", "minus_hold")]
-        table.add_row(
-            name,
-            *cells,
-            f"{other['log_growth']['value']:+.2f}",
-            f"{np.mean(own['turnover']):.1f}",
-            style="bold" if name == LEARNED else None,
-        )
-    console.print(table)
     windows = ", ".join(f"{first} to {last}" for first, last in verdict["windows"])
     console.print(f"windows: {windows}", highlight=False)
     for market, counts in verdict["treated"].items():
@@ -197,6 +206,16 @@ def report(verdict: dict[str, Any], console: Console) -> None:
     console.print(_claim(verdict), highlight=False)
     for line in LIMITS:
         console.print(line, highlight=False)
+
+
+def _cells(name: str, own: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Row of a policy, from its results under both impacts."""
+    return [
+        name,
+        *(_formatted(own[key]) for key in ("log_growth", "minus_root", "minus_hold")),
+        f"{other['log_growth']['value']:+.2f}",
+        f"{np.mean(own['turnover']):.1f}",
+    ]
 
 
 def _claim(verdict: dict[str, Any]) -> str:

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import dtao_gym
-from dtao_agents.cache import Store
 from dtao_agents.files import write_atomically
 from dtao_agents.probe.cells import CellSolution, solve_cell
 from dtao_agents.probe.contrasts import all_contrasts
@@ -22,7 +21,7 @@ from dtao_agents.probe.gates import GATES, Gate, pass_gates
 from dtao_agents.probe.page import write_page
 from dtao_agents.probe.plan import Plan, all_cells, population_of
 from dtao_agents.probe.report import TITLE, blocks
-from dtao_agents.probe.results import ProbeResults
+from dtao_agents.probe.results import CheckedStore, ProbeResults
 from dtao_agents.training.run_folder import cpu_model, git_commit
 from dtao_gym.sources import fingerprint
 
@@ -69,7 +68,7 @@ def run(
             missing_ok=True
         )  # a failed run must not leave the answer of an earlier one
     write_atomically(folder / "plan.yaml", plan.to_yaml().encode())
-    store = Store(folder / "cache")
+    store = CheckedStore(folder / "cache")
     with _progress() as bar:
         task = bar.add_task("gates", total=len(gates) + len(cells))
 

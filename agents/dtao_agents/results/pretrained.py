@@ -83,7 +83,7 @@ def read_published(folder: Path) -> tuple[Published, dict[str, Any]]:
     try:
         content = json.loads(path.read_text())
         return Published(*(content[name] for name in Published._fields)), content
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise PolicyError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
 
 

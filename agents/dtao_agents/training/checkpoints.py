@@ -2,10 +2,16 @@
 
 A checkpoint is taken between two rollouts. A run that is killed and resumed from one ends with the weights
 of an uninterrupted run, bit for bit, on the same machine with the same versions and threads.
+Each holds a checksum of all its content; where the newest is damaged, a run continues from the one before.
 """
 
+import hashlib
 import json
+import re
+import sys
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +21,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from stable_baselines3 import PPO
 
-from dtao_agents.files import write_atomically
+from dtao_agents.files import remove_leftovers, write_atomically
 from dtao_gym.envs.sb3 import MarketVecEnv
 from dtao_gym.envs.worlds import SeededWorlds
 from dtao_gym.replay.worlds import ReplayBatch
 from dtao_gym.world.state import State
 
-FORMAT = 1
+FORMAT = 2
+"""1: without a checksum."""
 KEPT = 2
 PATTERN = "step_*.safetensors"
+NAME = re.compile(r"step_\d{12,18}\.safetensors", re.ASCII)
 
 
 class CheckpointError(ValueError):
@@ -37,7 +45,9 @@ def write_checkpoint(
     timesteps: int,
     facts: dict[str, Any],
 ) -> Path:
-    """Write `step_<timesteps>.safetensors` atomically, remove all but the last two, and return the path.
+    """Write `step_<timesteps>.safetensors` atomically and return the path; the last two are kept.
+
+    Checkpoints of later steps are removed too: those are damaged, else the run had continued from them.
 
     Parameters
     ----------
@@ -50,22 +60,53 @@ def write_checkpoint(
     facts : dict
         Further JSON values for the run, which `read_checkpoint` returns.
     """
-    metadata = {"checkpoint": json.dumps({"format": FORMAT, "own": own, "run": facts})}
+    content = json.dumps({"format": FORMAT, "own": own, "run": facts})
+    metadata = {"checkpoint": content, "sha256": _checksum(content, arrays)}
     path = folder / f"step_{timesteps:012d}.safetensors"
     write_atomically(path, save(arrays, metadata))
-    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+    checkpoints = _checkpoints(folder)
+    place = checkpoints.index(path)
+    for old in (*checkpoints[: max(place + 1 - KEPT, 0)], *checkpoints[place + 1 :]):
         old.unlink()
     return path
 
 
+def remove_half_written(folder: Path) -> None:
+    """Remove what a killed write left. Only for the process that trains in the folder."""
+    remove_leftovers(folder, (PATTERN,))
+
+
 def latest_checkpoint(folder: Path) -> Path:
     """Return the newest checkpoint. Raises CheckpointError where there is none."""
-    checkpoints = sorted(folder.glob(PATTERN))
+    checkpoints = _checkpoints(folder)
     if not checkpoints:
         raise CheckpointError(
             f"{folder}: got no checkpoint, allowed is a folder of a run that wrote one"
         )
     return checkpoints[-1]
+
+
+def read_latest(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any]]:
+    """Return the content of the newest checkpoint that is whole, as `read_checkpoint` does.
+
+    Prints a line for each damaged one that it passes over. Raises CheckpointError where none is left.
+    """
+    latest_checkpoint(folder)
+    checkpoints = _checkpoints(folder)[::-1]
+    for path, before in zip(checkpoints, (*checkpoints[1:], None), strict=True):
+        try:
+            return read_checkpoint(path)
+        except CheckpointError as error:
+            if before is None:
+                raise
+            print(f"warning: {error}; trying {before.name}", file=sys.stderr, flush=True)
+    raise AssertionError
+
+
+def steps_of_latest(folder: Path) -> int | None:
+    """Return the steps in the name of the newest checkpoint; None where there is none."""
+    checkpoints = _checkpoints(folder)
+    return int(checkpoints[-1].name.split("_")[1].split(".")[0]) if checkpoints else None
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, Any]]:
@@ -75,13 +116,38 @@ def read_checkpoint(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], 
     """
     try:
         with safe_open(path, "np") as file:
-            content = dict(json.loads((file.metadata() or {})["checkpoint"]))
+            metadata = dict(file.metadata() or {})
+            text = metadata["checkpoint"]
+            content = dict(json.loads(text))
+            form = content.get("format")
+            # before the arrays, so that files of other versions are not called damaged
+            if type(form) is not int or form != FORMAT:
+                raise CheckpointError(f"{path}: format: got {form!r:.40}, allowed is {FORMAT}")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {type(error).__name__}: {error}") from None
-    if content.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format: got {content.get('format')!r}, allowed is {FORMAT}")
-    return arrays, content["own"], content["run"]
+            if metadata.get("sha256") != _checksum(text, arrays):
+                raise CheckpointError(f"{path}: is damaged: its content does not fit its checksum")
+            return arrays, dict(content["own"]), dict(content["run"])
+    except CheckpointError:
+        raise
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: cannot be read: {type(error).__name__}: {told}") from None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """All checkpoints by steps, the newest last."""
+    return sorted(path for path in folder.glob(PATTERN) if NAME.fullmatch(path.name))
+
+
+def _checksum(content: str, arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 of the facts, and of names, types, shapes and values of the arrays."""
+    digest = hashlib.sha256(content.encode(errors="surrogatepass"))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        shape = np.shape(arrays[name])  # `ascontiguousarray` turns numbers into lists of one
+        digest.update(f"\n{name!r} {array.dtype.str} {shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -101,17 +167,32 @@ def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}, facts
 
 
+@contextmanager
+def must_fit() -> Iterator[None]:
+    """Raise CheckpointError where entries of a checkpoint are missing, or of another kind of run."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"checkpoint does not fit the configured run: {type(error).__name__}: {told}"
+        ) from None
+
+
 def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """Give a new model the state of the captured one. Raises CheckpointError if it does not fit."""
-    restore_learner(model, arrays, facts)
-    env = _env_of(model)
-    restore_worlds(env.episodes, arrays, facts)
-    env._returns[:] = arrays["returns"]
-    model._last_obs = arrays["last_observation"]
-    model._last_episode_starts = arrays["episode_starts"]
-    model._current_progress_remaining = facts["progress_remaining"]
-    model.ep_info_buffer = deque(facts["episode_infos"], maxlen=model._stats_window_size)
-    model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+    with must_fit():
+        restore_learner(model, arrays, facts)
+        env = _env_of(model)
+        restore_worlds(env.episodes, arrays, facts)
+        env._returns[:] = arrays["returns"]
+        model._last_obs = arrays["last_observation"]
+        model._last_episode_starts = arrays["episode_starts"]
+        model._current_progress_remaining = facts["progress_remaining"]
+        model.ep_info_buffer = deque(facts["episode_infos"], maxlen=model._stats_window_size)
+        model.ep_success_buffer = deque(maxlen=model._stats_window_size)
 
 
 def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

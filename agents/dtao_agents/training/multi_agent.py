@@ -16,6 +16,7 @@ from stable_baselines3.common.logger import Logger
 
 from dtao_agents.training.checkpoints import (
     learner_arrays,
+    must_fit,
     restore_learner,
     restore_worlds,
     worlds_arrays,
@@ -266,25 +267,27 @@ class MultiAgentTraining:
 
     def restore(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Continue where `capture` was called. Raises CheckpointError where it does not fit."""
-        restore_worlds(self.worlds, arrays, facts)
-        for role, learner in self.learners.items():
-            mine = {
-                name.removeprefix(f"{role}/"): array
-                for name, array in arrays.items()
-                if name.startswith(f"{role}/")
-            }
-            own = facts[role]
-            restore_learner(learner.ppo, mine, own)
-            learner.starts, learner.returns = mine["starts"].astype(bool), mine["returns"].copy()
-            learner.episodes.extend(own["episodes"])
-            for k in range(own["past"]):
-                prefix = f"past/{k}/"
-                learner.past.append(
-                    {
-                        name.removeprefix(prefix): torch.from_numpy(array)
-                        for name, array in mine.items()
-                        if name.startswith(prefix)
-                    }
-                )
-        self.rollouts, self.timesteps = facts["rollouts"], facts["timesteps"]
+        with must_fit():
+            restore_worlds(self.worlds, arrays, facts)
+            for role, learner in self.learners.items():
+                mine = {
+                    name.removeprefix(f"{role}/"): array
+                    for name, array in arrays.items()
+                    if name.startswith(f"{role}/")
+                }
+                own = facts[role]
+                restore_learner(learner.ppo, mine, own)
+                learner.starts = mine["starts"].astype(bool)
+                learner.returns = mine["returns"].copy()
+                learner.episodes.extend(own["episodes"])
+                for k in range(own["past"]):
+                    prefix = f"past/{k}/"
+                    learner.past.append(
+                        {
+                            name.removeprefix(prefix): torch.from_numpy(array)
+                            for name, array in mine.items()
+                            if name.startswith(prefix)
+                        }
+                    )
+            self.rollouts, self.timesteps = facts["rollouts"], facts["timesteps"]
         self._seen = self.worlds.observe()

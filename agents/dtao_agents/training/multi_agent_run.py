@@ -14,10 +14,15 @@ from dtao_agents.evaluation.policy_files import Card, config_hash, load_policy, 
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.training import fused_networks
-from dtao_agents.training.checkpoints import latest_checkpoint, read_checkpoint, write_checkpoint
+from dtao_agents.training.checkpoints import read_latest, write_checkpoint
 from dtao_agents.training.multi_agent import STATISTICS, MultiAgentTraining
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
-from dtao_agents.training.run_folder import RunLog, draw_learning_curves, write_manifest
+from dtao_agents.training.run_folder import (
+    RunLog,
+    draw_learning_curves,
+    true_manifest,
+    write_manifest,
+)
 
 EXPLOITABILITY = "exploitability.json"
 
@@ -53,28 +58,34 @@ def train_multi_agent(
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
-    training, facts = MultiAgentTraining(settings), {"seconds": 0.0}
-    if resume:
-        arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
-        training.restore(arrays, own)
-    write_manifest(run, settings, status="running")
-    seconds = _learn(training, run, facts["seconds"])
+    with true_manifest(run, settings):
+        training, facts = MultiAgentTraining(settings), {"seconds": 0.0}
+        if resume:
+            arrays, own, facts = read_latest(run / "checkpoints")
+            training.restore(arrays, own)
+        seconds = _learn(training, run, facts["seconds"])
+        _save(training, run)
+        records = measure_exploitability(run, settings)
+        write_manifest(
+            run,
+            settings,
+            status="finished",
+            train_seconds=seconds,
+            timesteps=training.timesteps,
+            steps_per_second=training.timesteps / max(seconds, 1e-9),
+        )
+    return records
+
+
+def _save(training: MultiAgentTraining, run: Path) -> None:
+    """Write the policies and the picture of a finished training."""
+    settings = training.settings
     for role, learner in training.learners.items():
         (run / role).mkdir(exist_ok=True)
         policy = learner.ppo.policy
         card = Card(policy.architecture, config_hash(settings.env), learner.ppo.num_timesteps)  # type: ignore[union-attr]
         save_policy(run / role, learner.actor, card)
     draw_learning_curves(run, tuple(settings.roles))
-    records = measure_exploitability(run, settings)
-    write_manifest(
-        run,
-        settings,
-        status="finished",
-        train_seconds=seconds,
-        timesteps=training.timesteps,
-        steps_per_second=training.timesteps / max(seconds, 1e-9),
-    )
-    return records
 
 
 def _learn(training: MultiAgentTraining, run: Path, before: float) -> float:

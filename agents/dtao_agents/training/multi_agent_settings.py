@@ -11,12 +11,15 @@ from dtao_agents.training.settings import (
     WORLDS_PER_SEED,
     LearnerSettings,
     TrainConfig,
+    check_snapshot,
     line_of,
     read_mapping,
 )
+from dtao_gym.command_line import hinted
 from dtao_gym.envs.multi_agent import multi_agent_config
 from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.task import TaskConfig
+from dtao_gym.file_kinds import TRAINING, check_kind
 from dtao_gym.world.config import ConfigError
 
 MEMBERS_SETTINGS = tuple(str(role.members_setting) for role in multi_agent_roles())
@@ -108,7 +111,10 @@ class MultiAgentConfig(BaseModel):
             for role in multi_agent_roles()
             if (setting := role.members_setting) and role_named(role.name).n_stakers
         }
-        fields["env"] = multi_agent_config(env, {}, accounts)
+        try:
+            fields["env"] = multi_agent_config(env, {}, accounts)
+        except ConfigError as error:
+            raise ConfigError(hinted(str(error))) from None
         try:
             return cls.model_validate(fields).checked()
         except ValidationError as error:
@@ -124,6 +130,7 @@ class MultiAgentConfig(BaseModel):
             raise ConfigError(f"turn: got {self.turn}, allowed is 0 where one role learns alone")
         if self.env.split != "train":
             raise ConfigError(f"env.split: got {self.env.split!r}, allowed is 'train'")
+        check_snapshot(self.env)
         return self
 
     @property
@@ -164,6 +171,7 @@ def read_settings(path: str | Path, trusted: bool = True) -> TrainConfig | Multi
 
     `trusted` as in `read_mapping`. Raises ConfigError.
     """
+    check_kind(path, TRAINING)
     content = read_mapping(path, trusted)
     kind = MultiAgentConfig if set(MEMBERS_SETTINGS) & content.keys() else TrainConfig
     try:

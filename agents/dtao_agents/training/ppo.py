@@ -16,14 +16,19 @@ from dtao_agents.roles.registry import agent_role
 from dtao_agents.training import fused_networks
 from dtao_agents.training.checkpoints import (
     capture,
-    latest_checkpoint,
-    read_checkpoint,
+    read_latest,
     restore,
     write_checkpoint,
 )
 from dtao_agents.training.linear_critic import LinearCriticPPO
 from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
-from dtao_agents.training.run_folder import METRICS, RunLog, draw_learning_curve, write_manifest
+from dtao_agents.training.run_folder import (
+    METRICS,
+    RunLog,
+    draw_learning_curve,
+    true_manifest,
+    write_manifest,
+)
 from dtao_agents.training.sb3_policy import SubnetPolicy
 from dtao_agents.training.settings import LearnerSettings, TrainConfig
 from dtao_gym.envs.sb3 import MarketVecEnv
@@ -276,22 +281,47 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
     torch.use_deterministic_algorithms(True)
-    started = time.perf_counter()
-    env = TrainingEnv(settings)
-    model = make_model(settings, env)
-    compile_passes(model)
-    setup_seconds = time.perf_counter() - started  # compiling the kernels, on a fresh machine
-    facts: dict[str, Any] = {"seconds": 0.0}
-    if resume:
-        arrays, own, facts = read_checkpoint(latest_checkpoint(run / "checkpoints"))
-        restore(model, arrays, own)
-    write_manifest(run, settings, status="running", setup_seconds=setup_seconds)
+    with true_manifest(run, settings) as manifest:
+        started = time.perf_counter()
+        env = TrainingEnv(settings)
+        model = make_model(settings, env)
+        compile_passes(model)
+        # compiling the kernels, on a fresh machine
+        manifest["setup_seconds"] = time.perf_counter() - started
+        facts: dict[str, Any] = {"seconds": 0.0}
+        if resume:
+            arrays, own, facts = read_latest(run / "checkpoints")
+            restore(model, arrays, own)
+        write_manifest(run, settings, **manifest)
+        seconds = _learn(settings, run, model, env, facts["seconds"])
+        _save(settings, run, model)
+        write_manifest(
+            run,
+            settings,
+            status="finished",
+            setup_seconds=manifest["setup_seconds"],
+            train_seconds=seconds,
+            timesteps=model.num_timesteps,
+            steps_per_second=model.num_timesteps / seconds,
+        )
+
+
+def _learn(
+    settings: TrainConfig, run: Path, model: PPO, env: TrainingEnv, seconds_before: float
+) -> float:
+    """Train what is left; return the training time so far, seconds."""
     with RunLog(run, settings.total_timesteps, model.num_timesteps) as log:
-        recorder = Recorder(settings, model, env, log, facts["seconds"])
+        recorder = Recorder(settings, model, env, log, seconds_before)
         left = settings.total_timesteps - model.num_timesteps
-        if left > 0:
-            model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=not resume)
-    seconds = recorder.seconds if left > 0 else facts["seconds"]
+        if left <= 0:
+            return seconds_before
+        is_new = model.num_timesteps == 0
+        model.learn(left, recorder, log_interval=NEVER, reset_num_timesteps=is_new)
+    return recorder.seconds
+
+
+def _save(settings: TrainConfig, run: Path, model: PPO) -> None:
+    """Write the policy and the picture of a finished training."""
     learned = model.policy
     assert isinstance(learned, SubnetPolicy)
     shape = replace(learned.architecture, n_extra=0)  # extra features are the critic's
@@ -299,12 +329,3 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     card = Card(shape, world, model.num_timesteps, settings.observe_signal)
     save_policy(run, learned.actor, card)
     draw_learning_curve(run, settings.role)
-    write_manifest(
-        run,
-        settings,
-        status="finished",
-        setup_seconds=setup_seconds,
-        train_seconds=seconds,
-        timesteps=model.num_timesteps,
-        steps_per_second=model.num_timesteps / seconds,
-    )

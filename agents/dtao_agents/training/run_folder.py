@@ -1,12 +1,15 @@
 """The folder of a run: logs of training, learning curves, and the manifest of versions and hardware."""
 
+import contextlib
 import csv
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch.utils.tensorboard import SummaryWriter
 
 import dtao_gym
-from dtao_agents.files import write_atomically
+from dtao_agents.files import remove_leftovers, write_atomically
 from dtao_agents.roles.registry import agent_role
+from dtao_agents.training.checkpoints import remove_half_written, steps_of_latest
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
 from dtao_gym.sources import fingerprint
@@ -40,6 +44,8 @@ METRICS: tuple[str, ...] = (
 """Columns of metrics.csv. Rewards are those of the role (`AgentRole.reward_description`), with exploration; losses are of
 rewards times `reward_scale`."""
 PACKAGES = ("gymnasium", "numba", "numpy", "safetensors", "stable-baselines3", "torch")
+ATOMIC = ("config.yaml", "manifest.json", "metrics.csv", "policy.*", "exploitability.json")
+"""Files of a run that are written atomically."""
 
 
 class RunLog:
@@ -61,12 +67,14 @@ class RunLog:
         self.total, self.columns = total, columns
         self.checkpoints = run / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        remove_half_written(self.checkpoints)
+        remove_leftovers(run, ATOMIC)
         path = run / "metrics.csv"
         kept = [row for row in read_metrics(path) if row["timesteps"] <= done] if done else []
-        self._file = path.open("w", newline="")
+        # whole, so that a kill at this moment loses no row
+        write_atomically(path, _as_csv(columns, kept).encode())
+        self._file = path.open("a", newline="")
         self._rows = csv.DictWriter(self._file, columns)
-        self._rows.writeheader()
-        self._rows.writerows(kept)
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1 if done else None)
         self._console = Console()
         self._progress = Progress(
@@ -84,10 +92,15 @@ class RunLog:
         self._progress.start()
         return self
 
-    def __exit__(self, *exception: Any) -> None:
+    def __exit__(self, kind: Any, *exception: Any) -> None:
         self._progress.stop()
-        self._board.close()
-        self._file.close()
+        # on a full disk these fail as well, and the first failure is the one to tell
+        quiet = contextlib.suppress(OSError) if kind else contextlib.nullcontext()
+        with quiet:
+            try:
+                self._file.close()
+            finally:
+                self._board.close()
 
     def add(self, row: dict[str, float]) -> None:
         """Add the metrics of one update; keys are the columns."""
@@ -120,16 +133,33 @@ def _short(value: float) -> float | int | str:
     return value if isinstance(value, int) else f"{value:.6g}"
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a metrics.csv, `timesteps` as int and the rest as text.
+def _as_csv(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, restval="nan", extrasaction="ignore")
+    table.writeheader()
+    table.writerows(rows)
+    return text.getvalue()
 
-    None where there is no file. A last row that was cut off by a kill is left out.
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a metrics.csv, `timesteps` as int and the rest as text of numbers.
+
+    None where there is no file. Rows that hold something else are left out, such as a last one that was cut
+    off by a kill.
     """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    return [row | {"timesteps": int(row["timesteps"])} for row in rows]
+    found: list[dict[str, Any]] = []
+    with (
+        path.open(newline="", errors="replace") as file,
+        contextlib.suppress(csv.Error),  # quotes that never end
+    ):
+        for row in csv.DictReader(file):
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                for value in row.values():
+                    float(value)  # a cut row has None, a longer one a list
+                found.append(row | {"timesteps": int(row["timesteps"])})
+    return found
 
 
 def draw_learning_curve(run: Path, role: str) -> None:
@@ -164,6 +194,51 @@ def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     FigureCanvasAgg(figure).print_png(run / "learning_curve.png")
+
+
+@contextlib.contextmanager
+def true_manifest(run: Path, settings: TrainConfig | MultiAgentConfig) -> Iterator[dict[str, Any]]:
+    """Write the manifest of a run that goes on; where the body raises, one that says how far it came.
+
+    Yields the facts of both, to which the body may add. In the second `status` is "interrupted", `reason` is
+    the error, `timesteps` are the steps of metrics.csv, and `checkpoint_timesteps` those of the newest
+    checkpoint, None without one.
+    """
+    facts: dict[str, Any] = {"status": "running"}
+    write_manifest(run, settings, **facts)
+    try:
+        yield facts
+    except BaseException as error:
+        rows = read_metrics(run / "metrics.csv")
+        facts |= {
+            "status": "interrupted",
+            "reason": reason_of(error),
+            "timesteps": rows[-1]["timesteps"] if rows else 0,
+            "checkpoint_timesteps": steps_of_latest(run / "checkpoints"),
+        }
+        try:
+            write_manifest(run, settings, **facts)
+        except OSError:  # a full disk: the blocks of the old one are there
+            _overwrite_manifest(run, facts)
+        raise
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error in a few words, on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    told = " ".join(str(error).split())[:200]
+    return told or ("Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
+
+
+def _overwrite_manifest(run: Path, facts: dict[str, Any]) -> None:
+    """Change facts of a manifest in place, where no new file can be written."""
+    path = run / "manifest.json"
+    with contextlib.suppress(OSError, ValueError):
+        content = (json.dumps(json.loads(path.read_text()) | facts, indent=1) + "\n").encode()
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
 
 
 def write_manifest(run: Path, settings: TrainConfig | MultiAgentConfig, **facts: Any) -> None:

@@ -7,16 +7,20 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dtao_agents.roles.registry import agent_role
+from dtao_gym.command_line import did_you_mean, hinted
 from dtao_gym.envs.builder.actions import HIGHEST_SHARE, LOWEST_SHARE
 from dtao_gym.envs.task import TaskConfig
+from dtao_gym.file_kinds import TRAINING, check_kind
 from dtao_gym.replay.config import ReplayConfig
-from dtao_gym.world.config import ConfigError
+from dtao_gym.world.config import ConfigError, read_yaml
+from dtao_gym.world.genesis import layout_of
+from dtao_gym.world.snapshot import SnapshotError
 
 WORLDS_PER_SEED = 2**20
 """World k of training seed s has the seed s * 2**20 + k: runs of different seeds share no world."""
 
-MAX_BYTES = 2**20
-"""Largest file of settings that is read."""
+MOST_QUOTED = 80
+"""Characters of a value that an error quotes."""
 
 
 class LearnerSettings(BaseModel):
@@ -115,13 +119,16 @@ class TrainConfig(LearnerSettings):
         """
         fields = dict(content or {})
         env = fields.pop("env", {})
-        role = agent_role(fields.get("role", cls.model_fields["role"].default))
+        try:
+            role = agent_role(fields.get("role", cls.model_fields["role"].default))
+        except ConfigError as error:
+            raise ConfigError(hinted(str(error))) from None
         if not isinstance(env, dict | BaseModel):
             raise ConfigError(f"env: got {env!r}, allowed is a mapping of the world's parameters")
         try:
             fields["env"] = role.task(env)
         except ConfigError as error:
-            raise ConfigError(f"env.{error}") from None
+            raise ConfigError(f"env.{hinted(str(error))}") from None
         try:
             made = cls.model_validate(fields)
         except ValidationError as error:
@@ -142,6 +149,7 @@ class TrainConfig(LearnerSettings):
             raise ConfigError(
                 f"env.split: got {self.env.split!r}, allowed is 'train': evaluate.py uses the other"
             )
+        check_snapshot(self.env)
         return self
 
     def first_world_seed(self) -> int:
@@ -169,17 +177,7 @@ def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
         For files that cannot be read, and for untrusted ones that name code.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-        if len(text) > MAX_BYTES:
-            raise ConfigError(f"{path}: got more than {MAX_BYTES} bytes, allowed are up to that")
-        # an alias of aliases may stand for more than memory holds
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ConfigError(f"{path}: got an alias (*name), allowed are plain values")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    content = read_yaml(path, aliases=False)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: got {type(content).__name__}, allowed is a mapping of settings")
     env = content.get("env")
@@ -198,6 +196,7 @@ def read_mapping(path: str | Path, trusted: bool = True) -> dict[str, Any]:
 
 def read(path: str | Path, trusted: bool = True) -> TrainConfig:
     """Return settings from a YAML file; `trusted` as in `read_mapping`. Raises ConfigError."""
+    check_kind(path, TRAINING)
     content = read_mapping(path, trusted)
     try:
         return TrainConfig.make(content)
@@ -205,10 +204,36 @@ def read(path: str | Path, trusted: bool = True) -> TrainConfig:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def check_snapshot(env: TaskConfig | ReplayConfig) -> None:
+    """Raise ConfigError where the snapshot that worlds start from is unknown or cannot be read."""
+    try:
+        if isinstance(env, TaskConfig):
+            layout_of(env)
+    except SnapshotError as error:
+        raise ConfigError(f"env.genesis: {hinted(str(error))}") from None
+
+
 def line_of(problem: Any, allowed_fields: Any) -> str:
-    """Return one pydantic error as `field: got X, allowed ...`."""
+    """Return one pydantic error as `field: got X, allowed ...`.
+
+    `allowed_fields` are the fields of a model by name; those of nested models are found from there.
+    """
+    *outer, last = problem["loc"]
     name = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        allowed = ", ".join(allowed_fields)
-        return f"{name}: unknown setting, got {problem['input']!r}, allowed are {allowed}"
-    return f"{name}: got {problem['input']!r}, allowed: {problem['msg'].lower().removeprefix('input ')}"
+    got = _shortened(problem["input"])
+    if problem["type"] != "extra_forbidden":
+        allowed = problem["msg"].lower().removeprefix("input ")
+        return f"{name}: got {got}, allowed: {allowed}"
+    for part in outer:
+        annotation = getattr(allowed_fields.get(part), "annotation", None)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            allowed_fields = annotation.model_fields
+    hint = did_you_mean(str(last), allowed_fields)
+    return f"{name}: unknown setting, got {got}" + (
+        hint or f", allowed are {', '.join(allowed_fields)}"
+    )
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_QUOTED else f"{text[: MOST_QUOTED - 3]}..."

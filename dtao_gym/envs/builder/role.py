@@ -20,10 +20,12 @@ from dtao_gym.envs.builder.picture import BuilderPicture
 from dtao_gym.envs.builder.twin import TWIN_FEATURES, lead
 from dtao_gym.envs.features import (
     FIRST_OWN_FACT,
+    as_float32,
     end_of_step,
     named_indices,
     refusal,
     refuse,
+    without_rounding,
     write_market,
 )
 from dtao_gym.envs.role import Role
@@ -223,7 +225,7 @@ class Builder(Role):
         self, batch: Batch, actions: np.ndarray, slots: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the actions as float32, or raise the ValueError of `apply`."""
-        actions = np.ascontiguousarray(actions, np.float32)
+        actions = without_rounding(as_float32(actions))
         size = self.action_space.shape[0]
         most = batch.n_worlds * (self.slots if slots is None else slots).size
         if actions.ndim != 2 or actions.shape[1] != size or len(actions) > most:

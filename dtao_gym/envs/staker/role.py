@@ -9,11 +9,13 @@ from gymnasium import spaces
 from dtao_gym.compiling import kernel, rule
 from dtao_gym.envs.features import (
     FIRST_OWN_FACT,
+    as_float32,
     end_of_step,
     first_bad,
     named_indices,
     refusal,
     refuse,
+    without_rounding,
     write_market,
 )
 from dtao_gym.envs.role import Role
@@ -166,6 +168,7 @@ class Staker(Role):
         self, batch: Batch, actions: np.ndarray, playing: np.ndarray | None = None
     ) -> np.ndarray:
         """Return the orders of actions `(rows, n_subnets + 2)`; see `Role.apply`."""
+        actions = without_rounding(as_float32(actions))
         if playing is None:
             playing = np.ones(len(actions), bool)
         orders = np.empty((*batch.state.stakers.shape, batch.layout.n_subnets))

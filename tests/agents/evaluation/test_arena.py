@@ -108,8 +108,9 @@ def test_a_population_lies_under_the_world(tmp_path):
         ({"role": "replay"}, "role: got 'replay'"),
         ({"world": {"wealth_tao": 0.5}}, "scenario small: wealth_tao: got 0.5"),
         ({"rivals": "nobody"}, "scenario small: policy: got 'nobody'"),
+        ({"rivals": "hlf"}, r"policy: got 'hlf', .*; did you mean 'half'\?"),
         ({"rivals": "random"}, "scenario small: rivals: got 'random'"),
-        ({"seed": 3}, "seed: unknown entry"),
+        ({"seed": 3}, r"seed: unknown setting, got 3; did you mean 'seeds'\?"),
         ({"name": "two words"}, "name: got 'two words'"),
     ],
 )

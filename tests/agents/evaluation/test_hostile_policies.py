@@ -97,6 +97,14 @@ HOSTILE_WEIGHTS = {
         _tensors(**{"logit.bias": torch.tensor([float("inf")])}),
         "logit.bias: got NaN or inf",
     ),
+    "absurd": (
+        _tensors(**{"logit.bias": torch.tensor([1e30])}),
+        r"logit.bias: got 1e\+30, allowed is -1000 to 1000",
+    ),
+    "absurdly negative": (
+        _tensors(**{"logit.bias": torch.tensor([-1001.0])}),
+        "logit.bias: got -1001, allowed is -1000 to 1000",
+    ),
     "wrong shape": (
         _tensors(**{"logit.bias": torch.zeros(2)}),
         r"logit.bias: got 'F32' of shape \[2\], allowed is 'F32' of shape \[1\]",
@@ -168,6 +176,16 @@ def test_hostile_weights_are_refused(saved, name):
     content, message = HOSTILE_WEIGHTS[name]
     (saved / WEIGHTS_NAME).write_bytes(content)
     assert WEIGHTS_NAME in refusal(saved, message)
+
+
+def test_large_weights_within_the_range_load_and_act_finitely(saved):
+    largest = {
+        name: torch.full_like(t, 1000.0) for name, t in ARCHITECTURE.actor().state_dict().items()
+    }
+    (saved / WEIGHTS_NAME).write_bytes(save(largest))
+    policy = load_policy(saved)
+    action = policy.act(np.full((2, ARCHITECTURE.observation_size), 100.0, np.float32))
+    assert np.isfinite(action).all()
 
 
 def test_metadata_of_other_tools_is_no_harm(saved):

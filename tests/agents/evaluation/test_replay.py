@@ -97,6 +97,8 @@ def test_the_table_fits_and_no_claim_is_made_without_ground(walk_forward):
     text = shown(verdict)
     assert max(map(len, text.splitlines())) <= 100
     assert "hold" in text
+    assert text.startswith(("learned beats all ", "learned does NOT beat "))
+    assert set(verdict["learned_minus"]) == set(verdict["policies"]) - {"learned"}
     assert LIMITS[0] in text
     assert "credible" in text if verdict["credible"] else "no claim: the lower bound" in text
     good = json.loads(json.dumps(verdict)) | {"credible": True}

@@ -14,11 +14,13 @@ from dtao_agents.training.checkpoints import (
     capture,
     latest_checkpoint,
     read_checkpoint,
+    read_latest,
+    remove_half_written,
     restore,
     write_checkpoint,
 )
 from dtao_agents.training.ppo import TrainingEnv, make_model
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from tests.agents.worlds import settings, write_settings
 
@@ -105,7 +107,7 @@ def test_what_is_restored_is_what_was_captured(trained, tmp_path):
 
 def test_the_last_two_are_kept(trained, tmp_path):
     _, model = trained
-    for number in (1, 2):
+    for number in (1, 2, 10**6):  # the last one is damaged, or the run had gone on from it
         (tmp_path / f"step_{number:012d}.safetensors").write_bytes(b"old")
     write(tmp_path, model, {})
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -120,6 +122,8 @@ def test_half_written_files_are_no_checkpoints(trained, tmp_path):
     path = write(tmp_path, model, {})
     assert latest_checkpoint(tmp_path) == path
     assert path.stat().st_size > 1000
+    remove_half_written(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle" * 10, b"\xff" * 100])
@@ -128,6 +132,62 @@ def test_other_files_are_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=r"step_000000000001\.safetensors: cannot be read"):
         read_checkpoint(path)
+
+
+ARRAYS = {
+    "weights": np.arange(6.0).reshape(2, 3),
+    "n": np.array(3),
+    "bytes": np.arange(4, dtype="u1"),
+}
+
+
+def test_any_changed_bit_is_noticed(tmp_path):
+    path = write_checkpoint(tmp_path, ARRAYS, {"seeds": [1, 2]}, 1, {"seconds": 0.5})
+    arrays, own, facts = read_checkpoint(path)
+    assert (own, facts) == ({"seeds": [1, 2]}, {"seconds": 0.5})
+    assert all(np.array_equal(arrays[name], array) for name, array in ARRAYS.items())
+    good = path.read_bytes()
+    for place in range(8 * len(good)):
+        content = bytearray(good)
+        content[place // 8] ^= 1 << place % 8
+        path.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"step_000000000001\.safetensors: "):
+            read_checkpoint(path)
+
+
+def test_checkpoints_of_before_are_refused_by_their_format(tmp_path):
+    path = tmp_path / "step_000000000001.safetensors"
+    save_file(ARRAYS, path, {"checkpoint": '{"format": 1, "own": {}, "run": {}}'})
+    with pytest.raises(CheckpointError, match="format: got 1, allowed is 2"):
+        read_checkpoint(path)
+
+
+def test_the_newest_whole_checkpoint_is_read_and_each_damaged_one_is_told(tmp_path, capsys):
+    for steps in (1, 2):
+        write_checkpoint(tmp_path, ARRAYS, {}, steps, {"seconds": float(steps)})
+    first, second = sorted(tmp_path.iterdir())
+    assert read_latest(tmp_path)[2] == {"seconds": 2.0}
+    assert capsys.readouterr().err == ""
+    second.write_bytes(second.read_bytes()[:-8])
+    assert read_latest(tmp_path)[2] == {"seconds": 1.0}
+    line = capsys.readouterr().err
+    assert line.startswith(f"warning: {second}: cannot be read: ")
+    assert line.endswith(f"; trying {first.name}\n")
+    assert line.count("\n") == 1
+    first.write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"{first.name}: cannot be read"):
+        read_latest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "missing", ["returns", "torch_rng", "state/fields", "seeds", "num_timesteps"]
+)
+def test_a_checkpoint_that_lacks_an_entry_is_refused(trained, missing):
+    made, model = trained
+    arrays, own = capture(model)
+    arrays.pop(missing, None), own.pop(missing, None)
+    with pytest.raises(CheckpointError, match="does not fit the configured run: KeyError"):
+        restore(make_model(made, TrainingEnv(made)), arrays, own)
 
 
 @pytest.mark.parametrize(

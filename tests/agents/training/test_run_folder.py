@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from dtao_agents.training.run_folder import METRICS, RunLog, read_metrics, write_manifest
 
 from tests.agents.worlds import settings
@@ -31,6 +32,28 @@ def test_a_row_cut_off_by_a_kill_is_left_out(tmp_path):
     with path.open("a") as file:
         file.write("200,0.5,0.")
     assert [found["timesteps"] for found in read_metrics(path)] == [100]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"\x00",
+        b"steps\n1\n",
+        b'timesteps,a\n"1,2',
+        b"timesteps,a\nx,1\n1e3,2\n5,y\n5\n5,1,2\n",
+    ],
+)
+def test_rows_of_something_else_are_left_out(tmp_path, content):
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(content)
+    assert read_metrics(path) == []
+    path.write_bytes(b"timesteps,a\n100,0.5\n" + content.split(b"\n", 1)[-1])
+    assert read_metrics(path)[0] == {"timesteps": 100, "a": "0.5"}
+    with RunLog(tmp_path, 400, 100) as log:  # goes on from it
+        log.add(row(200))
+    assert [found["timesteps"] for found in read_metrics(path)][-1] == 200
 
 
 def test_manifest_names_versions_seeds_and_sources(tmp_path):

@@ -12,6 +12,20 @@ REFUSED = {
         {"lr": 1e-3},
         "lr: unknown setting, got 0.001, allowed are network, hidden, ",
     ),
+    "mistyped setting": (
+        {"gama": 0.9},
+        r"gama: unknown setting, got 0.9; did you mean 'gamma'\?$",
+    ),
+    "long value": ({"gamma": ["x" * 500]}, r"gamma: got \['x{75}\.\.\., allowed: "),
+    "mistyped role": ({"role": "stakr"}, r"role: got 'stakr', .*; did you mean 'staker'\?$"),
+    "mistyped rule": (
+        {"env": {"allocation": "prise"}},
+        r"env.allocation: .*; did you mean 'price'\?$",
+    ),
+    "unknown snapshot": (
+        {"env": {"genesis": "mainet-2026-06-14"}},
+        r"env.genesis: .*; did you mean 'mainnet-2026-06-14'\?$",
+    ),
     "wrong type": ({"num_envs": "many"}, "num_envs: got 'many', allowed: .*integer"),
     "out of range": ({"gamma": 1.5}, "gamma: got 1.5, allowed: .*less than or equal to 1"),
     "not a number": ({"learning_rate": float("nan")}, "learning_rate: got nan"),
@@ -61,7 +75,7 @@ def test_files_that_hold_no_settings_are_refused(tmp_path, text):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(ConfigError, match=r"nowhere\.yaml: cannot be read"):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: is missing"):
         read("nowhere.yaml")
 
 

@@ -1,0 +1,61 @@
+"""A window that shows frames while an episode runs."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+
+
+class Window:
+    """A window of matplotlib; it opens at the first frame and never blocks.
+
+    Where matplotlib's backend has no windows (`Agg`), a warning says so once and frames are only drawn. Copies and
+    pickles of a window are closed ones.
+    """
+
+    def __init__(self):
+        self._image: Any = None
+
+    def show(self, frame: np.ndarray) -> None:
+        """Show a frame `(height, width, 3)` uint8. Raises DependencyNotInstalled without matplotlib."""
+        if self._image is None:
+            self._image = _opened(frame)
+        self._image.set_data(frame)
+        canvas = self._image.figure.canvas
+        canvas.draw_idle()
+        canvas.flush_events()
+
+    def close(self) -> None:
+        """Close the window, if it is open."""
+        if self._image is not None:
+            from matplotlib import pyplot
+
+            pyplot.close(self._image.figure)
+            self._image = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the window itself."""
+        return {"_image": None}
+
+
+def _opened(frame: np.ndarray) -> Any:
+    """Image of a new window of the size of a frame."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise DependencyNotInstalled(
+            "windows need matplotlib: pip install 'dtao-gym[plot]'"
+        ) from error
+    height, width = frame.shape[:2]
+    figure = pyplot.figure(figsize=(width / 100, height / 100), dpi=100)
+    image = figure.add_axes((0.0, 0.0, 1.0, 1.0)).imshow(frame, aspect="auto")
+    image.axes.set_axis_off()
+    if figure.canvas.required_interactive_framework is None:
+        gym.logger.warn(
+            f"render_mode 'human': matplotlib's backend {pyplot.get_backend()} has no windows: install tkinter, "
+            "PyQt6 or PySide6, or use render_mode 'rgb_array'"
+        )
+    else:
+        pyplot.show(block=False)
+    return image
