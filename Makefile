@@ -4,6 +4,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3)
 RUN     ?= runs/staker_quickstart
 BUILDER ?= runs/builder_quickstart
 PROBE   ?= runs/probe_quick
+MINUTES ?= 10
 WORKERS ?= 2
 
 PY       := .venv/bin/python
@@ -11,7 +12,7 @@ READY    := .venv/.installed
 LEARNING := .venv/.installed-to-learn
 OTHER     = .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup install train train-builder probe results test test-all test-python bench lint format wheel clean
+.PHONY: help setup install train train-builder probe results test test-all test-python test-interop soak bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -46,6 +47,19 @@ test-python:  ## every test that is not slow on another Python, in .venv-X.Y (PY
 	test -x $(OTHER)/bin/python || "$(PYTHON)" -m venv $(OTHER)
 	$(OTHER)/bin/python -m pip install -q -c constraints.txt -e ".[all]"
 	$(OTHER)/bin/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-interop: $(READY)  ## tests with TorchRL, RLlib and Minari, and with AgileRL, which pins another tensordict
+	for kind in interop agile; do \
+		test -x build/$$kind/bin/python || "$(PYTHON)" -m venv build/$$kind; \
+		build/$$kind/bin/python -m pip install -q -c constraints.txt -e ".[all]"; \
+	done
+	build/interop/bin/python -m pip install -q torchrl "ray[rllib]" minari
+	build/interop/bin/python -m pytest tests/interop/test_torchrl.py tests/interop/test_rllib.py tests/interop/test_minari.py
+	build/agile/bin/python -m pip install -q agilerl peft
+	build/agile/bin/python -m pytest tests/interop/test_agilerl.py
+
+soak: $(READY)  ## random legal worlds of all rules, audited (MINUTES=, WORKERS=)
+	$(PY) scripts/soak.py --minutes $(MINUTES) --workers $(WORKERS)
 
 bench: $(READY)  ## speed of the environment
 	$(PY) benchmarks/speed.py

@@ -135,7 +135,8 @@ def _terms(m, price, root_share):
     if m.injection == "alpha_emission":
         return np.where(price > 0, np.minimum(worth, ae), ae), emission, 0 * emission
     cap = {
-        "subsidy": be,
+        # the 21 million end the subsidy with the alpha emission
+        "subsidy": np.minimum(be, 21e6 / (4 * 7200) * ae),
         "alpha_emission_bought": ae,
         "block_emission": np.minimum(ae, be),
         "root_proportion": root_share * ae,

@@ -98,7 +98,7 @@ def scripted_trade(m, who):
     tao, alpha = speed * tao, speed * alpha
     held = {name: getattr(s, f"{name}_alpha")[who] for name in POPULATIONS}
     purse = {name: getattr(g, f"purse_{name}")[who] for name in POPULATIONS}
-    informed_buys = divide(purse["informed"], sum(purse.values()))[:, None]
+    informed_buys = np.clip(divide(purse["informed"], sum(purse.values())), 0, 1)[:, None]
     if p.short_sales:  # no limits; buys are divided by the weights of opinions
         informed_buys = g.informed_weight[who][:, None]
     else:
@@ -116,6 +116,7 @@ def scripted_trade(m, who):
     buys = {"informed": informed_buys, "uninformed": 1 - informed_buys}
     sells = {"informed": informed_sells, "uninformed": 1 - informed_sells}
     for name in POPULATIONS:
-        getattr(s, f"{name}_alpha")[who] += bought * buys[name] - sold * sells[name]
+        now = held[name] + bought * buys[name] - sold * sells[name]
+        getattr(s, f"{name}_alpha")[who] = now if p.short_sales else np.maximum(now, 0)
         getattr(m.due, name)[who] += (received * sells[name] - paid * buys[name]).sum(1)
     m.due.fees[who] += (fee + more_fee).sum(1)

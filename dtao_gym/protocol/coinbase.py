@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from dtao_gym.compiling import inlined_rule
 from dtao_gym.numerics import exp, log1p
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP
 from dtao_gym.protocol.pool import (
     RESERVE_LIMITS,
     ReserveLimits,
@@ -56,6 +57,8 @@ ROOT_DIVIDENDS = {"sold": 0, "claimable": 1, "tao": 2, "fund_in_place": 3, "fund
     ROOT_PROPORTION_CAP,
     DIRECT,
 ) = INJECTIONS.values()
+SUBSIDY_PER_EMISSION = SUPPLY_CAP / (4 * BLOCKS_PER_DAY)
+"""Most alpha that the subsidy injects, times the alpha emission: a quarter of the supply cap in a day at that rate."""
 DESTROYED, PROTOCOL = CHAIN_BOUGHT.values()
 SOLD, CLAIMABLE, IN_TAO, FUND_IN_PLACE, FUND_CURATED = ROOT_DIVIDENDS.values()
 FUNDS = ("fund_in_place", "fund_curated")
@@ -139,7 +142,9 @@ def subnet_terms(injection, tao_emission, price, alpha_emission, root_share, blo
         return tao_emission, alpha_in, 0.0
     cap = alpha_emission
     if injection == SUBSIDY:
-        cap = block_emission
+        # the chain set no bound; of what remains of the 21 million (over half the cap times the alpha emission)
+        # less than half enters in a day
+        cap = min(block_emission, SUBSIDY_PER_EMISSION * alpha_emission)
     elif injection == BLOCK_EMISSION_CAP:
         cap = min(alpha_emission, block_emission)
     elif injection == ROOT_PROPORTION_CAP:

@@ -91,7 +91,12 @@ class Config(People, Law, frozen=True):
         "largest",
         description="Simulated subnets: those with the deepest pools, or a new sample each episode.",
     )
-    world_seed: int = Field(0, ge=0, lt=2**63, description="Key of all randomness.")
+    world_seed: int = Field(
+        0,
+        ge=0,
+        lt=2**63,
+        description="Key of all randomness; environments draw one where none is given.",
+    )
     split: Literal["train", "evaluation"] = Field(
         "train", description="Evaluation worlds share no random number with training worlds."
     )

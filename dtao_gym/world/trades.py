@@ -4,6 +4,8 @@ Written like `spans.py`: short loops over subnets that call the rules of `protoc
 `weighted` is None where every pool has weight 1/2.
 """
 
+import numpy as np
+
 from dtao_gym.compiling import inlined_rule, rule, stage
 from dtao_gym.numerics import row_sum
 from dtao_gym.protocol.coinbase import CLAIMABLE, split_alpha_out
@@ -210,13 +212,18 @@ def _trade_rows(s, t, weighted, fee_rate, limits):
 
 
 @stage
-def _populations_ledger(s, t, gain, informed_purse):
-    """Divide the populations' trades: buys by purse, sales by holding; `gain` is a `PopulationTrade`."""
+def _populations_ledger(s, t, gain, informed_purse, least):
+    """Divide the populations' trades: buys by purse, sales by holding; `gain` is a `PopulationTrade`.
+
+    No holding is below `least`: rounding below 0 would be multiplied where nobody else earns the dividends.
+    """
     for i in range(t.sold.size):
         held = s.informed_alpha[i] + s.uninformed_alpha[i]
         part = s.informed_alpha[i] / held if held > 0.0 else informed_purse
-        s.informed_alpha[i] += t.bought[i] * informed_purse - t.sold[i] * part
-        s.uninformed_alpha[i] += t.bought[i] * (1.0 - informed_purse) - t.sold[i] * (1.0 - part)
+        mine = t.bought[i] * informed_purse - t.sold[i] * part
+        theirs = t.bought[i] * (1.0 - informed_purse) - t.sold[i] * (1.0 - part)
+        s.informed_alpha[i] = max(s.informed_alpha[i] + mine, least)
+        s.uninformed_alpha[i] = max(s.uninformed_alpha[i] + theirs, least)
         s.alpha_outstanding[i] += t.bought[i] - t.sold[i]
         gain.informed_gain[i] = t.proceeds[i] * part - t.spent[i] * informed_purse
 
@@ -231,7 +238,8 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
     )
     wanted = row_sum(t.spent)
     purses = world.purse_informed + world.purse_uninformed
-    informed = world.purse_informed / purses if purses > 0.0 else 0.0
+    # a purse that is spent may be below 0 by rounding
+    informed = min(max(world.purse_informed / purses, 0.0), 1.0) if purses > 0.0 else 0.0
     if p.short_sales == 1:
         informed = world.informed_weight
     else:
@@ -240,7 +248,7 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
             t.spent[i] *= scale
     _trade_rows(s, t, weighted, p.pool_fee, reserve_limits(p))
     gain = population_trade(scratch)
-    _populations_ledger(s, t, gain, informed)
+    _populations_ledger(s, t, gain, informed, -np.inf if p.short_sales == 1 else 0.0)
     gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(gain.informed_gain)
     world.authors += row_sum(t.fee)
     world.purse_informed += gained_informed

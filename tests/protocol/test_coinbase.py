@@ -14,6 +14,7 @@ from dtao_gym.protocol.coinbase import (
     INJECTIONS,
     ROOT_PROPORTION_CAP,
     SUBSIDY,
+    SUBSIDY_PER_EMISSION,
     EmissionLaw,
     Span,
     SubnetPool,
@@ -27,6 +28,7 @@ from dtao_gym.protocol.coinbase import (
     subnet_terms,
     subsidised,
 )
+from dtao_gym.protocol.issuance import BLOCKS_PER_DAY, SUPPLY_CAP, emission_per_block
 from dtao_gym.protocol.pool import MIN_RESERVE, spot_price
 
 EPS = np.finfo(float).eps
@@ -274,7 +276,7 @@ def test_terms_use_the_tao_up_and_are_neutral_to_the_price(
 ):
     tao_in, alpha_in, excess = subnet_terms(injection, emission, price, minted, share, block)
     cap = {
-        SUBSIDY: block,
+        SUBSIDY: min(block, SUBSIDY_PER_EMISSION * minted),
         ALPHA_EMISSION_BOUGHT: minted,
         BLOCK_EMISSION_CAP: min(minted, block),
         ROOT_PROPORTION_CAP: share * minted,
@@ -289,6 +291,15 @@ def test_terms_use_the_tao_up_and_are_neutral_to_the_price(
 def test_launch_puts_in_all_tao_and_at_most_the_alpha_emission(emission, price, minted):
     terms = subnet_terms(ALPHA_EMISSION_CAP, emission, price, minted, 0.3, 1.0)
     assert terms == (emission, min(emission / price, minted), 0.0)
+
+
+@given(powers(1e-12, 1.0), powers(1e-9, 1.0), st.sampled_from([0.5, 1.0]))
+def test_a_day_of_the_subsidy_stays_below_the_supply_cap(left, emission, block):
+    remaining = left * SUPPLY_CAP
+    minted = emission_per_block(remaining)
+    alpha_in = subnet_terms(SUBSIDY, emission, 1e-9, minted, 0.3, block)[1]
+    assert 0.0 < BLOCKS_PER_DAY * (alpha_in + minted) < remaining
+    assert subnet_terms(SUBSIDY, emission, 1e-9, 0.0, 0.3, block) == (0.0, 0.0, emission)
 
 
 def test_without_a_price_launch_and_subsidy_mint_their_cap_and_later_rules_nothing():
