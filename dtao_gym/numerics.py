@@ -14,6 +14,9 @@ from numba.extending import intrinsic
 
 from dtao_gym.compiling import inlined_rule
 
+LEAST_DIVISOR = 1e-300
+"""Sums and gaps that are no larger count as 0: those below 6e-309 have no finite inverse."""
+
 
 @intrinsic
 def _float_bits(typingctx, x):

@@ -36,7 +36,10 @@ def log_price(price):
 @inlined_rule
 def immunity_left(block, registered_block, immunity_blocks):
     """Remaining part of the immunity period, 0 to 1; 0 in empty slots."""
-    left = 1.0 - (block - registered_block) / max(immunity_blocks, 1.0)
+    age = max(
+        block - registered_block, 0.0
+    )  # below 0 on the day of a replay on which a subnet comes
+    left = 1.0 - age / max(immunity_blocks, 1.0)
     return max(left, 0.0) if registered_block >= 0.0 else 0.0
 
 

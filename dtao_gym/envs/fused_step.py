@@ -73,7 +73,7 @@ class FusedStep:
     def __call__(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]] | None:
         """Return the results of `Env.step`; None, with nothing changed, where the world needs the other kernel.
 
-        Raises ValueError as `Episodes.step` does.
+        Raises ValueError and RuntimeError as `Episodes.step` does.
         """
         if (
             action.__class__ is not np.ndarray
@@ -86,14 +86,15 @@ class FusedStep:
                 raise ValueError(f"action: got shape {action.shape}, allowed is {self._shape}")
             action = as_float32(action)
         obs, facts = np.empty((1, self._size), np.float32), np.empty(self._n_facts)
-        code = self._role.step_kernel(
-            *self._before, action, self._scratch, obs, facts, *self._after
-        )
-        if code < OTHER_KERNEL:
-            action = without_rounding(action)
+        with self._batch.one_thread:
             code = self._role.step_kernel(
                 *self._before, action, self._scratch, obs, facts, *self._after
             )
+            if code < OTHER_KERNEL:
+                action = without_rounding(action)
+                code = self._role.step_kernel(
+                    *self._before, action, self._scratch, obs, facts, *self._after
+                )
         if code < 0:
             if code == OTHER_KERNEL:
                 return None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dtao_gym.compiling import inlined_rule
-from dtao_gym.numerics import power, row_sum
+from dtao_gym.numerics import LEAST_DIVISOR, power, row_sum
 from dtao_gym.protocol.flows import flow_weights, net_flow, net_flow_factor
 from dtao_gym.protocol.gate import bar_of_mass, bar_of_rank, pass_gate
 
@@ -240,13 +240,13 @@ def _sum_rule_shares(allocation, market, settings, rest, shares):
             allocation, shares[i], market.miner_burned[i], market.root_proportion[i]
         )
     rest_enabled = rest.enabled_demand
-    if not rest.demand + row_sum(shares) > 0.0:
+    if not rest.demand + row_sum(shares) > LEAST_DIVISOR:
         rest_enabled = rest.enabled_moving_price
         _raised_prices(market, settings, shares)
     for i in range(n):
         shares[i] *= market.emission_enabled[i]
     total = rest_enabled + row_sum(shares)
-    scale = 1.0 / total if total > 0.0 else 0.0
+    scale = 1.0 / total if total > LEAST_DIVISOR else 0.0
     for i in range(n):
         shares[i] *= scale
     return rest_enabled * scale
@@ -263,11 +263,11 @@ def demand_shares(market, settings, rest, shares):
     for i in range(shares.size):
         shares[i] = demand_weight(PRICE_BURN, shares[i], market.miner_burned[i], 1.0)
     others = rest.demand
-    if not others + row_sum(shares) > 0.0:
+    if not others + row_sum(shares) > LEAST_DIVISOR:
         others = rest.moving_price
         _raised_prices(market, settings, shares)
     total = others + row_sum(shares)
-    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
+    scale = (1.0 - rest.share) / total if total > LEAST_DIVISOR else 0.0
     for i in range(shares.size):
         shares[i] *= scale
     return others * scale + rest.share
@@ -279,7 +279,7 @@ def scale_enabled(shares, emission_enabled, whole):
     for i in range(shares.size):
         shares[i] *= emission_enabled[i]
     total = row_sum(shares)
-    scale = whole / total if total > 0.0 else 0.0
+    scale = whole / total if total > LEAST_DIVISOR else 0.0
     for i in range(shares.size):
         shares[i] *= scale
 
@@ -334,7 +334,7 @@ def _gated_shares(market, settings, rest, shares):
             rest.passed[j] *= rest.enabled[j]
         others = row_sum(rest.passed)
     total = others + row_sum(shares)
-    scale = (1.0 - rest.share) / total if total > 0.0 else 0.0
+    scale = (1.0 - rest.share) / total if total > LEAST_DIVISOR else 0.0
     for i in range(shares.size):
         shares[i] *= scale
     return others * scale + rest.share

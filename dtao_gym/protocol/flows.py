@@ -4,7 +4,7 @@ Source: subtensor `coinbase/subnet_emissions.rs` (`get_ema_flow`, `get_shares_fl
 """
 
 from dtao_gym.compiling import inlined_rule, rule
-from dtao_gym.numerics import exp, log1p, power
+from dtao_gym.numerics import LEAST_DIVISOR, exp, log1p, power
 
 FLOW_EMA_BASE = 29_597_889_189_277 / (2**63 - 1)
 """Weight of one block in the flow averages: a half-life of 216,000 blocks, 30 days."""
@@ -48,6 +48,6 @@ def flow_weights(flows, cutoff, exponent):
         largest = max(largest, flows[i])
     floor = max(cutoff, worst)
     gap = largest - floor
-    scale = 1.0 / gap if gap > 1e-300 else 0.0  # a smaller gap has no finite inverse
+    scale = 1.0 / gap if gap > LEAST_DIVISOR else 0.0
     for i in range(flows.size):
         flows[i] = power(max(flows[i] - floor, 0.0) * scale, exponent)

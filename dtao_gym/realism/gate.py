@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dtao_gym.file_kinds import WORLD, check_kind
 from dtao_gym.realism.moments import FITTED, MOMENTS, MomentEstimate, estimate, moments
 from dtao_gym.realism.panel import Panel, observed_panel, period, simulated_panels
 from dtao_gym.world.config import Config, ConfigError, read_yaml
@@ -158,6 +159,7 @@ def read_config(source: "Config | dict | str | Path | None") -> Config:
         fields = read_yaml(Path(source))
         if isinstance(fields, dict) and isinstance(fields.get("env"), dict):
             return Config.make(fields["env"])
+        check_kind(source, WORLD)
     return Config.make(source)
 
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel as Model
 from pydantic import ConfigDict, Field, model_validator
 
 from dtao_gym.protocol.institutions import FEE_OF_WEIGHTED_POOL
 from dtao_gym.protocol.lifecycle import MAX_SUBNETS
 from dtao_gym.protocol.pool import MAX_FEE
 from dtao_gym.replay.market import PACKAGED, ReplayMarket, market_from_file, packaged_market
+from dtao_gym.world.checked import Checked
 from dtao_gym.world.config import ConfigError, made_from
 from dtao_gym.world.snapshot import Snapshot, SnapshotError
 
 Day = date
 
 
-class ReplayConfig(Model, frozen=True):
+class ReplayConfig(Checked, frozen=True):
     """Parameters of a replay.
 
     Each field has its default and its description. A date names the close of that day, 24:00 UTC;

@@ -14,7 +14,7 @@ from dtao_gym.world.day import THREADED_FROM, run_over_worlds
 from dtao_gym.world.genesis import NEVER_ENDS
 from dtao_gym.world.parameters import parameters
 from dtao_gym.world.state import Layout, State
-from dtao_gym.world.table import TableOwner
+from dtao_gym.world.table import OneThread, TableOwner
 
 
 class ReplayBatch(TableOwner):
@@ -65,6 +65,7 @@ class ReplayBatch(TableOwner):
             raise ConfigError(f"n_worlds: got {n_worlds}, allowed is 1 or more")
         if not isinstance(threads, int) or threads < 1:
             raise ConfigError(f"threads: got {threads!r}, allowed are whole numbers from 1")
+        self.one_thread = OneThread()
         self.config, self.configs, self.threads = config, [config] * n_worlds, threads
         self.markets = config.markets()
         self.layout = Layout(
@@ -169,9 +170,16 @@ class ReplayBatch(TableOwner):
             TAO to stake where positive, alpha to unstake where negative.
         days : int
             Days to advance; a world stays at its last close.
+
+        Raises
+        ------
+        RuntimeError
+            While another thread steps this batch.
         """
         call = functools.partial(self._call, orders, days)
-        run_over_worlds(self.n_worlds, self.threads if self.n_worlds >= THREADED_FROM else 1, call)
+        threads = self.threads if self.n_worlds >= THREADED_FROM else 1
+        with self.one_thread:
+            run_over_worlds(self.n_worlds, threads, call)
 
     def _call(self, orders: np.ndarray, days: int, first: int, last: int) -> None:
         table = self.table.working(orders=orders)

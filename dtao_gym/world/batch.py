@@ -1,7 +1,6 @@
 """A batch of worlds: configurations, state, and the compiled day."""
 
 import functools
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from dtao_gym.world.parameters import PARAMETERS_DTYPE
 from dtao_gym.world.prehistory import parameters_of_world
 from dtao_gym.world.snapshot import is_file
 from dtao_gym.world.state import State
-from dtao_gym.world.table import TableOwner
+from dtao_gym.world.table import OneThread, TableOwner
 
 NO_TRACE = np.zeros((0, 0, 0))
 BAR_PARAMETERS = ("allocation", "gate_rank", "gate_quantile")
@@ -85,7 +84,7 @@ class Batch(TableOwner):
                     f"config of world {k}: got {layout_of(other)}, allowed is {self.layout} as in world 0"
                 )
         self.threads = threads
-        self._busy = threading.Lock()
+        self.one_thread = OneThread()
         self.state = State(self.layout, len(self.configs))
         self.parameters = np.array([parameters_of_world(c) for c in self.configs], PARAMETERS_DTYPE)
         self.has_user_rules = bool((self.parameters["allocation"] == USER_RULE).any())
@@ -100,13 +99,6 @@ class Batch(TableOwner):
         for world, seed in enumerate(seeds):
             self.reset(world, seed, 0)
         self._compile()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Content to copy or pickle; a copy has a lock of its own."""
-        return super().__getstate__() | {"_busy": None}
-
-    def __setstate__(self, content: dict[str, Any]) -> None:
-        self.__dict__.update(content, _busy=threading.Lock())
 
     @property
     def n_worlds(self) -> int:
@@ -174,17 +166,11 @@ class Batch(TableOwner):
         `trace` `(spans, rows, n_subnets)` is filled with the rows of `Subnets` after each span of the last day; for a
         batch of one world.
         """
-        if not self._busy.acquire(False):
-            raise RuntimeError(
-                "batch: got a step while another thread steps it, allowed is one thread at a time"
-            )
-        try:
+        with self.one_thread:
             if self.has_user_rules:
                 self._advance_checked(orders, days, trace)
             else:
                 self._run(orders, days, trace)
-        finally:
-            self._busy.release()
 
     def _advance_checked(self, orders: np.ndarray, days: int, trace: np.ndarray) -> None:
         """Advance under users' rules; after a bad share the state is put back."""

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from dtao_gym.world.config_law import Checked, rate
+from dtao_gym.world.checked import Checked
+from dtao_gym.world.config_law import rate
 
 LONG = 1e9
 """Half-life in days that means no decay."""

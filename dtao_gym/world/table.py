@@ -5,6 +5,7 @@ arrays alive; after one of them has been replaced, a new table has to be made.
 """
 
 import copy
+import threading
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -165,11 +166,31 @@ class Table:
         return made
 
 
+class OneThread:
+    """A context for one thread at a time; a second one gets an error instead of waiting."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(False):
+            raise RuntimeError(
+                "batch: got a step while another thread steps it, allowed is one thread at a time"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class TableOwner:
     """Owner of a state, of `(n_worlds,)` parameters, and of the table of both for kernels."""
 
     state: State
     parameters: np.ndarray
+    one_thread: OneThread
+    """Held by a step."""
     _table: Table | None = None
 
     @property
@@ -181,7 +202,10 @@ class TableOwner:
 
     def __getstate__(self) -> dict[str, Any]:
         """Content to copy or pickle, without the table: the copy's arrays have other addresses."""
-        return self.__dict__ | {"_table": None}
+        return self.__dict__ | {"_table": None, "one_thread": None}
+
+    def __setstate__(self, content: dict[str, Any]) -> None:
+        self.__dict__.update(content, one_thread=OneThread())
 
 
 def _arrays(state: State) -> tuple[np.ndarray, ...]:

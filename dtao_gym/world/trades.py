@@ -248,11 +248,13 @@ def scripted_stakers_trade(fields, scratch, world, parameters, weighted):
             t.spent[i] *= scale
     _trade_rows(s, t, weighted, p.pool_fee, reserve_limits(p))
     gain = population_trade(scratch)
-    _populations_ledger(s, t, gain, informed, -np.inf if p.short_sales == 1 else 0.0)
+    least = -np.inf if p.short_sales == 1 else 0.0
+    _populations_ledger(s, t, gain, informed, least)
     gained, gained_informed = row_sum(t.proceeds) - row_sum(t.spent), row_sum(gain.informed_gain)
     world.authors += row_sum(t.fee)
-    world.purse_informed += gained_informed
-    world.purse_uninformed += gained - gained_informed
+    # a population without money would owe what is lost by rounding, and the debt would earn interest
+    world.purse_informed = max(world.purse_informed + gained_informed, least)
+    world.purse_uninformed = max(world.purse_uninformed + gained - gained_informed, least)
 
 
 @rule

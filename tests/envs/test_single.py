@@ -288,3 +288,18 @@ def test_actions_in_any_memory_layout_are_accepted_without_compilation(role, for
     assert len(type(env.episodes.role).step_kernel.overloads) == compiled
     env.reset(seed=0)
     assert np.array_equal(env.step(action)[0], result[0])
+
+
+@pytest.mark.parametrize(
+    "env_id", ["dtao_gym/Staker-v0", "dtao_gym/Builder-v0", "dtao_gym/Replay-v0"]
+)
+def test_a_second_thread_is_refused_while_one_steps(env_id):
+    env = gym.make(env_id, disable_env_checker=True)
+    env.reset(seed=1)
+    action = np.zeros(env.action_space.shape, np.float32)
+    with (
+        env.unwrapped.episodes.batch.one_thread,
+        pytest.raises(RuntimeError, match="batch: got a step while another thread steps it"),
+    ):
+        env.step(action)
+    env.step(action)

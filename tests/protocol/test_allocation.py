@@ -110,6 +110,25 @@ def test_shares_add_to_one_or_are_all_zero(rule, market, settings):
 
 
 @pytest.mark.parametrize("rule", RULES)
+@given(markets(), rule_settings(), st.data())
+def test_claims_near_the_smallest_number_are_shares_or_nothing(rule, market, settings, data):
+    """Sums below 6e-309 have no finite inverse; averages of flows decay to them within months."""
+    sizes = st.sampled_from([1.0, 1e-290, 1e-305, 1e-310, 5e-324])
+    size = data.draw(arrays(float, market.moving_price.size, elements=sizes))
+    names = ("moving_price", "user_flow_ema", "protocol_flow_ema")
+    tiny = market._replace(**{name: getattr(market, name) * size for name in names})
+    shares, _ = shares_of(rule, tiny, settings)
+    assert (shares >= 0.0).all()
+    assert shares.sum() <= 1.0 + 1e-12
+
+
+@pytest.mark.parametrize("rule", ["tao_flow", "net_flow"])
+def test_where_the_largest_flow_is_disabled_a_vanishing_one_gets_nothing(rule):
+    market = market_of(user_flow_ema=[1.0, 3e-309], emission_enabled=[0.0, 1.0])
+    assert not shares_of(rule, market)[0].any()
+
+
+@pytest.mark.parametrize("rule", RULES)
 @given(markets(), rule_settings())
 def test_a_subnet_with_emission_disabled_gets_nothing(rule, market, settings):
     shares, _ = shares_of(rule, market, settings)

@@ -376,3 +376,10 @@ def test_future_prices_do_not_change_present_observations(tmp_path):
     for day, (one, two) in enumerate(zip(*trajectories, strict=True)):
         same = np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
         assert same == (30 + day <= 40), day
+
+
+@pytest.mark.parametrize("value", [True, "5", b"5", np.str_("5")])
+@pytest.mark.parametrize("name", ["n_subnets", "wealth_tao"])
+def test_truth_values_and_texts_are_no_numbers(name, value):
+    with pytest.raises(ConfigError, match=f"^{name}: got .*valid (integer|number)"):
+        ReplayConfig.make({name: value})

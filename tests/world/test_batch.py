@@ -326,7 +326,7 @@ def test_a_second_thread_is_refused_while_one_steps():
 )
 def test_a_copy_steps_by_itself(copied):
     batch = Batch(Config(n_subnets=5))
-    with batch._busy:
+    with batch.one_thread:
         other = copied(batch)
         other.step()
     assert other.state.worlds["day"][0] == 1

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dtao_gym.world.batch import Batch
+from dtao_gym.world.checked import _kinds
 from dtao_gym.world.config import Config, ConfigError
-from dtao_gym.world.config_law import _kinds
 from tests.world.toy import assert_sound
 
 NUMBERS = {

@@ -6,8 +6,10 @@ import pytest
 from dtao_gym.protocol.allocation import ALLOCATIONS
 from dtao_gym.protocol.institutions import ERAS
 from dtao_gym.protocol.issuance import SUPPLY_CAP
+from dtao_gym.world.batch import Batch
+from dtao_gym.world.config import Config
 from dtao_gym.world.ledger import tao_total
-from tests.world.toy import CHAIN, assert_sound, random_orders, toy
+from tests.world.toy import CHAIN, COLUMNS, assert_sound, random_orders, toy
 
 WITH_POOLS = sorted(set(ERAS) - {"pre_dtao"})
 
@@ -123,3 +125,45 @@ def test_a_world_without_scripted_stakers_and_stakers(tmp_path):
     batch.step(days=5)
     assert_sound(batch)
     assert tao_total(batch.state)[0] > 0.0
+
+
+@pytest.mark.parametrize("spans_per_day", [1, 4])
+def test_the_subsidy_ends_with_the_alpha_emission(tmp_path, spans_per_day):
+    """The chain's rule of August 2025 set no bound to the alpha that enters with the block's TAO."""
+    batch = toy(
+        tmp_path,
+        config={
+            "era": "subsidy",
+            "spans_per_day": spans_per_day,
+            "revenue_share": 0.0,
+            "chain_bought": "protocol",  # destroyed alpha would make room
+        },
+        alpha_outstanding=tuple(SUPPLY_CAP - 3000.0 - a for a in COLUMNS["alpha_reserve"]),
+        emission_enabled=True,
+    )
+    batch.step(days=30)
+    supply = batch.state.row("alpha_reserve") + batch.state.row("alpha_outstanding")
+    assert (batch.state.row("alpha_minted") > 0.0).all()
+    assert supply.max() <= SUPPLY_CAP
+    assert_sound(batch)
+
+
+@pytest.mark.parametrize("purse_share", [0.1, 0.3, 0.5])
+def test_a_population_without_money_never_owes_any(purse_share):
+    """What is lost by rounding would be a debt, and debts would grow with the dividends."""
+    batch = Batch(
+        Config.make(
+            n_subnets=6,
+            informed_share_stakers=1.0,
+            purse_share=purse_share,
+            purse_rebalance=1.0,
+        ),
+        4,
+    )
+    for _ in range(50):
+        batch.step(days=7)
+        world = batch.state.worlds
+        for name in ("purse_informed", "root_informed", "purse_uninformed", "root_uninformed"):
+            assert (world[name] >= 0.0).all(), name
+        assert (batch.state.row("uninformed_alpha") >= 0.0).all()
+    assert_sound(batch)

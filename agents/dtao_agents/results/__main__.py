@@ -57,4 +57,6 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from dtao_agents.cli import run_command
+
+    sys.exit(run_command("results", sys.argv[1:], PROGRAM))
