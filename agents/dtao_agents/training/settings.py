@@ -218,8 +218,9 @@ def line_of(problem: Any, allowed_fields: Any) -> str:
 
     `allowed_fields` are the fields of a model by name; those of nested models are found from there.
     """
-    *outer, last = problem["loc"]
-    name = ".".join(str(part) for part in problem["loc"])
+    place = problem["loc"] or ("settings",)  # a key that is no Unicode text has no place
+    *outer, last = place
+    name = ".".join(str(part) for part in place)
     got = _shortened(problem["input"])
     if problem["type"] != "extra_forbidden":
         allowed = problem["msg"].lower().removeprefix("input ")

@@ -2,6 +2,7 @@
 
 import numpy as np
 from dtao_agents.equilibrium.game import Payoffs, share_of
+from dtao_agents.equilibrium.slot_design import SlotPayoffs
 
 
 class Kernel:
@@ -109,3 +110,61 @@ def fixed_point(answer):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if answer(middle) > middle else (low, middle)
     return low
+
+
+class KernelSlots:
+    """Builders of slots who share a pot: what one does lowers the pay of the others.
+
+    Builder i earns scale x (short (1-r_i)^.5 + ratio x research r_i^.5) x exp(-rivalry x sum of the others' angles), with
+    weights that differ by world and slot; `jumps` adds noise that a deviation changes in an unpredictable way.
+    """
+
+    bounds = np.array([[0.1], [3.04]])
+
+    def __init__(
+        self, ratios, slots=8, rivalry=0.02, noise=0.3, jumps=0.0, spread=0.8, estimated=False
+    ):
+        self.ratios, self.slots = np.atleast_1d(ratios), slots
+        self.rivalry, self.noise, self.jumps = rivalry, noise, jumps
+        self.spread, self.estimated = spread, estimated
+        self.classes = (
+            ("",) if self.ratios.size == 1 else tuple(f"class {k}" for k in range(len(ratios)))
+        )
+        self.decisions = ("research share",)
+
+    def class_of(self, seeds):
+        return np.tile(np.arange(self.slots) % len(self.classes), (len(seeds), 1))
+
+    def _draws(self, seed):
+        rng = np.random.default_rng(int(seed))
+        shocks = np.exp(self.noise * rng.normal(size=(2, self.slots)) - 0.5 * self.noise**2)
+        return shocks, np.exp(self.spread * rng.normal()), rng.normal(size=self.slots)
+
+    def play(self, population, deviations, seeds, quantiles, capitalisation):
+        classes = self.class_of(seeds)
+        angles = population[classes][..., 0] + deviations[..., 0]
+        ratio = self.ratios[classes]
+        if self.estimated:
+            ratio = ratio * np.sqrt(500.0 / capitalisation)
+        draws = [self._draws(seed) for seed in seeds]
+        short, research = np.moveaxis(np.array([d[0] for d in draws]), 1, 0)
+        scale = np.array([d[1] for d in draws])[:, None]
+        value = short * np.cos(angles / 2) + ratio * research * np.sin(angles / 2)
+        others = angles.sum(axis=1, keepdims=True) - angles
+        value = value * np.exp(-self.rivalry * others)
+        up = deviations[..., 0] > 0.0
+        value = value + self.jumps * up * np.array([d[2] for d in draws])
+        plain = np.ones(len(seeds))
+        informed = plain * (400.0 + 300.0 * np.sin(population.mean() / 2) ** 2)
+        return SlotPayoffs(scale * value, informed, plain)
+
+
+class FlatSlots(KernelSlots):
+    """Pays by luck, whatever builders do."""
+
+    def play(self, population, deviations, seeds, quantiles, capitalisation):
+        draws = np.array([self._draws(seed)[0][0] for seed in seeds])
+        rng = np.random.default_rng(int(seeds[0]))
+        return SlotPayoffs(
+            draws * np.exp(0.1 * rng.normal(size=draws.shape)), *np.ones((2, len(seeds)))
+        )

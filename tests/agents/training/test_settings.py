@@ -74,6 +74,12 @@ def test_files_that_hold_no_settings_are_refused(tmp_path, text):
         read(path)
 
 
+def test_a_key_that_is_no_text_is_refused_in_one_line(tmp_path):
+    (tmp_path / "bad.yaml").write_text('"\\ud800": 1\n')
+    with pytest.raises(ConfigError, match=r"settings: got .*\\ud800.*unicode string"):
+        read(tmp_path / "bad.yaml")
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: is missing"):
         read("nowhere.yaml")

@@ -1,0 +1,1 @@
+"""Measurements of the claims of the debate that need no equilibrium: control, merit, lock-in, safety, caps."""
