@@ -12,7 +12,7 @@ READY    := .venv/.installed
 LEARNING := .venv/.installed-to-learn
 OTHER     = .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup install train train-builder probe results test test-all test-python test-interop soak bench lint format wheel clean
+.PHONY: help setup install train train-builder probe results test test-all test-python test-interop test-ray soak bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -57,6 +57,11 @@ test-interop: $(READY)  ## tests with TorchRL, RLlib and Minari, and with AgileR
 	build/interop/bin/python -m pytest tests/interop/test_torchrl.py tests/interop/test_rllib.py tests/interop/test_minari.py
 	build/agile/bin/python -m pip install -q agilerl peft
 	build/agile/bin/python -m pytest tests/interop/test_agilerl.py
+
+test-ray: $(READY)  ## tests of --backend ray on a Ray cluster of this machine
+	test -x build/ray/bin/python || "$(PYTHON)" -m venv build/ray
+	build/ray/bin/python -m pip install -q -c constraints.txt -e ".[all,ray]"
+	build/ray/bin/python -m pytest tests/agents/test_backends.py
 
 soak: $(READY)  ## random legal worlds of all rules, audited (MINUTES=, WORKERS=)
 	$(PY) scripts/soak.py --minutes $(MINUTES) --workers $(WORKERS)

@@ -19,8 +19,7 @@ _KEYS = {
         evaluation_episodes gae_lambda gamma hidden learning_rate log_std_init max_grad_norm network num_envs
         observe_signal past_every past_kept past_share research_share_init response reward_scale role rollout_steps seed
         staker stakers torch_threads total_timesteps turn value_coef""",
-    PROBE: """capitalisation first_seed institutions moving_prices payments population seeds smallest_effect solver start
-        widest world""",
+    PROBE: """blocks capitalisation claims estimator first_seed outcome_worlds population smallest_effect start world""",
     RESULTS: "arena comparisons evaluation_seeds rows training_seeds workers",
     ARENA: "scenarios",
     ORACLE: "cases cem parameters ppo problem quick starts",

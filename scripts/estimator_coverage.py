@@ -18,15 +18,20 @@ from dtao_agents.equilibrium.first_order import solve_slots
 from dtao_agents.equilibrium.game import angle
 from dtao_agents.equilibrium.slot_game import ShareSlots
 from dtao_agents.equilibrium.slot_records import SlotSettings
-from dtao_agents.probe.plan import Cell, all_cells, read_plan
+from dtao_agents.probe.cells import Cell, all_cells
+from dtao_agents.probe.plan import read_plan
 
 ROOT = Path(__file__).resolve().parents[1]
-CELLS = ("fee", "price, direct, no pruning, fast", "price, direct, pruning, fast")
+CELLS = (
+    "fee, no finance, no pruning, fast",
+    "price, direct, no pruning, fast",
+    "price, direct, pruning, fast",
+)
 SPACING = 2**20
 """Distance of the seeds of two replications."""
 BEGIN, END = "<!-- coverage: begin -->", "<!-- coverage: end -->"
 HEAD = (
-    "| cell | replications | log-odds, mean | spread | stated standard error | intervals that hold the mean | world-runs | CPU s |",
+    "| cell | solved | log-odds, mean | spread | stated standard error | intervals that hold the mean | world-runs | CPU s |",
     "|---|--:|--:|--:|--:|--:|--:|--:|",
 )
 
@@ -51,16 +56,19 @@ def replicate(task: tuple[str, int, int]) -> tuple[float, float, float, float, i
         number * SPACING,
         settings,
     )
+    if not found.parameters:
+        return *np.full(4, np.nan), found.worlds, found.seconds
     (parameter,) = found.parameters
     return *parameter.estimate, parameter.standard_error, found.worlds, found.seconds
 
 
 def row(name: str, results: np.ndarray) -> str:
     """Line of the table."""
-    value, low, high, error, worlds, seconds = results.T
+    worlds, seconds = results.T[4:]
+    value, low, high, error = results[np.isfinite(results[:, 0]), :4].T
     held = np.mean((low <= value.mean()) & (value.mean() <= high))
     return (
-        f"| {name} | {len(value)} | {value.mean():.3f} | {value.std(ddof=1):.3f} | {error.mean():.3f} "
+        f"| {name} | {len(value)} of {len(results)} | {value.mean():.3f} | {value.std(ddof=1):.3f} | {error.mean():.3f} "
         f"| {held:.0%} | {worlds.mean():,.0f} | {seconds.mean():.1f} |"
     )
 

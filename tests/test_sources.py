@@ -18,8 +18,9 @@ def test_a_closure_holds_what_is_imported_directly_and_not_and_nothing_else():
 
 
 def test_the_caches_of_the_probe_and_of_the_results_know_what_they_depend_on():
-    cells, gates = names("dtao_agents.probe.cells"), names("dtao_agents.probe.gates")
-    assert {"equilibrium/nash", "equilibrium/builder_game", "world/day"} <= cells
+    cells, gates = names("dtao_agents.equilibrium.feedback_game"), names("dtao_agents.probe.gates")
+    assert {"equilibrium/first_order", "equilibrium/slot_game", "world/day"} <= cells
+    assert not any(name.startswith("probe/") for name in cells)
     assert {"oracles/closed", "oracles/markets", "oracles/simulated", "probe/controls"} <= gates
     assert "training/sb3_policy" in names("dtao_agents.training.ppo")
     assert "training/ppo" in names("dtao_agents.training.multi_agent_run")

@@ -45,6 +45,9 @@ COMMANDS = {
         "ask whether subnet markets crowd out long-term research",
         "train",
     ),
+    "report": Command(
+        "dtao_agents.commands.report:main", "rebuild the page of a probe from its records", "train"
+    ),
     "results": Command(
         "dtao_agents.results.__main__:main",
         "train and evaluate everything that RESULTS.md reports",

@@ -43,6 +43,7 @@ def test_every_packaged_file_is_recognised(path):
     others = {
         "arena": ARENA,
         "results": RESULTS,
+        "probe_full": PROBE,
         "probe_quick": PROBE,
         "launch_2025": WORLD,
         "spring_2026": WORLD,

@@ -10,7 +10,7 @@ are the result.
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -234,57 +234,88 @@ def _linear(
 def _last_pass(
     search: _Search, passes: Sequence[np.ndarray], first_seed: int, began: float
 ) -> SlotEquilibrium:
-    """Sampling about the last centre until the interval is narrow enough."""
+    """Sampling about the last centre until the slopes are resolved and the interval is narrow enough."""
     settings, here = search.settings, passes[-1]
-    blocks = settings.least_blocks
-    centre, moved = _all_points(search, here, first_seed, settings.slope_blocks)
-    steps = search.steps(here)
-    if blocks > settings.slope_blocks:
-        more = search.sums(here, steps, first_seed, range(settings.slope_blocks, blocks))
-        centre = np.vstack([centre, more])
+    sample = _Sample(search, here, first_seed)
+    sample.add_slopes(settings.slope_blocks)
+    sample.add_centre(settings.least_blocks)
+    parameters, root = _parameters(search, here, sample)
+    while not _resolved(parameters, sample) and sample.slope_blocks < settings.most_slope_blocks:
+        sample.add_slopes(settings.slope_blocks)
+        parameters, root = _parameters(search, here, sample)
     while True:
-        parameters, root = _parameters(search, here, centre, moved)
-        blocks = len(centre)
-        search.on_progress(blocks / settings.most_blocks)
         widths = [0.5 * (p.estimate.high - p.estimate.low) for p in parameters]
         widest = max(widths, default=0.0)
-        if widest <= settings.half_width or blocks >= settings.most_blocks:
+        search.on_progress(len(sample.centre) / settings.most_blocks)
+        enough = widest <= settings.half_width or not _resolved(parameters, sample)
+        if enough or len(sample.centre) >= settings.most_blocks:
             break
-        following = min(blocks + settings.blocks_at_once, settings.most_blocks)
-        more = search.sums(here, steps, first_seed, range(blocks, following))
-        centre = np.vstack([centre, more])
-    verdict = _verdict(search, root, parameters)
-    population = search.bounded(root)[: search.n].reshape(search.shape)
+        sample.add_centre(min(len(sample.centre) + settings.blocks_at_once, settings.most_blocks))
+        parameters, root = _parameters(search, here, sample)
+    resolved = _resolved(parameters, sample)
+    outside = np.abs(search.bounded(root) - root)[: search.n] > 1e-9
+    bounded = outside.any() or not search.free.all()
     return SlotEquilibrium(
-        verdict,
+        ("at a bound" if bounded else "solved") if resolved else "indeterminate",
         "width" if widest <= settings.half_width else "budget",
-        population,
-        () if verdict == "indeterminate" else tuple(parameters),
+        search.bounded(root)[: search.n].reshape(search.shape),
+        tuple(parameters) if resolved else (),
         tuple(name for name, free in zip(search.names, search.free, strict=False) if not free),
         float(np.exp(root[-1])) if search.game.estimated else None,
-        blocks,
+        len(sample.centre),
         search.worlds,
         tuple(each[: search.n].reshape(search.shape) for each in passes),
         time.process_time() - began,
     )
 
 
-def _verdict(
-    search: _Search, root: np.ndarray, parameters: Sequence[Parameter]
-) -> Literal["solved", "at a bound", "indeterminate"]:
-    """Whether every marginal payoff falls beyond noise, and every root lies inside."""
-    critical = stats.t.ppf(0.5 + 0.5 * COVERAGE, search.settings.slope_blocks - 1)
-    if not all(p.slope + critical * p.slope_error < 0.0 for p in parameters):
-        return "indeterminate"
-    outside = np.abs(search.bounded(root) - root)[: search.n] > 1e-9
-    return "at a bound" if outside.any() or not search.free.all() else "solved"
+class _Sample:
+    """Sums of the last pass: of blocks at the centre, and of the first of them at the moved points too."""
+
+    def __init__(self, search: _Search, here: np.ndarray, first_seed: int):
+        self.search, self.here, self.first_seed = search, here, first_seed
+        self.steps = search.steps(here)
+        columns = 2 * search.n + 2
+        self.centre = np.empty((0, columns))
+        self.moved = np.empty((int(search.free.sum()), 0, columns))
+
+    @property
+    def slope_blocks(self) -> int:
+        """Blocks at all points."""
+        return self.moved.shape[1]
+
+    def add_centre(self, blocks: int) -> None:
+        """Play blocks at the centre until there are so many."""
+        if blocks > len(self.centre):
+            numbers = range(len(self.centre), blocks)
+            more = self.search.sums(self.here, self.steps, self.first_seed, numbers)
+            self.centre = np.vstack([self.centre, more])
+
+    def add_slopes(self, blocks: int) -> None:
+        """Play more blocks at all points."""
+        numbers = range(self.slope_blocks, self.slope_blocks + blocks)
+        self.add_centre(numbers.stop)
+        shifts = np.diag(self.search.shifts(self.here))[self.search.free]
+        more = [
+            self.search.sums(self.here + shift, self.steps, self.first_seed, numbers)
+            for shift in shifts
+        ]
+        shape = len(shifts), blocks, self.centre.shape[1]
+        self.moved = np.concatenate([self.moved, np.reshape(more, shape)], axis=1)
+
+
+def _resolved(parameters: Sequence[Parameter], sample: _Sample) -> bool:
+    """Whether every marginal payoff falls beyond noise."""
+    critical = stats.t.ppf(0.5 + 0.5 * COVERAGE, sample.slope_blocks - 1)
+    return all(p.slope + critical * p.slope_error < 0.0 for p in parameters)
 
 
 def _parameters(
-    search: _Search, here: np.ndarray, centre: np.ndarray, moved: np.ndarray
+    search: _Search, here: np.ndarray, sample: _Sample
 ) -> tuple[list[Parameter], np.ndarray]:
     """Roots with their jackknife over blocks."""
-    blocks, slope_blocks = len(centre), moved.shape[1]
+    centre, moved = sample.centre, sample.moved
+    blocks, slope_blocks = len(centre), sample.slope_blocks
     total = centre.sum(axis=0)
 
     def root(without: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

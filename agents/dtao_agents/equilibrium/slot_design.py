@@ -37,26 +37,32 @@ class SlotGame(Protocol):
     """A market of builders with one strategy each.
 
     A strategy has a number for each decision. The population plays one strategy in each class of builders.
-
-    Attributes
-    ----------
-    slots : int
-        Builders at genesis.
-    decisions : tuple of str
-        Names of the numbers of a strategy.
-    classes : tuple of str
-        Names of the classes.
-    bounds : `(2, decisions)`
-        Lowest and highest number of each decision.
-    estimated : bool
-        Whether readers need c_bar.
     """
 
-    slots: int
-    decisions: tuple[str, ...]
-    classes: tuple[str, ...]
-    bounds: np.ndarray
-    estimated: bool
+    @property
+    def slots(self) -> int:
+        """Builders at genesis."""
+        ...
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Names of the numbers of a strategy."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Lowest and highest number of each decision, `(2, decisions)`."""
+        ...
+
+    @property
+    def estimated(self) -> bool:
+        """Whether readers need c_bar."""
+        ...
 
     def class_of(self, seeds: np.ndarray) -> np.ndarray:
         """Return the class of every slot `(seeds, slots)`, an index into `classes`."""

@@ -78,23 +78,27 @@ class ShareSlots:
         capitalisation: float | None,
     ) -> SlotPayoffs:
         """Play worlds to their ends; see `SlotGame.play`. Newcomers play the mean over classes."""
-        classes = self.class_of(seeds)
+        batch = self.run(population, seeds, quantiles, capitalisation, deviations)
+        return payoffs_of(batch)
+
+    def run(
+        self,
+        population: np.ndarray,
+        seeds: np.ndarray,
+        quantiles: np.ndarray,
+        capitalisation: float | None,
+        deviations: np.ndarray | float = 0.0,
+    ) -> Batch:
+        """Return worlds at their ends; arguments as in `play`."""
         batch = self._start(population, seeds, quantiles, capitalisation)
-        shares = share_of_angle(population[classes] + deviations)
-        batch.state.row("research_share")[:] = shares[..., 0]
+        angles = population[self.class_of(seeds)] + deviations
+        batch.state.row("research_share")[:] = share_of_angle(angles[..., 0])
         if len(self.decisions) > 1:
-            batch.state.row("influence_share")[:] = (
-                np.sin(
-                    0.5
-                    * np.clip(
-                        (population[classes] + deviations)[..., 1], 0.0, INFLUENCE_ANGLES[1]
-                    )
-                )
-                ** 2
-            )
+            half = 0.5 * np.clip(angles[..., 1], 0.0, INFLUENCE_ANGLES[1])
+            batch.state.row("influence_share")[:] = np.sin(half) ** 2
         nothing = np.zeros((batch.n_worlds, 1, self.slots))
         batch.advance(nothing, int(batch.state.worlds["last_day"].max()))
-        return payoffs_of(batch)
+        return batch
 
     def _start(
         self,

@@ -34,6 +34,9 @@ class SlotSettings(BaseModel):
     slope_blocks: int = Field(
         default=16, ge=4, description="Blocks of the last pass at all points."
     )
+    most_slope_blocks: int = Field(
+        default=96, ge=4, description="Most such blocks, where a slope is not resolved."
+    )
     least_blocks: int = Field(default=16, ge=4, description="Fewest blocks of the last pass.")
     most_blocks: int = Field(
         default=256, ge=4, description="Most blocks of the last pass: the budget."

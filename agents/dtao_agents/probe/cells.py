@@ -1,153 +1,184 @@
-"""Solutions of cells: the equilibrium research share of an institution and the outcomes it leads to."""
+"""Cells of a plan: one institution in one setting, and the ladder of references that leads to it.
 
-import time
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+A reference is a market whose builders are paid by users for exactly their own value (the fee arm). The ladder of an arm has the
+steps fee, fee with finance, fee with finance and pruning, arm: each differs from the next in one thing only, and the last step, from
+the nearest reference to the arm, in payment alone.
+"""
 
-import numpy as np
+import itertools
+from typing import Any, NamedTuple
 
-from dtao_agents.cache import Store, key_of, source_of_rule
-from dtao_agents.equilibrium.builder_game import BuilderGame
-from dtao_agents.equilibrium.game import adopt_capitalisation, log_odds
-from dtao_agents.equilibrium.inference import identified_set
-from dtao_agents.equilibrium.nash import solve
-from dtao_agents.evaluation.statistics import Estimate, Resampled
-from dtao_agents.probe.plan import Cell, Plan
-from dtao_gym.sources import fingerprint
+from dtao_agents.equilibrium.slot_records import SlotSettings
+from dtao_agents.probe.plan import Block, Plan, Strategy, base_world
+from dtao_gym.protocol.coinbase import FUNDS
+from dtao_gym.world.config import Config, ConfigError
 
-OUTCOMES = ("research_tao", "work_tao", "welfare_tao", "days", "merit", "dissolutions")
-"""Outcomes that are kept, one number per seed; see `dtao_agents.equilibrium.builder_game.PopulationOutcome`."""
+FEE = "fee"
+"""Name of the references."""
 
 
-@dataclass(frozen=True, eq=False)
-class CellSolution:
-    """Equilibrium of a cell, as stored on disk.
-
-    Attributes not listed here are those of `dtao_agents.equilibrium.nash.Equilibrium`.
+class Cell(NamedTuple):
+    """One institution in one setting, to be solved for the strategy of builders.
 
     Attributes
     ----------
-    iterates : tuple of float
-        Research share after each grid.
-    outcomes : dict of str to ndarray (seeds,)
-        By the names in `OUTCOMES`; empty where the cell is indeterminate.
-    seconds : float
-        Duration of the solution.
-    cached : bool
-        Whether it was read from disk.
+    block : str
+        Name of the block.
+    institution : str
+        Allocation rule or fund; `FEE` for a reference.
+    changes : tuple of (str, value)
+        World parameters that differ from the base world beyond institution, payment, pruning and moving price.
+    strategy : Strategy
+        What builders choose.
+    config : Config
+        The world.
+    estimated : bool
+        Whether the c_bar of the uninformed is estimated; without pruning nobody's view matters to a reference.
+    estimator : SlotSettings
+        Settings of the estimator.
     """
 
-    verdict: str
-    research_share: float | None
-    interval: Estimate | None
-    settled: tuple[float, ...]
-    fixed_point: Resampled | None
-    epsilon: Estimate | None
-    curvature: float | None
-    capitalisation: float | None
-    slope: float | None
-    iterates: tuple[float, ...]
-    outcomes: dict[str, np.ndarray]
-    seconds: float
-    cached: bool = False
+    block: str
+    institution: str
+    changes: tuple[tuple[str, Any], ...]
+    strategy: Strategy
+    config: Config
+    estimated: bool
+    estimator: SlotSettings
 
     @property
-    def identified(self) -> tuple[float, float] | None:
-        """Bounds of the research shares within epsilon of the best payoff; None without an epsilon."""
-        if self.research_share is None or self.epsilon is None:
-            return None
-        curvature = self.curvature if self.curvature is not None and self.curvature > 0.0 else None
-        return identified_set(self.research_share, max(self.epsilon.value, 0.0), curvature)
+    def pruning(self) -> bool:
+        """Whether newcomers displace the weakest subnet."""
+        return bool(self.config.pruning)
+
+    @property
+    def payment(self) -> str:
+        """How owners are paid."""
+        return self.config.payment
+
+    @property
+    def moving_price(self) -> str:
+        """Speed of the moving price."""
+        return self.config.moving_price_variant
+
+    @property
+    def place(self) -> str:
+        """Payment, pruning and moving price in words, and the strategy if it is not one share."""
+        parts = [self.payment, "pruning" if self.pruning else "no pruning", self.moving_price]
+        if self.payment == "fee":
+            parts[0] = "finance" if self.config.finance else "no finance"
+        if self.strategy != "share":
+            parts.append(self.strategy)
+        return ", ".join(parts)
+
+    @property
+    def setting(self) -> str:
+        """Everything but the institution, in words."""
+        changes = [f"{name} {value}" for name, value in self.changes if name != "pruning"]
+        return ", ".join([self.place, *changes])
+
+    @property
+    def name(self) -> str:
+        """Name in tables and file names."""
+        rule = f" ({self.config.allocation})" if self.institution == FEE and self.pruning else ""
+        return f"{self.institution}{rule}, {self.setting}"
 
 
-def inputs_of(cell: Cell, plan: Plan) -> dict[str, Any]:
-    """Everything that the solution of a cell depends on; neither its name nor the number of threads."""
-    return {
-        "config": cell.config.model_dump(mode="json"),
-        "rule": source_of_rule(cell.config.era_part("allocation")),
-        "seeds": list(plan.world_seeds),
-        "start": plan.start,
-        "capitalisation": plan.capitalisation if cell.estimated else None,
-        "solver": plan.solver.model_dump(mode="json"),
-        "sources": fingerprint(__name__),
-    }
+def cells_of_block(plan: Plan, block: Block) -> list[Cell]:
+    """Arms of a block, without their references; raises `ConfigError` for a bad world."""
+    world = base_world(plan)
+    estimator = plan.estimator_of(block)
+    cells = []
+    for institution, payment, pruning, speed, changes in itertools.product(
+        block.institutions,
+        block.payments,
+        block.pruning,
+        block.moving_prices,
+        all_changes(block),
+    ):
+        part = "root_dividend" if institution in FUNDS else "allocation"
+        fields: dict[str, Any] = {
+            part: institution,
+            "payment": payment,
+            "pruning": pruning,
+            "moving_price_variant": speed,
+            "influence": block.strategy == "influence" or world.influence,
+        }
+        config = Config.make(world, **fields | dict(changes))
+        cell = Cell(block.name, institution, changes, block.strategy, config, True, estimator)
+        if all(cell.config != other.config for other in cells):
+            cells.append(cell)
+    return cells
 
 
-def solve_cell(cell: Cell, plan: Plan, store: Store) -> CellSolution:
-    """Solve a cell, or read its solution from disk.
+def all_changes(block: Block) -> list[tuple[tuple[str, Any], ...]]:
+    """World parameters of the cells of a block: doses, times channels, or points of its Sobol design."""
+    if block.sobol is not None:
+        names = list(block.sobol.ranges)
+        return [tuple(zip(names, point, strict=True)) for point in sobol_points(block)]
+    switches = [
+        tuple(pairs)
+        for count in range(len(block.channels) + 1)
+        for pairs in itertools.combinations(block.channels.items(), count)
+    ]
+    return [(*dose.items(), *off) for dose in block.doses for off in switches]
 
-    Parameters
-    ----------
-    cell : Cell
-        Institution and setting.
-    plan : Plan
-        Seeds, start and solver.
-    store : Store
-        Where solutions are kept, by the hash of `inputs_of`.
+
+def sobol_points(block: Block) -> list[list[float]]:
+    """Points of Saltelli's scheme, `(points x (parameters + 2), parameters)`, rounded to 6 digits."""
+    assert block.sobol is not None
+    try:
+        from SALib.sample import sobol
+    except ImportError:
+        raise ConfigError(
+            'sobol: SALib is missing; install it with pip install "dtao-gym[train]"'
+        ) from None
+    problem = salib_problem(block)
+    points = sobol.sample(problem, block.sobol.points, calc_second_order=False, seed=0)
+    return [[float(f"{value:.6g}") for value in point] for point in points]
+
+
+def salib_problem(block: Block) -> dict[str, Any]:
+    """Names and bounds of a Sobol design, as SALib takes them."""
+    assert block.sobol is not None
+    ranges = block.sobol.ranges
+    return {"num_vars": len(ranges), "names": list(ranges), "bounds": list(ranges.values())}
+
+
+def ladder(cell: Cell) -> tuple[Cell, ...]:
+    """References of an arm, from the plain fee arm to the nearest one: two without pruning, three with it.
+
+    Without pruning the fee arm does not depend on allocation and moving price, so all arms share one reference. Its builders
+    choose one research share: neither influence nor a reaction to prices pays there.
     """
-    key = key_of(inputs_of(cell, plan))
-    stored = store.load(cell.name, key)
-    if stored is not None:
-        return _from_record(*stored)
-    solution = _solve(cell, plan)
-    store.save(cell.name, key, *_to_record(solution))
-    return solution
+    if cell.institution == FEE:
+        return ()
+    rungs = [(False, False), (True, False)] if cell.config.finance else [(False, False)]
+    if cell.pruning:
+        rungs.append((cell.config.finance, True))
+    return tuple(_reference(cell, finance, pruning) for finance, pruning in rungs)
 
 
-def _solve(cell: Cell, plan: Plan) -> CellSolution:
-    started = time.perf_counter()
-    game = BuilderGame(
-        cell.config,
-        plan.world_seeds,
-        plan.capitalisation if cell.estimated else None,
-        threads=plan.threads,
-    )
-    # the initial c_bar is far from the estimate in most cells, and an iterate moves it only half of the way
-    adopt_capitalisation(game, float(log_odds(plan.start)))
-    equilibrium = solve(game, plan.start, plan.solver)
-    share = equilibrium.research_share
-    outcomes = {}
-    if share is not None:
-        game.payoffs(share, np.array([share]))
-        outcomes = {name: np.asarray(getattr(game.outcome, name), float) for name in OUTCOMES}
-    return CellSolution(
-        equilibrium.verdict,
-        share,
-        equilibrium.interval,
-        equilibrium.settled,
-        equilibrium.fixed_point,
-        equilibrium.epsilon,
-        equilibrium.curvature,
-        equilibrium.capitalisation,
-        equilibrium.slope,
-        tuple(iterate.research_share for iterate in equilibrium.iterates),
-        outcomes,
-        time.perf_counter() - started,
-    )
+def _reference(cell: Cell, finance: bool, pruning: bool) -> Cell:
+    changes: dict[str, Any] = {"payment": "fee", "finance": finance, "pruning": pruning}
+    if not pruning:
+        changes |= {"allocation": "price", "moving_price_variant": "fast"}
+        changes |= {"root_dividend": Config.model_fields["root_dividend"].default}
+    config = Config.make(cell.config, influence=False, **changes)
+    return cell._replace(institution=FEE, strategy="share", config=config, estimated=pruning)
 
 
-def _to_record(solution: CellSolution) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    record = asdict(replace(solution, fixed_point=None, outcomes={}))
-    arrays = {f"outcome_{name}": values for name, values in solution.outcomes.items()}
-    if solution.fixed_point is not None:
-        value, arrays["draws"], arrays["jackknife"] = solution.fixed_point
-        record["fixed_point"] = value
-    return record, arrays
+def all_cells(plan: Plan) -> list[Cell]:
+    """Cells of a plan in the order of its blocks, each followed by its references; every world once."""
+    cells: dict[tuple[Any, ...], Cell] = {}
+    for block in plan.blocks:
+        for cell in cells_of_block(plan, block):
+            references = ladder(cell) if block.references else ()
+            for each in (cell, *references):
+                cells.setdefault(identity(each), each)
+    return list(cells.values())
 
 
-def _from_record(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> CellSolution:
-    fields: dict[str, Any] = record | {"cached": True}
-    for name in ("interval", "epsilon"):
-        fields[name] = None if record[name] is None else Estimate(*record[name])
-    for name in ("settled", "iterates"):
-        fields[name] = tuple(record[name])
-    if record["fixed_point"] is not None:
-        fields["fixed_point"] = Resampled(
-            record["fixed_point"], arrays["draws"], arrays["jackknife"]
-        )
-    fields["outcomes"] = {
-        name.removeprefix("outcome_"): values
-        for name, values in arrays.items()
-        if name.startswith("outcome_")
-    }
-    return CellSolution(**fields)
+def identity(cell: Cell) -> tuple[Any, ...]:
+    """What a cell asks. The first cell of a plan that asks it sets the estimator."""
+    return cell.strategy, cell.config.model_dump_json(), cell.estimated

@@ -1,56 +1,150 @@
-"""Contrasts between cells on the same seeds, such as crowding out, and their verdicts.
+"""Contrasts between cells on the same worlds, and their verdicts.
 
-A verdict needs an interval that lies on one side of the smallest effect of interest and is narrow enough. All verdicts
-together must survive Holm's correction.
+A contrast is a weighted sum of log-odds of research shares. Its standard error pairs the replicate blocks that the cells share.
+A verdict on "the effect exceeds the smallest of interest" is
+
+- supported where the 95 % interval lies above it,
+- refuted where it lies below: by equivalence (two one-sided tests) if it also lies above minus the smallest effect,
+- undecided otherwise, with the number of worlds that would decide with a power of 80 %.
+
+Holm's correction covers the hypotheses that the plan names beforehand.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+from scipy import stats
 
-from dtao_agents.equilibrium.inference import judge, judge_no_effect, paired_difference
-from dtao_agents.evaluation.statistics import COVERAGE, Estimate, bca_interval
-from dtao_agents.probe.cells import CellSolution
-from dtao_agents.probe.plan import REFERENCE, Cell, Plan
+from dtao_agents.equilibrium.slot_records import Parameter
+from dtao_agents.evaluation.statistics import COVERAGE, Estimate
 
 Question = Literal["exceeds", "no effect"]
-MARKET, VOTE = "price", "root_vote"
-"""Institutions of the second question: does the market crowd out more than the vote before it?"""
-FAMILIES = ("crowding out", "market less vote", "pruning", "moving price")
-"""Families of contrasts."""
+POWER = 0.8
+"""Power at which the number of worlds of an undecided contrast is stated."""
+LEVEL = 1.0 - COVERAGE
+"""Level of all tests, two-sided."""
+
+
+class Term(NamedTuple):
+    """A summand of a contrast.
+
+    Attributes
+    ----------
+    weight : float
+        Factor of the estimate.
+    parameter : Parameter
+        The estimate.
+    columns : int
+        Slots x decisions of its design: equal numbers have equal worlds in equal blocks.
+    """
+
+    weight: float
+    parameter: Parameter
+    columns: int
+
+
+class Combined(NamedTuple):
+    """A weighted sum of estimates.
+
+    Attributes
+    ----------
+    estimate : Estimate
+        Value and 95 % interval by Student's t.
+    standard_error : float
+        Blocks are paired.
+    degrees : int
+        Degrees of freedom: those of the term with the fewest blocks.
+    """
+
+    estimate: Estimate
+    standard_error: float
+    degrees: int
+
+
+def combine(terms: Sequence[Term]) -> Combined:
+    """Return a weighted sum of estimates of the same or of different worlds.
+
+    Raises
+    ------
+    ValueError
+        No terms.
+    """
+    if not terms:
+        raise ValueError("terms: got none, allowed is 1 or more")
+    value = sum(term.weight * term.parameter.estimate.value for term in terms)
+    variance = 0.0
+    for columns in {term.columns for term in terms}:
+        shared = [term for term in terms if term.columns == columns]
+        longest = max(len(term.parameter.deviations) for term in shared)
+        influence = np.zeros(longest)
+        for term in shared:
+            own = term.parameter.deviations
+            influence[: len(own)] += term.weight * own / len(own)
+        blocks = min(len(term.parameter.deviations) for term in shared)
+        variance += float((influence**2).sum()) * blocks / (blocks - 1)
+    error = float(np.sqrt(variance))
+    degrees = min(len(term.parameter.deviations) for term in terms) - 1
+    reach = error * float(stats.t.ppf(0.5 + 0.5 * COVERAGE, degrees))
+    return Combined(Estimate(float(value), value - reach, value + reach), error, degrees)
+
+
+def difference(
+    one: tuple[Parameter, int], other: tuple[Parameter, int], weight: float = 1.0
+) -> Combined:
+    """Return weight x (one less other), each a parameter with the columns of its design."""
+    return combine([Term(weight, *one), Term(-weight, *other)])
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Difference of two log-odds and its verdict.
+    """A contrast and its verdict.
 
     Attributes
     ----------
     family : str
-        One of `FAMILIES`.
-    name : str
-        Description of the comparison.
+        What kind of comparison it is, such as "crowding out".
+    institution, setting : str
+        Where it was measured.
     question : {"exceeds", "no effect"}
-        Whether the difference exceeds the smallest effect of interest, or lies within it.
+        Whether the effect exceeds the smallest of interest, or lies within it on both sides.
     estimate : Estimate or None
-        Log-odds with the 95 % interval; None where a cell has no number.
+        Log-odds with the 95 % interval; None without a number.
     verdict : str
-        ``supported``, ``refuted`` or ``undecided``; ``indeterminate`` without a number.
+        ``supported``, ``refuted`` or ``undecided``; ``indeterminate`` without a number, ``void`` where a gate failed.
     reason : str
-        Why the contrast is undecided, with the verdict of the interval alone if there is one.
-    p_value : float or None
-        p value that belongs to the verdict of the interval alone; None if there is none.
+        What the verdict rests on, or what is missing.
+    primary : bool
+        Whether the plan named it beforehand.
+    standard_error : float or None
+        Of the estimate.
+    degrees : int or None
+        Degrees of freedom.
+    p_value, adjusted : float or None
+        p value of the verdict, and after Holm's correction if primary.
+    blocks_needed : int or None
+        Blocks that would decide an undecided contrast.
     """
 
     family: str
-    name: str
+    institution: str
+    setting: str
     question: Question
     estimate: Estimate | None
     verdict: str
     reason: str = ""
+    primary: bool = False
+    standard_error: float | None = None
+    degrees: int | None = None
     p_value: float | None = None
+    adjusted: float | None = None
+    blocks_needed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Institution and setting."""
+        return ", ".join(part for part in (self.institution, self.setting) if part)
 
     @property
     def half_width(self) -> float | None:
@@ -58,144 +152,128 @@ class Contrast:
         return None if self.estimate is None else 0.5 * (self.estimate.high - self.estimate.low)
 
 
-def make_contrast(
+def judged(
     family: str,
-    name: str,
+    institution: str,
+    setting: str,
     question: Question,
-    one: CellSolution,
-    other: CellSolution,
-    plan: Plan,
-) -> Contrast:
-    """Contrast of two cells, with the verdict before Holm's correction.
-
-    Parameters
-    ----------
-    family, name, question
-        As in `Contrast`.
-    one, other : CellSolution
-        The difference is the log-odds of `one` less those of `other`.
-    plan : Plan
-        Smallest effect of interest and widest half-width of a verdict.
-    """
-    if one.interval is None or other.interval is None:
-        return Contrast(
-            family, name, question, None, "indeterminate", "no research share to compare"
-        )
-    estimate = paired_difference(one, other)
-    smallest = plan.smallest_effect
-    rule = judge if question == "exceeds" else judge_no_effect
-    verdict = rule(estimate, smallest)
-    if verdict == "undecided":
-        return Contrast(
-            family, name, question, estimate, verdict, "the interval holds both answers"
-        )
-    p_value = _p_value(one, other, estimate, question, smallest, verdict == "supported")
-    contrast = Contrast(family, name, question, estimate, verdict, "", p_value)
-    if not (one.verdict == other.verdict == "solved"):
-        reason = f"{verdict} by the interval, but a cell did not converge"
-        return replace(contrast, verdict="undecided", reason=reason)
-    width = contrast.half_width
-    assert width is not None
-    if width > plan.widest:
-        reason = (
-            f"{verdict} by the interval, but its half-width {width:.2f} exceeds {plan.widest:g}"
-        )
-        return replace(contrast, verdict="undecided", reason=reason)
-    return contrast
-
-
-def _p_value(
-    one: CellSolution,
-    other: CellSolution,
-    estimate: Estimate,
-    question: Question,
+    combined: Combined | None,
     smallest: float,
-    supported: bool,
-) -> float:
-    """Two-sided p-value from resampled differences, shifted as the iterates widen the interval."""
-    assert one.fixed_point is not None
-    assert other.fixed_point is not None
-    resampled = one.fixed_point.minus(other.fixed_point)
-    bounds = bca_interval(resampled)
-    below = resampled.draws - (bounds.low - estimate.low)
-    above = resampled.draws + (estimate.high - bounds.high)
+    primary: bool = False,
+    reason: str = "no research share to compare",
+    bound: int = 0,
+) -> Contrast:
+    """Contrast with the verdict before Holm's correction.
+
+    Without a number `reason` says why; it is decided where `bound`, the sign of a gap without a size, is not 0.
+    """
+    if combined is None and bound != 0:
+        holds = question == "exceeds" and bound > 0
+        verdict = "supported" if holds else "refuted"
+        told = f"the gap has no size: {reason}"
+        return Contrast(family, institution, setting, question, None, verdict, told, primary)
+    if combined is None:
+        return Contrast(
+            family, institution, setting, question, None, "indeterminate", reason, primary
+        )
+    verdict, p_value, told, gap = _verdict(combined, question, smallest)
+    needed = None
+    if verdict == "undecided":
+        needed = blocks_to_decide(combined, gap)
+        told += f"; about {needed:,} blocks would decide" if needed is not None else ""
+    return Contrast(
+        family,
+        institution,
+        setting,
+        question,
+        combined.estimate,
+        verdict,
+        told,
+        primary,
+        combined.standard_error,
+        combined.degrees,
+        p_value,
+        None,
+        needed,
+    )
+
+
+def _tail(distance: float, combined: Combined) -> float:
+    """One-sided p value of an estimate that lies `distance` on the stated side of a bound."""
+    if combined.standard_error == 0.0:
+        return 0.0 if distance > 0.0 else 1.0
+    return float(stats.t.sf(distance / combined.standard_error, combined.degrees))
+
+
+def _verdict(
+    combined: Combined, question: Question, smallest: float
+) -> tuple[str, float, str, float]:
+    """Verdict, p value, reason, and the distance of the estimate from the nearest bound."""
+    value = combined.estimate.value
+    above, below = _tail(value - smallest, combined), _tail(smallest - value, combined)
+    above_low, below_low = _tail(value + smallest, combined), _tail(-smallest - value, combined)
+    equivalent = max(below, above_low)
+    half = 0.5 * LEVEL
     if question == "exceeds":
-        tail = np.mean(below <= smallest) if supported else np.mean(above >= smallest)
-    elif supported:
-        tail = max(np.mean(above >= smallest), np.mean(below <= -smallest))
-    else:
-        tail = min(np.mean(below <= smallest), np.mean(above >= -smallest))
-    return float(min(1.0, 2.0 * max(tail, 1.0 / (len(resampled.draws) + 1))))
+        gap = abs(value - smallest)
+        if above < half:
+            return "supported", 2 * above, f"the interval lies above {smallest:g}", gap
+        if below < half:
+            how = "no effect of interest" if equivalent < half else f"below {smallest:g}"
+            how = "the opposite sign" if below_low < half else how
+            return "refuted", 2 * below, f"the interval shows {how}", gap
+        return "undecided", 2 * min(above, below), f"the interval holds {smallest:g}", gap
+    gap = abs(abs(value) - smallest)
+    if equivalent < half:
+        return "supported", 2 * equivalent, f"the interval lies within +-{smallest:g}", gap
+    if min(above, below_low) < half:
+        return "refuted", 2 * min(above, below_low), f"the interval lies beyond {smallest:g}", gap
+    return "undecided", 2 * min(equivalent, above, below_low), "the interval holds a bound", gap
+
+
+def blocks_to_decide(combined: Combined, gap: float) -> int | None:
+    """Return the number of blocks at which a test of the present estimate has a power of 80 %.
+
+    None where the estimate lies on the bound, so that no number is enough.
+    """
+    if gap <= 1e-9:
+        return None
+    reach = stats.norm.ppf(1.0 - 0.5 * LEVEL) + stats.norm.ppf(POWER)
+    ratio = (reach * combined.standard_error / gap) ** 2
+    needed = int(np.ceil((combined.degrees + 1) * ratio))
+    return needed if needed < 10_000_000 else None
 
 
 def holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Apply Holm's correction: verdicts that do not survive it over all verdicts become undecided.
+    """Apply Holm's correction to the primary contrasts: verdicts that do not survive it become undecided.
 
-    No p-value is below 2 / (resamples + 1), so that 2,000 resamples suffice for up to 50 tests.
+    All primary contrasts with a number count, undecided ones too.
     """
-    tested = [k for k, c in enumerate(contrasts) if c.verdict in ("supported", "refuted")]
+    tested = [k for k, c in enumerate(contrasts) if c.primary and c.p_value is not None]
     order = sorted(tested, key=lambda k: contrasts[k].p_value or 0.0)
     corrected = list(contrasts)
-    failed = False
+    adjusted = 0.0
     for rank, k in enumerate(order):
-        p_value = contrasts[k].p_value
-        assert p_value is not None
-        failed = failed or p_value > (1.0 - COVERAGE) / (len(order) - rank)
-        if failed:
-            reason = f"{contrasts[k].verdict} by the interval, but not after Holm's correction over {len(order)} tests"
-            corrected[k] = replace(contrasts[k], verdict="undecided", reason=reason)
+        contrast = contrasts[k]
+        adjusted = max(adjusted, min(1.0, (contrast.p_value or 0.0) * (len(order) - rank)))
+        corrected[k] = replace(contrast, adjusted=adjusted)
+        if adjusted > LEVEL and contrast.verdict in ("supported", "refuted"):
+            reason = (
+                f"{contrast.verdict} by its own interval, not after Holm's correction over {len(order)} "
+                f"hypotheses (p {adjusted:.2g})"
+            )
+            corrected[k] = replace(corrected[k], verdict="undecided", reason=reason)
     return corrected
 
 
-def all_contrasts(
-    cells: Sequence[Cell], solutions: Mapping[str, CellSolution], plan: Plan
-) -> dict[str, list[Contrast]]:
-    """All contrasts of a probe by family, after Holm's correction over all of them.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        With the reference.
-    solutions : mapping of str to CellSolution
-        By the name of the cell.
-    plan : Plan
-        Settings of the verdicts.
-    """
-    arms = [cell for cell in cells if cell.institution != REFERENCE]
-    by_setting = {(cell.institution, *cell.setting): cell for cell in arms}
-    reference = solutions[REFERENCE]
-    contrasts = [
-        make_contrast("crowding out", cell.name, "exceeds", reference, solutions[cell.name], plan)
-        for cell in arms
-    ]
-
-    def add(family: str, name: str, question: Question, one: Cell, other: Cell | None) -> None:
-        if other is not None:
-            pair = solutions[one.name], solutions[other.name]
-            contrasts.append(make_contrast(family, name, question, *pair, plan))
-
-    for cell in arms:
-        payment, pruning, speed = cell.setting
-        setting = ", ".join((payment, "pruning" if pruning else "no pruning", speed))
-        if cell.institution == VOTE:
-            market = by_setting.get((MARKET, *cell.setting))
-            add("market less vote", setting, "exceeds", cell, market)
-        if not pruning:
-            other = by_setting.get((cell.institution, payment, True, speed))
-            name = f"{cell.institution}, {payment}, {speed}: added by pruning"
-            add("pruning", name, "exceeds", cell, other)
-        if speed == "slow":
-            other = by_setting.get((cell.institution, payment, pruning, "fast"))
-            short = setting.removesuffix(", slow")
-            name = f"{cell.institution}, {short}: added by the fast price"
-            add("moving price", name, "no effect", cell, other)
-    corrected = holm(contrasts)
-    return {family: [c for c in corrected if c.family == family] for family in FAMILIES}
+def voided(contrast: Contrast, gates: Sequence[str]) -> Contrast:
+    """Contrast without a verdict since gates failed."""
+    reason = f"void: {', '.join(gates)} failed"
+    return replace(contrast, verdict="void", reason=reason, p_value=None, adjusted=None)
 
 
-def joint_verdict(contrasts: Sequence[Contrast]) -> str:
-    """Verdict on a question in several settings: the verdict that all of them share, else undecided."""
-    verdicts = {c.verdict for c in contrasts}
-    if not verdicts:
-        return "not measured"
-    return verdicts.pop() if len(verdicts) == 1 else "undecided"
+def count_verdicts(contrasts: Sequence[Contrast]) -> Mapping[str, int]:
+    """Number of contrasts by verdict, in a fixed order."""
+    order = ("supported", "refuted", "undecided", "indeterminate", "void")
+    counts = {verdict: sum(c.verdict == verdict for c in contrasts) for verdict in order}
+    return {verdict: count for verdict, count in counts.items() if count}

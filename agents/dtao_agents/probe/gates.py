@@ -1,4 +1,4 @@
-"""Gates: the negative controls and the oracles, which must all hold before a probe gives an answer."""
+"""Gates: the negative controls and the oracles. A verdict stands only where those that bear on it hold."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,6 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from dtao_agents.cache import Store, key_of
 from dtao_agents.oracles.collect import collect
 from dtao_agents.oracles.table import Progress
 from dtao_agents.probe.checks import (
@@ -17,7 +16,6 @@ from dtao_agents.probe.checks import (
     Check,
     failures,
     from_oracle,
-    from_records,
     to_records,
 )
 from dtao_agents.probe.controls import CONTROLS
@@ -43,7 +41,7 @@ class Gate:
 
 
 class GateError(RuntimeError):
-    """A gate failed, so that the probe gives no answer.
+    """Gates failed that void every arm, so that the probe gives no answer.
 
     Attributes
     ----------
@@ -87,68 +85,38 @@ GATES: tuple[Gate, ...] = (
 """All gates of a probe; quick ones first."""
 
 
-def _checks_of(
-    gate: Gate,
-    store: Store,
-    technology: Mapping[str, Any],
-    population: Mapping[str, Any],
-    progress: Progress,
-) -> list[Check]:
-    """Run a gate, or read its checks from disk."""
-    parts = {"gate": gate.name, "technology": dict(technology), "population": dict(population)}
-    key = key_of(parts | {"sources": fingerprint(__name__)})
-    stored = store.load(f"gate {gate.name}", key)
-    if stored is not None:
-        return from_records(stored[0])
-    checks = gate.run(technology, population, progress)
-    store.save(f"gate {gate.name}", key, to_records(checks), {})
-    return checks
-
-
-def pass_gates(
-    gates: Sequence[Gate],
-    store: Store,
-    technology: Mapping[str, Any] | None = None,
-    population: Mapping[str, Any] | None = None,
-    progress: Progress = lambda description: None,
-    on_done: Callable[[], Any] = lambda: None,
-) -> dict[str, list[Check]]:
-    """Run all gates.
+def checks_of(
+    gate: Gate, technology: Mapping[str, Any], population: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Run a gate and return its checks as records.
 
     Parameters
     ----------
-    gates : sequence of Gate
-        The gates.
-    store : Store
-        Where finished gates are kept.
-    technology : mapping, optional
+    gate : Gate
+        The gate.
+    technology : mapping
         World parameters that override those of the controls: mutations that should make them fail.
-    population : mapping, optional
-        World parameters of the population under test; default: that of spring 2026.
-    progress : callable
-        Called with a description of each computation when it starts.
-    on_done : callable
-        Called after each gate.
-
-    Returns
-    -------
-    dict of str to list of Check
-        By the name of the gate.
-
-    Raises
-    ------
-    GateError
-        At least one check does not hold; raised after all gates have run.
+    population : mapping
+        World parameters of the population under test; empty: that of spring 2026.
     """
-    by_gate = {}
-    for gate in gates:
-        checks = _checks_of(gate, store, technology or {}, population or {}, progress)
-        by_gate[gate.name] = checks
-        on_done()
-    failed = failures([check for checks in by_gate.values() for check in checks])
-    if failed:
-        raise GateError(failed)
-    return by_gate
+    return to_records(gate.run(technology, population, lambda description: None))
+
+
+def inputs_of_gate(
+    gate: Gate, technology: Mapping[str, Any], population: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that the checks of a gate depend on, the sources too."""
+    return {
+        "gate": gate.name,
+        "technology": dict(technology),
+        "population": dict(population),
+        "sources": fingerprint(__name__),
+    }
+
+
+def failed_of(checks: Mapping[str, Sequence[Check]]) -> list[str]:
+    """Names of the gates with a check that does not hold."""
+    return [name for name, of_gate in checks.items() if failures(of_gate)]
 
 
 def table_of(checks: Sequence[Check]) -> Table:

@@ -1,32 +1,43 @@
-"""Run of a probe, from its gates to its page."""
+"""Run of a probe: gates, cells and claims as tasks of a backend, each a small record in one folder, then the page."""
 
-import hashlib
 import importlib.metadata
-import json
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import dtao_gym
+from dtao_agents.backends import Task, run_tasks
 from dtao_agents.files import write_atomically
-from dtao_agents.probe.cells import CellSolution, solve_cell
-from dtao_agents.probe.contrasts import all_contrasts
-from dtao_agents.probe.gates import GATES, Gate, pass_gates
-from dtao_agents.probe.page import write_page
-from dtao_agents.probe.plan import Plan, all_cells, population_of
-from dtao_agents.probe.report import TITLE, blocks
-from dtao_agents.probe.results import CheckedStore, ProbeResults
+from dtao_agents.probe.cell_measures import cell_measures, measure_cell
+from dtao_agents.probe.cells import all_cells, cells_of_block
+from dtao_agents.probe.checks import failures, from_records
+from dtao_agents.probe.evidence import Evidence, gather, read_solutions
+from dtao_agents.probe.gate_scope import failed_gates
+from dtao_agents.probe.gates import GATES, Gate, GateError, checks_of, failed_of, inputs_of_gate
+from dtao_agents.probe.measures import measure_claim, measures_of
+from dtao_agents.probe.plan import Plan, population_of
+from dtao_agents.probe.solutions import engine, inputs_of, load_record, save_record, solve_cell
 from dtao_agents.training.run_folder import cpu_model, git_commit
-from dtao_gym.sources import fingerprint
 
-PACKAGES = ("matplotlib", "numba", "numpy", "pydantic")
+PACKAGES = ("numba", "numpy", "pydantic", "scipy")
 """Packages whose versions are reported."""
+RECORDS = "cells"
+"""Folder of the records, in that of a run."""
+
+
+class Unit(NamedTuple):
+    """A gate, a cell or a claim: its name, its inputs, and the task that computes its record."""
+
+    name: str
+    inputs: Mapping[str, Any]
+    task: Task
+    sources: str
 
 
 def run(
@@ -34,64 +45,133 @@ def run(
     folder: Path,
     gates: Sequence[Gate] = GATES,
     technology: Mapping[str, Any] | None = None,
-) -> ProbeResults:
-    """Pass the gates, solve all cells and write report.md, report.html, results.json and plan.yaml.
+    backend: str = "local",
+    workers: int | None = None,
+) -> Evidence:
+    """Pass the gates, solve all cells, measure the claims, and write the evidence into a folder.
+
+    Finished parts are kept and not computed again, unless the sources that computed them have changed.
 
     Parameters
     ----------
     plan : Plan
         Settings of the probe.
     folder : Path
-        Folder of the output; gates and cells that are finished are kept in its subfolder ``cache``.
+        Folder of the output: plan.yaml, results.json, and a record of each part in its subfolder ``cells``.
     gates : sequence of Gate
         Gates to pass first.
     technology : mapping, optional
         World parameters that override those of the negative controls: mutations that should make them fail.
+    backend, workers
+        See `dtao_agents.backends.run_tasks`.
 
     Returns
     -------
-    ProbeResults
+    Evidence
         The content of the page.
 
     Raises
     ------
     GateError
-        A check does not hold; no cell is solved.
+        Gates failed that void every arm; no cell is solved.
     ConfigError
         The plan has an invalid world.
     """
     started = time.perf_counter()
     cells = all_cells(plan)
-    folder.mkdir(parents=True, exist_ok=True)
+    population = population_of(plan)
+    records = folder / RECORDS
+    records.mkdir(parents=True, exist_ok=True)
     for old in ("report.md", "report.html", "results.json"):
-        (folder / old).unlink(
-            missing_ok=True
-        )  # a failed run must not leave the answer of an earlier one
+        # a failed run must not leave the answer of an earlier one
+        (folder / old).unlink(missing_ok=True)
     write_atomically(folder / "plan.yaml", plan.to_yaml().encode())
-    store = CheckedStore(folder / "cache")
+    changes = dict(technology or {})
+    of_gates = [_gate_unit(gate, changes, population) for gate in gates]
+    of_cells = [
+        Unit(
+            c.name,
+            inputs_of(c, plan),
+            Task(c.name, solve_cell, {"cell": c, "plan": plan}),
+            engine(),
+        )
+        for c in cells
+    ]
+    of_claims = [
+        Unit(m.name, m.inputs, Task(m.name, measure_claim, {"measure": m}), m.sources)
+        for m in measures_of(plan)
+    ]
     with _progress() as bar:
-        task = bar.add_task("gates", total=len(gates) + len(cells))
+        task = bar.add_task("", total=len(of_gates) + len(of_cells) + len(of_claims))
 
-        def describe(description: str) -> None:
-            bar.update(task, description=f"gates: {description}")
+        def advance(name: str) -> None:
+            bar.update(task, description=name, advance=1)
 
-        def advance() -> None:
-            bar.advance(task)
+        found = _finish(of_gates, records, backend, workers, advance)
+        checks = {
+            gate.name: from_records(r["checks"]) for gate, r in zip(gates, found, strict=True)
+        }
+        _stop_where_all_is_void(plan, checks)
+        _finish([*of_cells, *of_claims], records, backend, workers, advance)
+        in_equilibria = [
+            Unit(m.name, m.inputs, Task(m.name, measure_cell, {"measure": m}), m.sources)
+            for m in cell_measures(plan, read_solutions(plan, records))
+        ]
+        bar.update(task, total=len(of_gates) + len(of_cells) + len(of_claims) + len(in_equilibria))
+        _finish(in_equilibria, records, backend, workers, advance)
+    facts = _facts(plan, time.perf_counter() - started)
+    evidence = gather(plan, records, checks, facts)
+    write_atomically(folder / "results.json", evidence.to_json().encode())
+    return evidence
 
-        checks = pass_gates(gates, store, technology, population_of(plan), describe, advance)
-        passed = time.perf_counter()
-        solutions: dict[str, CellSolution] = {}
-        for cell in cells:
-            bar.update(task, description=cell.name)
-            solutions[cell.name] = solve_cell(cell, plan, store)
-            advance()
-    facts = _facts(plan, solutions, passed - started, time.perf_counter() - passed)
-    contrasts = all_contrasts(cells, solutions, plan)
-    results = ProbeResults(plan, cells, solutions, contrasts, checks, facts)
-    record = json.dumps(results.to_record(), indent=1) + "\n"
-    write_atomically(folder / "results.json", record.encode())
-    write_page(folder, TITLE, blocks(results))
-    return results
+
+def _gate_unit(gate: Gate, technology: Mapping[str, Any], population: Mapping[str, Any]) -> Unit:
+    inputs = inputs_of_gate(gate, technology, population)
+    arguments = {"gate": gate, "technology": technology, "population": population}
+    return Unit(f"gate {gate.name}", inputs, Task(f"gate {gate.name}", _gate, arguments), "")
+
+
+def _gate(
+    gate: Gate, technology: Mapping[str, Any], population: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Record of a gate."""
+    inputs = inputs_of_gate(gate, technology, population)
+    checks = checks_of(gate, technology, population)
+    return {"gate": gate.name, "inputs": inputs, "engine": "", "checks": checks}
+
+
+def _finish(
+    units: Sequence[Unit],
+    records: Path,
+    backend: str,
+    workers: int | None,
+    advance: Callable[[str], Any],
+) -> list[dict[str, Any]]:
+    """Records of units, those that are missing or of other sources computed and saved as they come."""
+    found: list[Any] = [load_record(records, unit.name, unit.inputs) for unit in units]
+    missing = []
+    for k, (unit, record) in enumerate(zip(units, found, strict=True)):
+        if record is None or record["engine"] != unit.sources:
+            missing.append(k)
+        else:
+            advance(unit.name)
+
+    def keep(index: int, record: dict[str, Any]) -> None:
+        k = missing[index]
+        save_record(records, units[k].name, units[k].inputs, record)
+        found[k] = record
+        advance(units[k].name)
+
+    run_tasks([units[k].task for k in missing], backend, workers, keep)
+    return found
+
+
+def _stop_where_all_is_void(plan: Plan, checks: Mapping[str, Sequence[Any]]) -> None:
+    """Raise GateError where failed gates void every arm of the plan."""
+    failed = failed_of(checks)
+    cells = [cell for block in plan.blocks for cell in cells_of_block(plan, block)]
+    if failed and all(failed_gates(cell, failed) for cell in cells):
+        raise GateError(failures([check for of_gate in checks.values() for check in of_gate]))
 
 
 def _progress() -> Progress:
@@ -105,21 +185,15 @@ def _progress() -> Progress:
     )
 
 
-def _facts(
-    plan: Plan, solutions: Mapping[str, CellSolution], gate_seconds: float, cell_seconds: float
-) -> dict[str, str]:
-    cached = sum(each.cached for each in solutions.values())
-    solving = sum(each.seconds for each in solutions.values())
-    seeds = plan.world_seeds
+def _facts(plan: Plan, seconds: float) -> dict[str, str]:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "world seeds": f"{seeds.start} to {seeds.stop - 1}, the same in every cell",
-        "plan, SHA-256": hashlib.sha256(plan.to_yaml().encode()).hexdigest(),
-        "sources, SHA-256": fingerprint(__name__),
+        "world seeds": f"from {plan.first_seed}, the same in every cell; pilots on seeds of their own",
+        "plan, SHA-256": plan.fingerprint,
+        "engine, SHA-256": engine(),
         "commit": git_commit() or "unknown",
         "versions": f"dtao_gym {dtao_gym.__version__}, Python {platform.python_version()}, {versions}",
-        "machine": f"{cpu_model()}, {plan.threads} threads",
-        "time": f"gates {gate_seconds:.0f} s, cells {cell_seconds:.0f} s; solving the cells took {solving:.0f} s "
-        f"when they were run, {cached} of {len(solutions)} were read from disk",
+        "machine": cpu_model(),
+        "time": f"this run {seconds:.0f} s; finished parts were read from disk",
     }

@@ -1,17 +1,16 @@
-"""Plan of a probe, read from YAML, and its cells."""
+"""Plan of a probe, read from YAML: blocks of cells, their settings, and what is named before the seeds are drawn."""
 
-import itertools
+import hashlib
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dtao_agents.equilibrium.inference import SMALLEST_EFFECT
-from dtao_agents.equilibrium.nash import QUICK, NashSettings
+from dtao_agents.equilibrium.slot_records import SlotSettings
 from dtao_agents.package_data import find_config
 from dtao_agents.training.settings import line_of
-from dtao_gym.protocol.coinbase import FUNDS
 from dtao_gym.realism.gate import PRESETS
 from dtao_gym.world.config import Config, ConfigError, read_yaml
 
@@ -24,64 +23,70 @@ BASE_WORLD: dict[str, Any] = PRESETS["probe"] | {
 The frozen subnets respond alike under every institution, so that all institutions distribute the same total
 (`dtao_gym/world/rest.py`).
 """
-REFERENCE = "fee"
-"""Name of the reference: builders whom users pay for exactly their own value."""
 DEFAULT_CAPITALISATION: float = Config.model_fields["pooled_capitalisation"].default
-"""Initial estimate of the days of signal at which uninformed stakers value a subnet."""
-SPEEDS: tuple[Literal["fast", "slow"], ...] = ("fast", "slow")
+"""First value of the days of signal at which uninformed stakers value a subnet."""
+Strategy = Literal["share", "thirds by price", "thirds by ability", "influence", "feedback"]
+"""What builders choose: one research share; one for each third; that of influence too; a reaction to margin and age."""
+ClaimSize = Literal["none", "quick", "full"]
 
 
-class Plan(BaseModel):
-    """Settings of a probe: everything that its results depend on."""
+class Sobol(BaseModel):
+    """A Sobol sequence over world parameters, one cell for each point (Saltelli's scheme of SALib)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    ranges: dict[str, tuple[float, float]] = Field(
+        min_length=2, description="Lowest and highest value by world parameter."
+    )
+    points: int = Field(
+        default=32, ge=2, description="Base samples, a power of 2; points x (parameters + 2) cells."
+    )
+
+
+class Block(BaseModel):
+    """A group of cells: the product of its lists, once for each change of the world."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(min_length=1, description="Name, a letter and a title.")
     institutions: tuple[str, ...] = Field(
-        ("price", "tao_flow", "root_vote"),
+        default=("price", "tao_flow", "root_vote"),
         min_length=1,
-        description="Institutions to compare: allocation rules, or funds as the use of root's dividends.",
+        description="Institutions: allocation rules, or funds as the use of root's dividends.",
     )
     payments: tuple[Literal["alpha", "direct"], ...] = Field(
-        ("direct",), min_length=1, description="How owners are paid."
+        default=("direct",), min_length=1, description="How owners are paid."
     )
     pruning: tuple[bool, ...] = Field(
-        (False, True), min_length=1, description="Whether newcomers displace the weakest subnet."
+        default=(False, True),
+        min_length=1,
+        description="Whether newcomers displace the weakest subnet.",
     )
     moving_prices: tuple[Literal["fast", "slow"], ...] = Field(
-        SPEEDS, min_length=1, description="Speeds of the moving price."
+        default=("fast",), min_length=1, description="Speeds of the moving price."
     )
-    population: Path | None = Field(
-        None,
-        description="YAML of world parameters fitted to data, over the base world. None: the population of spring 2026.",
+    strategy: Strategy = Field(default="share", description="What builders choose.")
+    doses: tuple[dict[str, Any], ...] = Field(
+        default=({},), min_length=1, description="World parameters of the cells, one set for each."
     )
-    world: dict[str, Any] = Field(
-        default_factory=dict, description="World parameters of every cell, over all others."
+    channels: dict[str, Any] = Field(
+        default_factory=dict,
+        description="World parameters that switch a channel off; all combinations of on and off.",
     )
-    seeds: int = Field(
-        64, ge=2, le=65_536, description="Number of world seeds, the same in every cell."
+    sobol: Sobol | None = Field(default=None, description="Points of a Sobol design.")
+    primary: bool = Field(
+        default=False,
+        description="Whether its crowding out is among the hypotheses that Holm's correction covers.",
     )
-    first_seed: int = Field(0, ge=0, lt=2**40, description="First world seed.")
-    start: float = Field(
-        0.3, gt=0.0, lt=1.0, description="Research share at which the solver starts."
+    references: bool = Field(
+        default=True, description="Whether the references of each cell are solved too."
     )
-    capitalisation: float = Field(
-        DEFAULT_CAPITALISATION,
-        gt=0.0,
-        description="Initial days of signal at which the uninformed value a subnet; estimated in each cell.",
+    estimator: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of the estimator, over those of the plan."
     )
-    solver: NashSettings = Field(QUICK, description="Settings of the equilibrium solver.")
-    smallest_effect: float = Field(
-        SMALLEST_EFFECT, gt=0.0, description="Smallest effect of interest, log-odds."
-    )
-    widest: float = Field(
-        0.15,
-        gt=0.0,
-        description="Widest half-width of an interval, log-odds, that allows a verdict.",
-    )
-    threads: int = Field(2, ge=1, le=256, description="Threads that share the worlds.")
 
     @model_validator(mode="after")
-    def _no_name_twice(self) -> "Plan":
+    def _no_name_twice(self) -> "Block":
         """Raise ValueError where a cell would be solved twice."""
         for name in ("institutions", "payments", "pruning", "moving_prices"):
             values = getattr(self, name)
@@ -89,35 +94,89 @@ class Plan(BaseModel):
                 raise ValueError(f"{name}: got {list(values)}, allowed is each once")
         return self
 
-    @property
-    def world_seeds(self) -> range:
-        """Seeds of the worlds."""
-        return range(self.first_seed, self.first_seed + self.seeds)
+
+class Plan(BaseModel):
+    """Settings of a probe: everything that its results depend on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    blocks: tuple[Block, ...] = Field(
+        default=(Block(name="A core", primary=True),), min_length=1, description="Blocks of cells."
+    )
+    population: Path | None = Field(
+        default=None,
+        description="YAML of world parameters fitted to data, over the base world. None: the population of spring 2026.",
+    )
+    world: dict[str, Any] = Field(
+        default_factory=dict, description="World parameters of every cell, over all others."
+    )
+    first_seed: int = Field(default=0, ge=0, lt=2**40, description="First world seed.")
+    start: float = Field(
+        default=0.4,
+        gt=0.0,
+        lt=1.0,
+        description="Research share at which the estimator starts.",
+    )
+    capitalisation: float = Field(
+        default=DEFAULT_CAPITALISATION,
+        gt=0.0,
+        description="First value of the days of signal at which the uninformed value a subnet; estimated in each cell.",
+    )
+    estimator: SlotSettings = Field(
+        default=SlotSettings(), description="Settings of the estimator of equilibria."
+    )
+    outcome_worlds: int = Field(
+        default=64,
+        ge=8,
+        le=4096,
+        description="Worlds in which the outcomes of an equilibrium are measured.",
+    )
+    smallest_effect: float = Field(
+        default=SMALLEST_EFFECT, gt=0.0, description="Smallest effect of interest, log-odds."
+    )
+    claims: ClaimSize = Field(
+        default="quick",
+        description="Size of the measurements of claims C1 to C5, which need no equilibrium.",
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Plan":
+        """Raise ValueError where two blocks have one name, or settings of the estimator are wrong."""
+        names = [block.name for block in self.blocks]
+        if len(set(names)) < len(names):
+            raise ValueError(f"blocks: got names {names}, allowed is each once")
+        for block in self.blocks:
+            self.estimator_of(block)
+        return self
+
+    def estimator_of(self, block: Block) -> SlotSettings:
+        """Settings of the estimator in a block."""
+        try:
+            return SlotSettings.model_validate(self.estimator.model_dump() | block.estimator)
+        except ValidationError as error:
+            first = line_of(error.errors()[0], SlotSettings.model_fields)
+            raise ValueError(f"blocks: {block.name}: estimator: {first}") from None
 
     def to_yaml(self) -> str:
         """All fields, defaults included, as text for `read_plan`."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all fields: what was named before the confirmatory seeds were drawn."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
+
 
 def make_plan(content: dict[str, Any]) -> Plan:
-    """Create a plan from a mapping.
-
-    Parameters
-    ----------
-    content : dict
-        Fields of `Plan`; missing fields of `solver` are those of `QUICK`.
+    """Create a plan from a mapping of fields of `Plan`.
 
     Raises
     ------
     ConfigError
         A field is unknown or out of range; the message has one line that names it.
     """
-    fields = dict(content)
-    solver = fields.get("solver", {})
-    if isinstance(solver, dict):
-        fields["solver"] = QUICK.model_dump() | solver
     try:
-        return Plan.model_validate(fields)
+        return Plan.model_validate(content)
     except ValidationError as error:
         raise ConfigError("; ".join(_line(problem) for problem in error.errors())) from None
 
@@ -136,51 +195,8 @@ def read_plan(path: str | Path) -> Plan:
 def _line(problem: Any) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
-    model = NashSettings if len(problem["loc"]) > 1 else Plan
-    return line_of(problem, model.model_fields)
-
-
-# --- cells
-
-
-class Cell(NamedTuple):
-    """One institution in one setting, to be solved for its research share.
-
-    Attributes
-    ----------
-    institution : str
-        Allocation rule, or `REFERENCE`.
-    payment : str
-        How owners are paid.
-    pruning : bool
-        Whether newcomers displace the weakest subnet.
-    moving_price : str
-        Speed of the moving price.
-    config : Config
-        The world.
-    estimated : bool
-        Whether the capitalisation of the uninformed is estimated; the reference has no readers of signals.
-    """
-
-    institution: str
-    payment: str
-    pruning: bool
-    moving_price: str
-    config: Config
-    estimated: bool
-
-    @property
-    def name(self) -> str:
-        """Name in tables and file names."""
-        if self.institution == REFERENCE:
-            return REFERENCE
-        pruning = "pruning" if self.pruning else "no pruning"
-        return f"{self.institution}, {self.payment}, {pruning}, {self.moving_price}"
-
-    @property
-    def setting(self) -> tuple[str, bool, str]:
-        """Payment, pruning and moving price: the part that cells of several institutions share."""
-        return self.payment, self.pruning, self.moving_price
+    fields = Block.model_fields if problem["loc"][:1] == ("blocks",) else Plan.model_fields
+    return line_of(problem, fields)
 
 
 def population_of(plan: Plan) -> dict[str, Any]:
@@ -202,48 +218,3 @@ def population_of(plan: Plan) -> dict[str, Any]:
 def base_world(plan: Plan) -> Config:
     """World before any institution: defaults, then population, then plan; raises `ConfigError`."""
     return Config.make(BASE_WORLD | population_of(plan) | plan.world)
-
-
-def reference_cell(plan: Plan) -> Cell:
-    """Cell of the fee arm: no finance, no pruning, and the builder's discount equal to society's.
-
-    Costs count in its welfare, as in all other cells.
-    """
-    world = base_world(plan)
-    config = Config.make(
-        world,
-        allocation="price",
-        payment="fee",
-        finance=False,
-        pruning=False,
-        cost_weight=1.0,
-        builder_discount_per_year=world.social_discount_per_year,
-    )
-    return Cell(REFERENCE, "fee", False, config.moving_price_variant, config, False)
-
-
-def institution_cells(plan: Plan) -> list[Cell]:
-    """Cells of every institution in every setting.
-
-    Institutions differ from the base world in the allocation rule alone or, where they are funds, in root's dividend alone.
-    """
-    world = base_world(plan)
-    cells = []
-    for institution, payment, pruning, speed in itertools.product(
-        plan.institutions, plan.payments, plan.pruning, plan.moving_prices
-    ):
-        part = "root_dividend" if institution in FUNDS else "allocation"
-        config = Config.make(
-            world,
-            **{part: institution},
-            payment=payment,
-            pruning=pruning,
-            moving_price_variant=speed,
-        )
-        cells.append(Cell(institution, payment, pruning, speed, config, True))
-    return cells
-
-
-def all_cells(plan: Plan) -> list[Cell]:
-    """Cells of a plan, the reference first."""
-    return [reference_cell(plan), *institution_cells(plan)]

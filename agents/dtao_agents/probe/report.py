@@ -1,313 +1,266 @@
-"""Page of a probe: an answer in three sentences, then the evidence."""
+"""The page of a probe: the answer, the picture, the claims, what this rests on, what would change it, all numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
 
 from dtao_agents.equilibrium.game import share_of
-from dtao_agents.probe import figures, levels
+from dtao_agents.evaluation.statistics import Estimate
+from dtao_agents.probe.analysis import lambda_of
+from dtao_agents.probe.answer import against_both, sentences, tax
+from dtao_agents.probe.cells import FEE, Cell, ladder
 from dtao_agents.probe.checks import COLUMNS
-from dtao_agents.probe.claims import claims_table
-from dtao_agents.probe.contrasts import MARKET, Contrast
-from dtao_agents.probe.curves import ClosedFormMarket, variants
-from dtao_agents.probe.page import (
+from dtao_agents.probe.contrasts import Contrast, count_verdicts
+from dtao_agents.probe.evidence import Evidence
+from dtao_agents.probe.gate_scope import scope_of
+from dtao_agents.probe.report_changes import changes, in_words
+from dtao_agents.probe.report_claims import claim_sections, claims_table
+from dtao_agents.report.blocks import (
+    Answer,
     Block,
     Bullets,
+    CellValue,
+    Chart,
+    Citation,
     Code,
+    Column,
     Heading,
-    Picture,
+    Paragraph,
     Table,
-    Text,
-    estimate_text,
 )
-from dtao_agents.probe.plan import REFERENCE, base_world
-from dtao_agents.probe.results import ProbeResults
+from dtao_agents.report.charts import (
+    IntervalPlot,
+    IntervalRow,
+    Marker,
+    Panels,
+)
+from dtao_agents.report.glossary import plain_name
+from dtao_agents.report.page import write_page
 
 TITLE = "Do subnet markets crowd out long-term research?"
-MARKET_ANSWERS = {
-    "supported": "Subnet markets crowd out long-term research",
-    "refuted": "Subnet markets do not crowd out long-term research",
-    "undecided": "Whether subnet markets crowd out long-term research is undecided",
-    "indeterminate": "Whether subnet markets crowd out long-term research cannot be said, since pay does not depend on it",
-    "not measured": "Whether subnet markets crowd out long-term research is not measured",
-}
-"""Beginning of the first sentence of the answer, by verdict."""
-VOTE_ANSWERS = {
-    "supported": "They crowd out more than the earlier root vote",
-    "refuted": "They do not crowd out more than the earlier root vote",
-    "undecided": "Whether they crowd out more than the earlier root vote is undecided",
-    "indeterminate": "Whether they crowd out more than the earlier root vote cannot be said",
-    "not measured": "Whether they crowd out more than the earlier root vote is not measured",
-}
-"""Beginning of the second sentence, by verdict."""
+CITATION = """@software{dtao_gym,
+  title = {dtao_gym: a Gymnasium environment of Bittensor's subnet market},
+  author = {{dtao_gym contributors}},
+  year = {2026},
+  url = {https://github.com/dtao-gym/dtao-gym}
+}"""
+AXIS = (-1.5, 3.0)
+"""Ends of the axis of crowding out, log-odds."""
 
 
-def blocks(results: ProbeResults) -> list[Block]:
+def write_report(evidence: Evidence, folder: Path) -> None:
+    """Write report.html and report.md into a folder."""
+    write_page(folder, TITLE, blocks(evidence), evidence.facts)
+
+
+def blocks(evidence: Evidence) -> list[Block]:
     """All parts of the page."""
     return [
-        Heading(TITLE, 1),
-        Text(answer(results), answer=True),
-        Text(_how_to_read(results)),
-        Heading("The claims"),
-        claims_table(results),
-        Heading("Cells"),
-        Text(
-            "Equilibrium research share r, from which no builder gains by deviating, with the 95 % interval over seeds. "
-            "Crowding out is the gap of log-odds to the fee arm on the same seeds. Epsilon is the relative gain of the "
-            "best deviation; the identified set contains the shares whose payoff is within epsilon of the best."
+        Answer(sentences(evidence), " ".join(against_both(evidence))),
+        *_picture(evidence),
+        Heading("The claims, one by one", anchor="claims"),
+        Paragraph(
+            "Each claim of the debate is a statement about a number. **Supported** means that the 95 % interval lies on the "
+            "claim's side of the threshold, **refuted** that it lies on the other, **undecided** that it holds the threshold. No "
+            "verdict is a vote over settings: each line is one institution in one setting."
         ),
-        _cells_table(results),
-        Text(_levels_note(results)),
-        _levels_table(results),
-        Heading("Contrasts"),
-        Text(
-            f"A verdict needs a 95 % half-width of at most {results.plan.widest:g} log-odds, an interval wholly on "
-            f"one side of {results.plan.smallest_effect:g}, cells that converged, and Holm's correction over all the "
-            "verdicts. Otherwise the contrast is undecided, for the reason in the last column."
+        claims_table(evidence),
+        *claim_sections(evidence),
+        Heading("What this rests on", anchor="basis"),
+        *_basis(evidence),
+        Heading("What would change it", anchor="changes"),
+        *changes(evidence),
+        Heading("All numbers", anchor="numbers"),
+        *_numbers(evidence),
+        Heading("Cite", anchor="cite"),
+        Citation(CITATION),
+        Heading("The plan", anchor="plan"),
+        Paragraph(
+            f"Hash of the plan, fixed before the confirmatory seeds were drawn: `{evidence.plan.fingerprint}`."
         ),
-        _contrasts_table(results),
-        Heading("Figures"),
-        *_pictures(results),
-        Heading("What would change the verdict"),
-        *_what_would_change(results),
-        Heading("Negative controls and oracles"),
-        *_gates(results),
-        Heading("The population"),
-        _population(results),
-        Heading("How this was made"),
-        Bullets([f"{name}: {value}" for name, value in results.facts.items()]),
-        Code(results.plan.to_yaml()),
+        Code(evidence.plan.to_yaml()),
     ]
 
 
-def answer(results: ProbeResults) -> str:
-    """Answer in three sentences: crowding out by the market, market against vote, basis of both."""
-    return " ".join((_market(results), _against_vote(results), _basis(results)))
+# --- pictures
 
 
-def _market(results: ProbeResults) -> str:
-    cell = results.mainnet_cell(MARKET)
-    contrasts = results.crowding_out_by(MARKET)
-    opening = MARKET_ANSWERS[results.verdict("crowding out", MARKET)]
-    if cell is None or results.solutions[cell.name].research_share is None:
-        return f"{opening}."
-    contrast, reference = results.crowding_out[cell.name], results.reference.research_share
-    return (
-        f"{opening}: under prices builders put {results.solutions[cell.name].research_share:.0%} of their work into research "
-        f"({cell.name}) against {reference or 0.0:.0%} where users pay them exactly their own value, a gap of "
-        f"{estimate_text(contrast.estimate)} log-odds where more than {results.plan.smallest_effect:g} counts{_interval_verdicts(contrasts)}."
+def _picture(evidence: Evidence) -> Iterator[Block]:
+    """Crowding out by institution in every setting of the primary blocks."""
+    shown = [c for c in evidence.analysis.of("crowding out") if c.primary] or evidence.analysis.of(
+        "crowding out"
     )
-
-
-def _against_vote(results: ProbeResults) -> str:
-    contrasts = results.contrasts["market less vote"]
-    opening = VOTE_ANSWERS[results.verdict("market less vote")]
-    measured = [c for c in contrasts if c.estimate is not None]
-    if not measured:
-        return f"{opening}."
-    today = [c for c in measured if "no pruning" not in c.name and "fast" in c.name]
-    shown = (today or measured)[0]
-    return (
-        f"{opening}: the market's gap less the vote's is {estimate_text(shown.estimate)} log-odds ({shown.name}), "
-        f"positive where the market crowds out more{_interval_verdicts(contrasts)}."
-    )
-
-
-def _interval_verdicts(contrasts: Sequence[Contrast]) -> str:
-    """Count of the verdicts of the intervals alone, where a contrast is undecided."""
-    if not any(c.verdict == "undecided" for c in contrasts):
-        return ""
-    verdicts = [
-        c.reason.split(" ")[0] if c.verdict == "undecided" else c.verdict for c in contrasts
-    ]
-    yes, no = verdicts.count("supported"), verdicts.count("refuted")
-    return (
-        f"; of {len(contrasts)} settings the intervals alone say yes in {yes} and no in {no}, "
-        "but not all of them are as narrow and as certain as a verdict requires"
-    )
-
-
-def _basis(results: ProbeResults) -> str:
-    plan = results.plan
-    widths = [c.half_width for c in results.crowding_out.values() if c.half_width is not None]
-    span = f"{min(widths):.2f} to {max(widths):.2f}" if widths else "unknown"
-    n = sum(len(checks) for checks in results.checks.values())
-    pay = " and ".join(f"{payment} pay" for payment in plan.payments)
-    return (
-        f"This is the short probe: {plan.seeds} seeds, {pay} only, half-widths of {span} log-odds, "
-        f"in a model that passes its {n} oracles and controls and that shows which assumptions the claim needs, not what happened."
-    )
-
-
-def _how_to_read(results: ProbeResults) -> str:
-    plan = results.plan
-    direct = (
-        " Owners are paid directly in TAO here, as a part of the emission of their subnet. On today's chain they are "
-        "paid in alpha, whose supply grows; that acts as a separate tax on research and is not measured on this page."
-        if plan.payments == ("direct",)
-        else ""
-    )
-    return (
-        "Log-odds of a research share r are ln(r / (1 - r)); 0.2 is five points at r = 1/2. Crowding out is the gap "
-        "between builders whom users pay for their own value (the fee arm) and builders under an institution, with "
-        "the same technology, shocks and random ends. It is not the gap to a planner, which spillovers alone make 0.81 "
-        f"under any institution.{direct} Intervals are wide: with {plan.seeds} seeds about 0.25 without pruning and "
-        "up to 0.7 with it were expected."
-    )
-
-
-def _cells_table(results: ProbeResults) -> Table:
-    columns = (
-        "cell",
-        "r",
-        "log-odds",
-        "crowding out",
-        "epsilon",
-        "identified set",
-        "converged",
-        "iterates",
-    )
-    rows = []
-    for cell in results.cells:
-        solution = results.solutions[cell.name]
-        gap = results.crowding_out.get(cell.name)
-        if solution.interval is None or solution.research_share is None:
-            rows.append((cell.name, "indeterminate", "-", "-", "-", "-", "-", "-"))
-            continue
-        low, high = (float(share_of(x)) for x in solution.interval[1:])
-        within = solution.identified
-        rows.append(
-            (
-                cell.name,
-                f"{solution.research_share:.3f} [{low:.3f}, {high:.3f}]",
-                estimate_text(solution.interval),
-                "reference" if gap is None else estimate_text(gap.estimate),
-                "-" if solution.epsilon is None else f"{solution.epsilon.value:.2%}",
-                "-" if within is None else f"{within[0]:.3f} to {within[1]:.3f}",
-                "yes" if solution.verdict == "solved" else "NO",
-                ", ".join(f"{share:.3f}" for share in solution.iterates),
-            )
+    settings: dict[str, list[Contrast]] = {}
+    for contrast in shown:
+        settings.setdefault(_panel(contrast), []).append(contrast)
+    panels = {
+        name: IntervalPlot(
+            [_row(c) for c in contrasts],
+            "crowding out, log-odds",
+            band=evidence.plan.smallest_effect,
+            span=AXIS,
+            marker_names={"circle": "fast moving price", "square": "slow moving price"}
+            if any("slow" in c.setting for c in shown)
+            else {},
         )
-    return Table(columns, rows)
+        for name, contrasts in settings.items()
+        if any(c.estimate is not None for c in contrasts)
+    }
+    if not panels:
+        return
+    counts = count_verdicts(shown)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    title = f"Crowding out by institution: {told}"
+    alt = "; ".join(f"{c.name}: {in_words(c)}" for c in shown)
+    caption = (
+        "Points to the right of the band: builders do less research than users would pay for. Points to the left: more. "
+        "The band holds effects too small to matter."
+    )
+    yield Chart(title, Panels(panels), alt, caption, "crowding-out")
 
 
-def _levels_note(results: ProbeResults) -> str:
-    return (
-        "Levels at these shares, with the budgets that the institutions pay (not equalised). Builders of the fee arm "
-        "spend a fixed budget, so that their levels are only partly comparable. Welfare is value to users less costs, for "
-        f"the {base_world(results.plan).n_subnets} subnets of a world together; the loss relative to a planner is not measured, since the planner's problem is not solved."
+def _panel(contrast: Contrast) -> str:
+    payment, pruning, *_ = contrast.setting.split(", ")
+    paid = "paid in TAO by share" if payment == "direct" else "paid in alpha"
+    return f"{paid}, {pruning}"
+
+
+def _row(contrast: Contrast) -> IntervalRow:
+    marker: Marker = "square" if "slow" in contrast.setting else "circle"
+    speed = ", slow" if marker == "square" else ""
+    decided = contrast.verdict in ("supported", "refuted")
+    off = ": off the scale" if contrast.estimate is None and decided else ""
+    return IntervalRow(
+        f"{plain_name(contrast.institution)}{speed}{off}",
+        contrast.estimate,
+        contrast.institution,
+        note=f"{contrast.verdict}: {contrast.reason}",
+        marker=marker,
     )
 
 
-def _levels_table(results: ProbeResults) -> Table:
-    columns = (
-        "cell",
-        "research in spending (E1)",
-        "spending, TAO a day",
-        "shortfall of research TAO against fee (E5)",
-        "welfare, TAO a day (E6, raw)",
-        "merit (E7)",
-    )
-    rows = []
-    for cell in results.cells:
-        solution = results.solutions[cell.name]
-        if not solution.outcomes:
-            rows.append((cell.name, *("-",) * 5))
-            continue
-        fee = results.reference
-        shortfall = cell.institution != REFERENCE and bool(fee.outcomes)
-        rows.append(
-            (
-                cell.name,
-                f"{levels.research_spending(solution).value:.3f}",
-                estimate_text(levels.spending_per_day(solution), 1),
-                estimate_text(levels.research_shortfall(solution, fee)) if shortfall else "-",
-                estimate_text(levels.welfare_per_day(solution), 1),
-                "-" if cell.institution == REFERENCE else estimate_text(levels.merit(solution)),
-            )
+# --- what this rests on
+
+
+def _basis(evidence: Evidence) -> Iterator[Block]:
+    failed = evidence.analysis.failed
+    if failed:
+        yield Paragraph("**Gates that failed, and what they void:**")
+        yield Bullets([f"{gate}: {scope_of(gate)}" for gate in failed])
+    elif evidence.checks:
+        count = sum(map(len, evidence.checks.values()))
+        yield Paragraph(
+            f"All {len(evidence.checks)} gates hold ({count} checks): closed forms that the engine and the estimator must "
+            "meet, controls whose answer is known, a market whose demand lives, one pot of emission for all institutions, and prices "
+            "as hard to predict as real ones. A gate that fails voids the verdicts that it bears on."
         )
-    return Table(columns, rows)
-
-
-PREFIXES = {"crowding out": "crowding out by ", "market less vote": "market less vote: "}
-"""Text before the names of contrasts, by family."""
-
-
-def _contrasts_table(results: ProbeResults) -> Table:
-    rows = []
-    for family, contrasts in results.contrasts.items():
-        for c in contrasts:
-            exceeds = f"> {results.plan.smallest_effect:g}?"
-            question = exceeds if c.question == "exceeds" else "no effect?"
-            name = PREFIXES.get(family, "") + c.name
-            rows.append((name, question, estimate_text(c.estimate), c.verdict, c.reason))
-    return Table(("contrast", "question", "log-odds", "verdict", "reason"), rows)
-
-
-def _pictures(results: ProbeResults) -> list[Block]:
-    cells, contrasts, plan = results.arms, results.crowding_out, results.plan
-    return [
-        Picture(
-            "crowding_out.png",
-            "Crowding out by institution, with 95 % intervals, which may extend beyond the frame. Dotted: the smallest effect of interest.",
-            figures.crowding_out(cells, contrasts, plan),
-        ),
-        Picture(
-            "by_delay.png",
-            "Crowding out against the delay of research: closed forms without frictions, and cells of the engine at the delay of the world.",
-            figures.by_delay(cells, contrasts, plan),
-        ),
-        Picture(
-            "by_informed_share.png",
-            "Crowding out against the informed share: closed forms without frictions, and cells of the engine at the share of the world.",
-            figures.by_informed_share(cells, contrasts, plan),
-        ),
-    ]
-
-
-def _what_would_change(results: ProbeResults) -> list[Block]:
-    world = base_world(results.plan)
-    critical = ClosedFormMarket(world).critical_informed_share()
-    neutrality = (
-        "no informed share makes the market neutral"
-        if critical is None
-        else f"the market is neutral where {critical:.0%} of stakers are informed, and above that share it funds more research than users' fees"
+    rows = [check.cells for of_gate in evidence.checks.values() for check in of_gate]
+    if rows:
+        yield Table(list(COLUMNS), rows, "Gates", "gates", folded=True)
+    yield Paragraph(
+        "An arm is compared with a reference that differs from it in one thing: its builders are paid by users for exactly "
+        "their own value. The ladder shows what each step from the plain reference to the arm adds."
     )
-    rows = [(variant.label, f"{variant.value:+.2f}") for variant in variants(world)]
-    return [
-        Text(
-            f"In closed form, without frictions, {neutrality}. The engine adds what the closed forms leave out: builders "
-            "who invest out of income, noise, pools of finite depth, growing stocks, pruning."
-        ),
-        Table(("closed form", "crowding out, log-odds"), rows),
-        Text("What the full plan adds:"),
-        Bullets(
+    yield from _ladder_table(evidence)
+    yield Paragraph(
+        "Builders choose a strategy from which none of them gains by a small change. They are not learned here, stakers are "
+        "not strategic, and voters have no private interest: the numbers say what the model's incentives do, not what happened."
+    )
+
+
+def _ladder_table(evidence: Evidence) -> Iterator[Block]:
+    rows = []
+    for name, rungs in evidence.analysis.ladders.items():
+        steps = {rung.step: None if rung.adds is None else rung.adds.estimate for rung in rungs}
+        rows.append(
             [
-                "2,048 seeds for levels and 512 for contrasts, so that half-widths allow verdicts;",
-                "pay in alpha in addition to direct pay, and the rules uniform, price_burn and net_flow;",
-                "each channel (hype, dilution, finance, pruning) switched off, alone and together;",
-                "slopes in delay, informed shares, arrivals, noise and spread of abilities;",
-                "influence as a decision, welfare with equalised budgets, remedies, learning builders.",
+                name,
+                steps.get("finance adds"),
+                steps.get("pruning adds"),
+                steps.get("the institution adds"),
             ]
-        ),
+        )
+    if rows:
+        columns = [
+            Column("arm"),
+            Column("finance adds", "+.2f"),
+            Column("pruning adds", "+.2f"),
+            Column("the institution adds", "+.2f"),
+        ]
+        caption = "Ladder from fee to arm, crowding out in log-odds"
+        yield Table(columns, rows, caption, "ladder", folded=True)
+
+
+# --- all numbers
+
+
+def _numbers(evidence: Evidence) -> Iterator[Block]:
+    analysis = evidence.analysis
+    if analysis.missing:
+        names = ", ".join(dict.fromkeys(cell.block for cell in analysis.missing))
+        yield Paragraph(
+            f"**Not computed**: {len(analysis.missing)} of {len(analysis.cells)} cells (blocks {names})."
+        )
+    yield Table(
+        [
+            Column("arm"),
+            Column("research share of work", ".1%"),
+            Column("log-odds", "+.2f"),
+            Column("crowding out, log-odds", "+.2f"),
+            Column("implicit tax on research", "+.0%"),
+            Column("sampling ended by"),
+            Column("world-runs", ",.0f"),
+        ],
+        [row for cell in analysis.cells if (row := _cell_row(evidence, cell)) is not None],
+        "Cells: research share, crowding out and the tax on research that would do the same",
+        "cells",
+        folded=True,
+    )
+    columns = [
+        Column("family"),
+        Column("contrast"),
+        Column("question"),
+        Column("log-odds", "+.3f"),
+        Column("verdict"),
+        Column("named beforehand"),
+        Column("p after Holm", ".2g"),
+        Column("reason"),
     ]
+    rows = [
+        [
+            c.family,
+            c.name,
+            f"{c.question} {evidence.plan.smallest_effect:g}",
+            c.estimate,
+            c.verdict,
+            "yes" if c.primary else "no",
+            c.adjusted,
+            c.reason,
+        ]
+        for c in analysis.contrasts
+    ]
+    if rows:
+        yield Table(columns, rows, "Contrasts and verdicts", "contrasts", folded=True)
 
 
-def _gates(results: ProbeResults) -> list[Block]:
-    controls = [c for gate, checks in results.checks.items() if gate != "oracles" for c in checks]
-    oracles = results.checks.get("oracles", ())
-    text = (
-        f"All {len(oracles)} oracles hold: closed forms, and the engine compared with them."
-        if oracles
-        else "The oracles were not run."
+def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
+    solution = evidence.analysis.solution(cell)
+    if solution is None:
+        return None
+    research = solution.research
+    if research is None:
+        told = solution.verdict
+        return [cell.name, told, None, None, None, solution.stopped, solution.worlds]
+    share = Estimate(*(float(share_of(x)) for x in research.estimate))
+    gap = (
+        None if cell.institution == FEE or not ladder(cell) else lambda_of(evidence.analysis, cell)
     )
-    return [Text(text), Table(COLUMNS, [check.cells for check in controls])]
-
-
-def _population(results: ProbeResults) -> Block:
-    file = results.plan.population
-    name = "the default one, fitted to the prices of spring 2026" if file is None else str(file)
-    checks = results.checks.get("REALISM", [])
-    passed = sum(check.ok for check in checks)
-    return Text(
-        f"The population is {name}. {passed} of {len(checks)} gates of realism hold in the world of a cell (REALISM above); "
-        "docs/realism.md lists every moment with its z-score."
-    )
+    estimate = None if gap is None else gap.estimate
+    return [
+        cell.name,
+        share,
+        research.estimate,
+        estimate,
+        None if estimate is None else tax(estimate),
+        solution.stopped,
+        solution.worlds,
+    ]

@@ -15,6 +15,7 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> None:
     require_extra(program, "train")
     import tyro
 
+    from dtao_agents.backends import Backend, BackendError, TaskError
     from dtao_agents.evaluation.policy_files import PolicyError
     from dtao_agents.package_data import find_config
     from dtao_agents.results.pipeline import make_results
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> None:
         folder: Path = Path("runs/results"),
         out: Path = Path("RESULTS.md"),
         policies: Path = Path("policies"),
+        backend: Backend = "processes",
+        workers: int | None = None,
+        ray_address: str | None = None,
     ) -> None:
         """Train all rows with all seeds, play the arena, write RESULTS.md and the pretrained policies.
 
@@ -40,14 +44,18 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> None:
             folder: Trainings and everything that is measured.
             out: The page.
             policies: Folder of the pretrained policies.
+            backend: What runs trainings and evaluations: this process, processes of this machine, or a Ray cluster.
+            workers: Trainings or evaluations side by side; None: those of the plan, or all that a cluster has room for.
+            ray_address: Address of the Ray cluster; None: RAY_ADDRESS, or the cluster of this machine.
         """
         plan = read_results_plan(find_config(config))
-        make_results(plan, folder, out, policies, _say, command)
+        make_results(plan, folder, out, policies, _say, command, backend, workers, ray_address)
 
     try:
         tyro.cli(run, prog=program, args=arguments)
-    except (CheckpointError, ConfigError, PolicyError) as error:
-        sys.exit(f"error: {error}")
+    except (BackendError, CheckpointError, ConfigError, PolicyError, TaskError) as error:
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        sys.exit(f"error: {error}{notes}")
     except KeyboardInterrupt:
         sys.exit("interrupted; the same command continues")
 

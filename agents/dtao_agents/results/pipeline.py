@@ -1,5 +1,6 @@
 """From a plan to RESULTS.md and the pretrained policies."""
 
+import functools
 import hashlib
 import importlib.metadata
 import itertools
@@ -25,7 +26,7 @@ from dtao_agents.results.page import write_page
 from dtao_agents.results.plan import ResultsPlan, TrainingRow
 from dtao_agents.results.pretrained import publish
 from dtao_agents.results.summary import PLAN_HASH, Results
-from dtao_agents.results.tasks import Task, run_tasks
+from dtao_agents.results.tasks import Task, TaskResult, run_tasks
 from dtao_agents.roles.registry import agent_role, role_fingerprint
 from dtao_agents.training.run_folder import PACKAGES, cpu_model, git_commit
 from dtao_gym.sources import fingerprint
@@ -96,6 +97,9 @@ def make_results(
     policies: Path,
     say: Callable[[str], None] = print,
     command: str = "make results",
+    backend: str = "processes",
+    workers: int | None = None,
+    ray_address: str | None = None,
 ) -> Results:
     """Train, evaluate, and write RESULTS.md, the pretrained policies, results.json and arena.csv.
 
@@ -115,14 +119,23 @@ def make_results(
         Called with lines of progress.
     command : str
         The command that the page names.
+    backend : str
+        What runs trainings and evaluations, one of `dtao_agents.backends.BACKENDS`.
+    workers : int, optional
+        Tasks side by side. Default: those of the plan; with `ray` as many as the cluster has room for.
+    ray_address : str, optional
+        Address of the Ray cluster, see `dtao_agents.backends.run_tasks`.
 
     Raises
     ------
     ConfigError
         For a bad plan, before anything is trained.
+    BackendError
+        For a backend that cannot be used, before anything is trained.
     """
     plan.checked()
-    arena, facts = plan.scenarios(), _facts(plan, command)
+    workers = plan.workers if workers is None and backend != "ray" else workers
+    arena, facts = plan.scenarios(), _facts(plan, command, _machine(plan, backend, workers))
     homes = {
         row.name: kind.home(plan, row)
         for row in plan.rows
@@ -131,15 +144,22 @@ def make_results(
     turns = [(row, seed) for row in plan.rows for seed in plan.training_seeds]
     tasks = [training_task(plan, row, seed, folder) for row, seed in turns]
     folder.mkdir(parents=True, exist_ok=True)
-    store = Store(folder / "cache")
-    trained = run_tasks(tasks, store, plan.workers, _progress(len(tasks), say))
+    compute = functools.partial(
+        run_tasks,
+        store=Store(folder / "cache"),
+        workers=workers,
+        backend=backend,
+        threads=plan.threads,
+        address=ray_address,
+    )
+    trained = compute(tasks, progress=_progress(len(tasks), say))
     records: dict[str, list[dict[str, Any]]] = {row.name: [] for row in plan.rows}
     players = []
     for (row, seed), task, (record, _) in zip(turns, tasks, trained, strict=True):
         records[row.name].append(record)
         if row.name in homes:
             players.append(Player(row.name, homes[row.name].role, seed, task.arguments[-1]))
-    scores = _play_all(plan, homes, arena, players, store, say)
+    scores = _play_all(plan, homes, arena, players, compute, say)
     commits = {str(record.get("git_commit")) for each in records.values() for record in each}
     facts["commit of the trainings"] = ", ".join(sorted(commits))
     results = Results(plan, homes, arena, scores, records, facts)
@@ -176,7 +196,7 @@ def _play_all(
     homes: Mapping[str, Scenario],
     arena: Sequence[Scenario],
     players: Sequence[Player],
-    store: Store,
+    compute: Callable[..., list[TaskResult]],
     say: Callable[[str], None],
 ) -> list[Score]:
     """Play learned policies at home, those of arena rows in the arena, all others in both."""
@@ -195,7 +215,7 @@ def _play_all(
             if wanted and fits(entry, role, config):
                 meetings.append((scenario, player, entry.kind))
     tasks = [evaluation_task(scenario, player, plan.threads) for scenario, player, _ in meetings]
-    played = run_tasks(tasks, store, plan.workers, _progress(len(tasks), say))
+    played = compute(tasks, progress=_progress(len(tasks), say))
     return [
         Score(scenario.name, player.name, kind, player.training_seed, values)
         for (scenario, player, kind), (_, values) in zip(meetings, played, strict=True)
@@ -214,7 +234,16 @@ def _progress(total: int, say: Callable[[str], None]) -> Callable[[Task, bool], 
     return progress
 
 
-def _facts(plan: ResultsPlan, command: str) -> dict[str, str]:
+def _machine(plan: ResultsPlan, backend: str, workers: int | None) -> str:
+    place = {
+        "local": f"1 process of {plan.threads} thread",
+        "processes": f"{workers} processes of {plan.threads} thread",
+        "ray": f"tasks of {plan.threads} thread on a Ray cluster",
+    }
+    return f"{cpu_model()}, {place.get(backend, backend)}"
+
+
+def _facts(plan: ResultsPlan, command: str, machine: str) -> dict[str, str]:
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     seeds = ", ".join(map(str, plan.training_seeds))
     named = [row.config for row in plan.rows]
@@ -231,5 +260,5 @@ def _facts(plan: ResultsPlan, command: str) -> dict[str, str]:
         "sources, SHA-256": fingerprint(__name__),
         "commit": git_commit() or "unknown",
         "versions": f"dtao_gym {dtao_gym.__version__}, Python {platform.python_version()}, {versions}",
-        "machine": f"{cpu_model()}, {plan.workers} processes of {plan.threads} thread",
+        "machine": machine,
     }

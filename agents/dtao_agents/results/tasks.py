@@ -1,16 +1,13 @@
-"""Tasks whose results are cached by the hash of their inputs, run in several processes."""
+"""Tasks whose results are cached by the hash of their inputs, run on any backend."""
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import threading
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dtao_agents import backends
 from dtao_agents.cache import Store
 
 TaskResult = tuple[Any, dict[str, np.ndarray]]
@@ -47,14 +44,15 @@ def cached_result(task: Task, store: Store) -> TaskResult | None:
     return result if result and all(path.is_file() for path in task.files) else None
 
 
-def perform(task: Task, folder: Path) -> None:
-    """Run a task and store its result."""
-    record, arrays = task.function(*task.arguments)
-    Store(folder).save(task.name, task.key, record, arrays)
-
-
 def run_tasks(
-    tasks: Sequence[Task], store: Store, workers: int, progress: Callable[[Task, bool], None]
+    tasks: Sequence[Task],
+    store: Store,
+    workers: int | None,
+    progress: Callable[[Task, bool], None],
+    backend: str = "processes",
+    *,
+    threads: int = 1,
+    address: str | None = None,
 ) -> list[TaskResult]:
     """Return results in the order of the tasks; skips cached tasks.
 
@@ -62,11 +60,22 @@ def run_tasks(
     ----------
     tasks : sequence of Task
     store : Store
-        Cache of results.
-    workers : int
-        Processes; with 1 all tasks run in this one.
+        Cache of results, to which only this process writes.
+    workers : int, optional
+        Tasks side by side, see `dtao_agents.backends.run_tasks`; one process is this one.
     progress : callable
         Called as ``progress(task, computed)`` for each result; `computed` is False for cached ones.
+    backend : str
+        One of `dtao_agents.backends.BACKENDS`.
+    threads : int
+        Threads of a task, the processors that Ray reserves for it.
+    address : str, optional
+        Of the Ray cluster.
+
+    Raises
+    ------
+    BackendError, TaskError, Exception
+        As `dtao_agents.backends.run_tasks`; results so far are kept.
     """
     missing = []
     for task in tasks:
@@ -74,43 +83,29 @@ def run_tasks(
             progress(task, False)
         else:
             missing.append(task)
-    if workers == 1 or len(missing) < 2:
-        for task in missing:
-            perform(task, store.folder)
-            progress(task, True)
-    else:
-        _in_processes(missing, store, workers, progress)
+
+    def save(index: int, result: tuple[Any, Mapping[str, np.ndarray]]) -> None:
+        task, (record, arrays) = missing[index], result
+        store.save(task.name, task.key, record, arrays)
+        progress(task, True)
+
+    if backend == "processes" and (workers == 1 or len(missing) == 1):
+        backend = "local"
+    backends.run_tasks(
+        [
+            backends.Task(task.name, functools.partial(task.function, *task.arguments))
+            for task in missing
+        ],
+        backend,
+        workers,
+        save,
+        cpus_per_task=threads,
+        address=address,
+    )
     results = []
     for task in tasks:
-        result = cached_result(task, store)
+        result = store.load(task.name, task.key)  # as a later run reads it
         if result is None:
             raise RuntimeError(f"{task.name}: its result is not in {store.folder}")
         results.append(result)
     return results
-
-
-def _in_processes(
-    tasks: Sequence[Task], store: Store, workers: int, progress: Callable[[Task, bool], None]
-) -> None:
-    context = multiprocessing.get_context("spawn")  # forks of a process with threads may hang
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _end_with_parent)
-    try:
-        running = {pool.submit(perform, task, store.folder): task for task in tasks}
-        for done in as_completed(running):
-            done.result()
-            progress(running[done], True)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """End this worker with its parent: it would write into the folder of the run that is started again."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        multiprocessing.connection.wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -9,13 +9,18 @@ from dtao_agents.equilibrium.game import angle
 from dtao_agents.equilibrium.nash import NashSettings, solve
 from dtao_agents.equilibrium.slot_game import TERCILES, ShareSlots
 from dtao_agents.equilibrium.slot_records import SlotSettings
-from dtao_agents.probe.plan import make_plan, reference_cell
+from dtao_agents.probe.plan import base_world, make_plan
 
 from dtao_gym.world.batch import Batch
 from dtao_gym.world.config import Config
 
-PLAN = make_plan({"world": {"spans_per_day": 1}})
-REFERENCE = reference_cell(PLAN).config
+REFERENCE = Config.make(
+    base_world(make_plan({"world": {"spans_per_day": 1}})),
+    payment="fee",
+    finance=False,
+    pruning=False,
+    cost_weight=1.0,
+)
 SHORT = SlotSettings(
     pilot_blocks=4, pilot_passes=2, slope_passes=1, slope_blocks=8, least_blocks=8, most_blocks=8
 )
