@@ -5,9 +5,18 @@ import pytest
 
 pytest.importorskip("ray.rllib")
 
+import ray
 from ray.rllib.algorithms.ppo import PPOConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def cluster():
+    """A cluster of this test: not one that another program has left behind."""
+    ray.init(address="local", num_cpus=1, include_dashboard=False)
+    yield
+    ray.shutdown()
 
 
 @pytest.mark.parametrize("name", ["StakerSmall", "BuilderDiscrete"])

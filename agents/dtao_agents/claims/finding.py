@@ -56,7 +56,7 @@ class Finding:
     Attributes
     ----------
     claim : str
-        Id of the claim, C1 to C7 (`docs/claims.md`).
+        Id of the claim, C1 to C7 (docs/claims.md).
     measure : str
         The measured quantity in plain words.
     institution : str

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from dtao_agents.claims.finding import Finding, to_records
 from dtao_agents.probe.analysis import Analysis, analyse
@@ -77,6 +77,8 @@ class Evidence:
 class _Results(BaseModel):
     """The part of results.json that is not in the records."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     facts: dict[str, str]
     checks: dict[str, list[Check]]
 
@@ -129,7 +131,9 @@ def gather(
     for measure in (*measures_of(plan), *cell_measures(plan, solutions)):
         record = load_record(records, measure.name, measure.inputs)
         if record is not None:
-            findings.setdefault(measure.claim, []).extend(findings_of(record))
+            with contextlib.suppress(*NO_RECORD):
+                found = findings_of(record)
+                findings.setdefault(measure.claim, []).extend(found)
     findings = dict(sorted(findings.items()))
     analysis = analyse(plan, solutions, failed_of(checks))
     return Evidence(plan, analysis, findings, checks, facts)

@@ -209,6 +209,7 @@ def _numbers(evidence: Evidence) -> Iterator[Block]:
             Column("implicit tax on research", "+.0%"),
             Column("sampling ended by"),
             Column("world-runs", ",.0f"),
+            Column("CPU seconds", ".1f"),
         ],
         [row for cell in analysis.cells if (row := _cell_row(evidence, cell)) is not None],
         "Cells: research share, crowding out and the tax on research that would do the same",
@@ -249,7 +250,16 @@ def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
     research = solution.research
     if research is None:
         told = solution.verdict
-        return [cell.name, told, None, None, None, solution.stopped, solution.worlds]
+        return [
+            cell.name,
+            told,
+            None,
+            None,
+            None,
+            solution.stopped,
+            solution.worlds,
+            solution.seconds,
+        ]
     share = Estimate(*(float(share_of(x)) for x in research.estimate))
     gap = (
         None if cell.institution == FEE or not ladder(cell) else lambda_of(evidence.analysis, cell)
@@ -263,4 +273,5 @@ def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
         None if estimate is None else tax(estimate),
         solution.stopped,
         solution.worlds,
+        solution.seconds,
     ]

@@ -277,6 +277,7 @@ def load_record(folder: Path, name: str, inputs: Mapping[str, Any]) -> dict[str,
     """
     try:
         record = json.loads(record_path(folder, name, inputs).read_text())
+        json.dumps(record, allow_nan=False)  # infinity may be written as a number: 1e999
         checksum = record.pop(CHECKSUM, None)
         whole = checksum is None or checksum == key_of(record)
         same = whole and key_of(record["inputs"]) == key_of(inputs)
