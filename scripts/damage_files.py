@@ -10,7 +10,6 @@ faults. Try k of a seed is always the same: `--seed SEED --first k --tries 1 --k
 
 import argparse
 import contextlib
-import io
 import json
 import os
 import random
@@ -155,18 +154,14 @@ def market_files() -> dict[str, Kind]:
 
 
 def learned_files(scratch: Path) -> dict[str, Kind]:
-    """Policies, checkpoints, metrics, records of probes, published results."""
+    """Policies, checkpoints, metrics, published results."""
     import numpy as np
     import torch
     from dtao_agents.evaluation.policy_files import Card, PolicyError, load_policy, save_policy
-    from dtao_agents.probe.results import CheckedStore
     from dtao_agents.results.pretrained import PUBLISHED_NAME, read_published
     from dtao_agents.training.architecture import Architecture
     from dtao_agents.training.checkpoints import CheckpointError, read_checkpoint, write_checkpoint
     from dtao_agents.training.run_folder import read_metrics
-
-    sys.path.insert(0, str(ROOT))
-    from tests.agents.probe import test_records as records
 
     torch.manual_seed(0)
     shape = Architecture("shared", 4, 8)
@@ -174,19 +169,10 @@ def learned_files(scratch: Path) -> dict[str, Kind]:
     policy = {name: (scratch / name).read_bytes() for name in ("policy.json", "policy.safetensors")}
     arrays = {"policy/w": np.arange(6.0).reshape(2, 3), "state/x": np.arange(9, dtype=np.uint8)}
     checkpoint = write_checkpoint(scratch, arrays, {"seeds": [1, 2]}, 128, {"seconds": 1.5})
-    store = CheckedStore(scratch / "cache")
-    store.save("cell", records.KEY, records.CELL, records.ARRAYS)
-    store.save("gate NC1", records.KEY, [records.CHECK], {})
-    stored = {path.name: path.read_bytes() for path in store.folder.iterdir()}
     published = min((ROOT / "policies").glob(f"*/{PUBLISHED_NAME}")).read_bytes()
     metrics = b"timesteps,seconds,reward_per_year\n" + b"".join(
         b"%d,0.5,0.25\n" % k for k in range(9)
     )
-
-    def probe_records(folder: Path) -> None:
-        with contextlib.redirect_stderr(io.StringIO()):
-            for name in ("cell", "gate NC1"):
-                CheckedStore(folder).load(name, records.KEY)
 
     def read_cards(folder: Path) -> None:
         load_policy(folder).act(np.zeros((1, shape.observation_size), np.float32))
@@ -202,16 +188,67 @@ def learned_files(scratch: Path) -> dict[str, Kind]:
         "metrics": Kind(
             {"metrics.csv": metrics}, ("metrics.csv",), lambda f: read_metrics(f / "metrics.csv"), (OSError,)
         ),
-        "probe records": Kind(stored, tuple(stored), probe_records, ()),
         "published result": Kind(
             {PUBLISHED_NAME: published}, (PUBLISHED_NAME,), read_published, (PolicyError,)
         ),
     }  # fmt: skip
 
 
+def probe_files(scratch: Path) -> dict[str, Kind]:
+    """Records of a probe of one cell and one claim, and its results."""
+    from dtao_agents.probe.cells import all_cells
+    from dtao_agents.probe.checks import Check
+    from dtao_agents.probe.evidence import gather, read_evidence
+    from dtao_agents.probe.measures import measure_claim, measures_of
+    from dtao_agents.probe.plan import make_plan
+    from dtao_agents.probe.solutions import (
+        NO_RECORD,
+        from_record,
+        inputs_of,
+        load_record,
+        save_record,
+        solve_cell,
+    )
+
+    from dtao_gym.world.config import ConfigError
+
+    plan = make_plan(
+        {
+            "blocks": [{"name": "A", "institutions": ["price"], "pruning": [True], "references": False}],
+            "world": {"spans_per_day": 1, "horizon_cap_days": 200, "n_subnets": 3},
+            "estimator": {"pilot_blocks": 2, "pilot_passes": 1, "slope_passes": 1, "slope_blocks": 4}
+            | {"most_slope_blocks": 4, "least_blocks": 4, "most_blocks": 4},
+            "outcome_worlds": 8,
+        }
+    )  # fmt: skip
+    (cell,) = all_cells(plan)
+    (caps,) = (measure for measure in measures_of(plan) if measure.claim == "C5")
+    inputs = inputs_of(cell, plan)
+    save_record(scratch / "cells", cell.name, inputs, solve_cell(cell, plan))
+    save_record(scratch / "cells", caps.name, caps.inputs, measure_claim(caps))
+    records = {path.name: path.read_bytes() for path in (scratch / "cells").iterdir()}
+    checks = {"NC6": [Check("NC6", "uniform", "indeterminate", "indeterminate", True)]}
+    evidence = gather(plan, scratch / "cells", checks, {"written": "today"})
+    run = {"results.json": evidence.to_json().encode(), "plan.yaml": plan.to_yaml().encode()}
+
+    def read_records(folder: Path) -> None:
+        gather(plan, folder, {}, {}).to_json()
+        record = load_record(folder, cell.name, inputs)
+        if record is not None:
+            with contextlib.suppress(*NO_RECORD):
+                from_record(record)
+
+    return {
+        "probe records": Kind(records, tuple(records), read_records, ()),
+        "probe results": Kind(
+            run, tuple(run), lambda f: read_evidence(f).to_json(), (ConfigError,)
+        ),
+    }
+
+
 def all_kinds(scratch: Path) -> dict[str, Kind]:
     """Every kind by name."""
-    return configurations() | market_files() | learned_files(scratch)
+    return configurations() | market_files() | learned_files(scratch) | probe_files(scratch)
 
 
 # --- tries

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from dtao_agents.equilibrium.first_order import ANGLES
 from dtao_agents.equilibrium.slot_records import Parameter
 from dtao_agents.probe.cells import FEE, Cell, all_cells, cells_of_block, identity, ladder
 from dtao_agents.probe.contrasts import (
@@ -27,8 +28,8 @@ from dtao_agents.probe.solutions import Solution
 
 MARKET, VOTE = "price", "root_vote"
 """Institutions of the second question: does the market crowd out more than the vote before it?"""
-STEPS = {2: ("finance adds",), 3: ("finance adds", "pruning adds")}
-"""Steps of the ladder between references, by the number of rungs."""
+ALL_CHANNELS = "all channels"
+"""Name of the sum of the channels' parts."""
 
 
 class Rung(NamedTuple):
@@ -125,9 +126,12 @@ def _of_block(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterat
 def _pair(
     analysis: Analysis, cell: Cell, name: str = "research share"
 ) -> tuple[Parameter, int] | None:
+    """A parameter of a solution and the columns of its design; None where it has no number."""
     solution = analysis.solution(cell)
     parameter = None if solution is None else solution.named(name)
-    return None if solution is None or parameter is None else (parameter, solution.columns)
+    if solution is None or parameter is None or _bound(analysis, cell):
+        return None
+    return parameter, solution.columns
 
 
 def gap(
@@ -143,6 +147,9 @@ def bound_sign(analysis: Analysis, one: Cell, other: Cell) -> int:
 
     At a bound every builder gains by going further at all shares that the game allows, so that the gap has a sign but no size.
     """
+    solutions = [analysis.solution(cell) for cell in (one, other)]
+    if any(found is None or found.verdict == "indeterminate" for found in solutions):
+        return 0
     first, second = (_bound(analysis, cell) for cell in (one, other))
     return int(np.sign(first - second))
 
@@ -150,9 +157,13 @@ def bound_sign(analysis: Analysis, one: Cell, other: Cell) -> int:
 def _bound(analysis: Analysis, cell: Cell) -> int:
     """-1 or 1 where all builders are at the lowest or highest research share, else 0."""
     solution = analysis.solution(cell)
-    if solution is None or solution.at_bound != ("research share",):
+    if solution is None or solution.verdict != "at a bound":
         return 0
-    return 1 if solution.population[0, 0] > 0.5 * np.pi else -1
+    place = solution.population[0, 0]
+    reached = min(abs(place - bound) for bound in ANGLES) < 1e-3
+    if "research share" not in solution.at_bound and not reached:
+        return 0
+    return 1 if place > 0.5 * np.pi else -1
 
 
 def lambda_of(analysis: Analysis, cell: Cell, name: str = "research share") -> Combined | None:
@@ -162,11 +173,17 @@ def lambda_of(analysis: Analysis, cell: Cell, name: str = "research share") -> C
 
 def _ladder(analysis: Analysis, cell: Cell) -> list[Rung]:
     rungs = [*ladder(cell), cell]
-    names = [*STEPS.get(len(rungs) - 1, ()), "the institution adds"]
     return [
-        Rung(name, gap(analysis, before, after))
-        for name, before, after in zip(names, rungs[:-1], rungs[1:], strict=True)
+        Rung(_step(before, after), gap(analysis, before, after))
+        for before, after in pairwise(rungs)
     ]
+
+
+def _step(before: Cell, after: Cell) -> str:
+    """Name of a step of the ladder."""
+    if before.config.finance != after.config.finance:
+        return "finance adds"
+    return "pruning adds" if before.pruning != after.pruning else "the institution adds"
 
 
 def _gates(analysis: Analysis, contrast: Contrast, *cells: Cell) -> Contrast:
@@ -280,13 +297,13 @@ def _doses(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterator[
     """Change of crowding out along a fitted line over the doses, or against the first dose where they are no numbers."""
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(
-            (cell.institution, cell.payment, cell.pruning, cell.moving_price), []
-        ).append(cell)
+        groups.setdefault(cell.arm, []).append(cell)
     for group in groups.values():
         first, *others = group
         name, places = dose_values(group)
         if places is not None and block.references:
+            group = [group[k] for k in np.argsort(places, kind="stable")]
+            places = np.sort(places)
             combined = _along(analysis, group, line_weights(places))
             setting = f"{first.place}, from {places[0]:g} to {places[-1]:g} of {name}"
             yield _judged(analysis, "slope", group, setting, "exceeds", combined)
@@ -309,6 +326,8 @@ def dose_values(group: Sequence[Cell]) -> tuple[str, np.ndarray | None]:
     numbers = [v.pop() for v in values]
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers):
         return "", None
+    if len(set(numbers)) < 2:
+        return "", None
     return " and ".join(names.pop()), np.array(numbers, float)
 
 
@@ -330,7 +349,7 @@ def _along(analysis: Analysis, group: Sequence[Cell], weights: np.ndarray) -> Co
 
 
 def _shapley(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterator[Contrast]:
-    """Part of each channel in the crowding out against the plain fee arm, averaged over orders (Shapley 1953)."""
+    """Part of each channel in crowding out, averaged over orders (Shapley 1953), and that of all of them together."""
     names = list(block.channels)
     groups: dict[tuple[Any, ...], dict[frozenset[str], Cell]] = {}
     for cell in cells:
@@ -339,12 +358,14 @@ def _shapley(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterato
         groups.setdefault(key, {})[off] = cell
     for by_off in groups.values():
         full = by_off[frozenset()]
+        together = gap(analysis, by_off[frozenset(names)], full)
+        place = f"{full.payment}, {full.moving_price}"
+        used = list(by_off.values())
+        yield _judged(analysis, "channel", used, f"{place}: {ALL_CHANNELS}", "exceeds", together)
         for name in names:
             terms = _shapley_terms(analysis, by_off, names, name)
             combined = combine(terms) if terms else None
-            setting = f"{full.payment}, {full.moving_price}: {name}"
-            cells_used = list(by_off.values())
-            yield _judged(analysis, "channel", cells_used, setting, "exceeds", combined)
+            yield _judged(analysis, "channel", used, f"{place}: {name}", "exceeds", combined)
 
 
 def _shapley_terms(

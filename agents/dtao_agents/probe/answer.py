@@ -67,19 +67,30 @@ def sentences(evidence: Evidence) -> list[str]:
     contrast = contrast_of(analysis, "crowding out", market)
     first = _market_sentence(analysis, market, contrast)
     vote = contrast_of(analysis, "market less vote", market)
-    return [first] if vote is None else [first, _vote_sentence(vote)]
+    if vote is None:
+        return [first]
+    return [first, _vote_sentence(vote, evidence.plan.smallest_effect)]
 
 
 def _market_sentence(analysis: Analysis, cell: Cell, contrast: Contrast | None) -> str:
     own, reference = analysis.solution(cell), analysis.solution(ladder(cell)[-1])
-    if contrast is None or contrast.verdict == "void":
-        gates = "" if contrast is None else f" ({contrast.reason})"
-        return f"No answer is given: checks of the model failed{gates}."
+    if contrast is None:
+        return "The plan solves no reference for token prices, so that it asks nothing about crowding out."
+    if contrast.verdict == "void":
+        return f"No answer is given: checks of the model failed ({contrast.reason})."
+    if contrast.estimate is None and contrast.verdict in ("supported", "refuted"):
+        crowded = contrast.verdict == "supported"
+        opening = "crowd out" if crowded else "do not crowd out"
+        direction, end = ("less", "down") if crowded else ("more", "up")
+        return (
+            f"Token prices {opening} long-term research: whatever the others do, builders gain by {direction} of it, {end} to "
+            f"the end of its range ({setting_words(cell)})."
+        )
     if contrast.estimate is None or own is None or reference is None:
         return (
             f"Whether token prices crowd out long-term research cannot be said: {contrast.reason}."
         )
-    low = contrast.estimate.high < 0.0
+    low = contrast.estimate.high < -analysis.plan.smallest_effect
     opening = {
         "supported": "Token prices crowd out long-term research",
         "refuted": "Token prices do not crowd out long-term research"
@@ -97,13 +108,16 @@ def _market_sentence(analysis: Analysis, cell: Cell, contrast: Contrast | None) 
     )
 
 
-def _vote_sentence(contrast: Contrast) -> str:
+def _vote_sentence(contrast: Contrast, smallest: float) -> str:
+    if contrast.estimate is None and contrast.verdict in ("supported", "refuted"):
+        more = "more" if contrast.verdict == "supported" else "less"
+        return f"They crowd out {more} than the vote of root validators that they replaced, by a gap without a size."
     if contrast.estimate is None or contrast.verdict in ("void", "indeterminate"):
         return f"Whether they crowd out more than the vote of root validators cannot be said: {contrast.reason}."
     opening = {
         "supported": "They crowd out more than the vote of root validators that they replaced",
         "refuted": "The vote of root validators that they replaced crowds out more"
-        if contrast.estimate.high < 0.0
+        if contrast.estimate.high < -smallest
         else "They crowd out no more than the vote of root validators that they replaced",
         "undecided": "Whether they crowd out more than the vote of root validators that they replaced is undecided",
     }[contrast.verdict]
@@ -116,11 +130,11 @@ def _vote_sentence(contrast: Contrast) -> str:
 def against_both(evidence: Evidence) -> list[str]:
     """What the evidence says against the critics of the market and against its defenders, one sentence each at most."""
     found = []
-    analysis = evidence.analysis
+    analysis, smallest = evidence.analysis, evidence.plan.smallest_effect
     market = headline_cell(analysis, MARKET)
     if market is not None:
         vote = contrast_of(analysis, "market less vote", market)
-        if vote is not None and vote.estimate is not None and vote.estimate.high < 0.0:
+        if vote is not None and vote.estimate is not None and vote.estimate.high < -smallest:
             found.append(
                 "Against the market's critics: the vote of few pays the present, and builders under it do less research."
             )

@@ -36,6 +36,8 @@ class Cell(NamedTuple):
         Whether the c_bar of the uninformed is estimated; without pruning nobody's view matters to a reference.
     estimator : SlotSettings
         Settings of the estimator.
+    arm : tuple
+        Institution, payment, pruning and moving price of the block, before the changes.
     """
 
     block: str
@@ -45,6 +47,7 @@ class Cell(NamedTuple):
     config: Config
     estimated: bool
     estimator: SlotSettings
+    arm: tuple[str, str, bool, str]
 
     @property
     def pruning(self) -> bool:
@@ -105,9 +108,10 @@ def cells_of_block(plan: Plan, block: Block) -> list[Cell]:
             "influence": block.strategy == "influence" or world.influence,
         }
         config = Config.make(world, **fields | dict(changes))
-        cell = Cell(block.name, institution, changes, block.strategy, config, True, estimator)
-        if all(cell.config != other.config for other in cells):
-            cells.append(cell)
+        arm = institution, payment, pruning, speed
+        cells.append(
+            Cell(block.name, institution, changes, block.strategy, config, True, estimator, arm)
+        )
     return cells
 
 
@@ -173,7 +177,7 @@ def all_cells(plan: Plan) -> list[Cell]:
     cells: dict[tuple[Any, ...], Cell] = {}
     for block in plan.blocks:
         for cell in cells_of_block(plan, block):
-            references = ladder(cell) if block.references else ()
+            references = ladder(cell) if block.references and block.sobol is None else ()
             for each in (cell, *references):
                 cells.setdefault(identity(each), each)
     return list(cells.values())

@@ -268,7 +268,7 @@ def holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
 
 def voided(contrast: Contrast, gates: Sequence[str]) -> Contrast:
     """Contrast without a verdict since gates failed."""
-    reason = f"void: {', '.join(gates)} failed"
+    reason = f"{', '.join(gates)} failed"
     return replace(contrast, verdict="void", reason=reason, p_value=None, adjusted=None)
 
 

@@ -27,6 +27,8 @@ from dtao_agents.training.run_folder import cpu_model, git_commit
 
 PACKAGES = ("numba", "numpy", "pydantic", "scipy")
 """Packages whose versions are reported."""
+SIZES = ("n_subnets", "horizon", "horizon_cap_days", "spans_per_day")
+"""World parameters that gates set themselves; all others of a plan are those of the market that they test."""
 RECORDS = "cells"
 """Folder of the records, in that of a run."""
 
@@ -79,7 +81,8 @@ def run(
     """
     started = time.perf_counter()
     cells = all_cells(plan)
-    population = population_of(plan)
+    market = {name: value for name, value in plan.world.items() if name not in SIZES}
+    population = population_of(plan) | market
     records = folder / RECORDS
     records.mkdir(parents=True, exist_ok=True)
     for old in ("report.md", "report.html", "results.json"):

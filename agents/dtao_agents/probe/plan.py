@@ -42,6 +42,18 @@ class Sobol(BaseModel):
         default=32, ge=2, description="Base samples, a power of 2; points x (parameters + 2) cells."
     )
 
+    @model_validator(mode="after")
+    def _fits(self) -> "Sobol":
+        """Raise ValueError for a range without a width, or a number of points that is no power of 2."""
+        for name, (low, high) in self.ranges.items():
+            if not low < high:
+                raise ValueError(
+                    f"sobol: {name}: got {low} to {high}, allowed is an ascending range"
+                )
+        if self.points & (self.points - 1):
+            raise ValueError(f"sobol: points: got {self.points}, allowed is a power of 2")
+        return self
+
 
 class Block(BaseModel):
     """A group of cells: the product of its lists, once for each change of the world."""
@@ -92,6 +104,8 @@ class Block(BaseModel):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: got {list(values)}, allowed is each once")
+        if self.sobol is not None and (self.channels or self.doses != ({},)):
+            raise ValueError("sobol: got doses or channels too, allowed is one of the three")
         return self
 
 
@@ -178,7 +192,18 @@ def make_plan(content: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate(content)
     except ValidationError as error:
-        raise ConfigError("; ".join(_line(problem) for problem in error.errors())) from None
+        problems = error.errors()
+        places = [problem["loc"] for problem in problems]
+        # a block that is refused makes the list of blocks too short as well
+        inner = [
+            problem
+            for problem in problems
+            if not any(
+                len(place) > len(problem["loc"]) and place[: len(problem["loc"])] == problem["loc"]
+                for place in places
+            )
+        ]
+        raise ConfigError("; ".join(_line(problem) for problem in inner)) from None
 
 
 def read_plan(path: str | Path) -> Plan:

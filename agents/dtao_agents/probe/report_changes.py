@@ -6,7 +6,7 @@ import numpy as np
 
 from dtao_agents.evaluation.statistics import Estimate
 from dtao_agents.probe import curves
-from dtao_agents.probe.analysis import dose_values, lambda_of
+from dtao_agents.probe.analysis import ALL_CHANNELS, dose_values, lambda_of
 from dtao_agents.probe.cells import Cell, cells_of_block, salib_problem
 from dtao_agents.probe.contrasts import Contrast
 from dtao_agents.probe.evidence import Evidence
@@ -71,20 +71,20 @@ def _waterfalls(found: Sequence[Contrast]) -> Iterator[Block]:
         place = contrast.setting.rpartition(": ")[0]
         groups.setdefault((contrast.institution, place), []).append(contrast)
     for (institution, place), parts in groups.items():
-        if any(c.estimate is None for c in parts):
+        total, parts = parts[0], parts[1:]
+        if total.estimate is None or any(c.estimate is None for c in parts):
             continue
         steps = [
             IntervalRow(c.setting.rpartition(": ")[2], c.estimate, c.institution) for c in parts
         ]
-        value = sum(c.estimate.value for c in parts if c.estimate)
-        total = IntervalRow("all channels", Estimate(value, value, value), institution)
+        whole = IntervalRow(ALL_CHANNELS, total.estimate, institution)
         largest = max(parts, key=lambda c: c.estimate.value if c.estimate else 0.0)
         channel = largest.setting.rpartition(": ")[2]
-        title = f"Channels of {plain_name(institution)}, {place}: {channel} adds most"
+        title = f"Channels, {plain_name(institution)}, {place}: {channel} adds most"
         alt = "; ".join(
             f"{step.label}: {in_words(c)}" for step, c in zip(steps, parts, strict=True)
         )
-        figure = Waterfall(steps, "crowding out, log-odds", total)
+        figure = Waterfall(steps, "crowding out, log-odds", whole)
         yield Chart(title, figure, alt, "Averaged over all orders of switching the channels off.")
 
 

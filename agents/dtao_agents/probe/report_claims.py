@@ -199,4 +199,4 @@ def _summary(found: Sequence[Finding]) -> str:
         f"“{text}”: " + ", ".join(f"{verdict} in {count}" for verdict, count in counts.items())
         for text, counts in statements.items()
     ]
-    return f"{len(found)} findings. Settings by verdict: " + "; ".join(told) + "."
+    return f"Number of findings: {len(found)}. Settings by verdict: " + "; ".join(told) + "."

@@ -1,10 +1,9 @@
 """Negative controls hold at a small size and fail under a technology that they do not assume."""
 
 import pytest
-from dtao_agents.cache import Store
 from dtao_agents.probe.checks import Check, failures, from_records, to_records
 from dtao_agents.probe.controls import CONTROLS, INSTITUTIONS
-from dtao_agents.probe.gates import GATES, GateError, control_gate, pass_gates
+from dtao_agents.probe.gates import GATES, GateError, checks_of, control_gate, inputs_of_gate
 from dtao_agents.probe.size import GATE
 
 from tests.agents.probe.tiny import BROKEN
@@ -44,15 +43,17 @@ def test_a_broken_technology_fails_a_control(technology, id):
     assert failures(CONTROLS[id](SMALL._replace(seeds=2), technology))
 
 
-def test_a_failing_gate_raises_its_failed_checks_and_is_cached(tmp_path):
-    gates = (control_gate("NC6"), control_gate("NC4"))
-    store = Store(tmp_path)
-    assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
-    with pytest.raises(GateError, match="NC4 failed") as error:
-        pass_gates(gates, store, BROKEN)
-    assert [check.id for check in error.value.failed] == ["NC4"]
-    # cached by technology: the unchanged one still passes, without a run
-    assert set(pass_gates(gates, store)) == {"NC6", "NC4"}
+def test_checks_of_a_gate_are_records_that_depend_on_the_technology():
+    gate = control_gate("NC4")
+    assert failures(from_records(checks_of(gate, {}, {}))) == []
+    assert [check.id for check in failures(from_records(checks_of(gate, BROKEN, {})))] == ["NC4"]
+    inputs = [inputs_of_gate(gate, *given) for given in (({}, {}), (BROKEN, {}), ({}, BROKEN))]
+    assert inputs[0] != inputs[1] != inputs[2] != inputs[0]
+
+
+def test_the_message_of_failed_gates_names_each_once():
+    error = GateError([Check(id, "", 0.0, 1.0, False) for id in ("NC4", "NC4", "POT")])
+    assert str(error) == "gates: NC4, POT failed; no answer is given"
 
 
 def test_all_controls_and_the_oracles_are_gates():

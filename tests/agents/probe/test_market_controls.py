@@ -52,6 +52,7 @@ def test_effects_that_must_be_zero_are_small_with_few_seeds(id, monkeypatch):
     assert all(abs(float(check.got)) < 0.05 for check in checks)
 
 
+@pytest.mark.slow
 def test_dilution_has_an_effect_where_demand_dies(monkeypatch):
     """In the first version of the market, stakers sell out the sooner the more alpha is issued."""
     monkeypatch.setattr(market_controls, "MANY_SEEDS", 48)
@@ -61,6 +62,7 @@ def test_dilution_has_an_effect_where_demand_dies(monkeypatch):
     assert abs(votes.got) < 0.01
 
 
+@pytest.mark.slow
 def test_few_subnets_have_the_equilibrium_of_many():
     """Eight and thirty-two of 128 subnets, without news, have the same equilibrium; scripts/one_pot.py tests it with news."""
     size = SMALL._replace(cap_days=1_500, population={"news_sd": 0.0})

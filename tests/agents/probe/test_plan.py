@@ -1,71 +1,48 @@
-"""Plans: accepted content, and their cells."""
+"""Plans: accepted content, messages, and the hash that fixes them."""
 
 import pytest
 import yaml
-from dtao_agents.equilibrium.nash import QUICK
-from dtao_agents.probe.plan import (
-    REFERENCE,
-    all_cells,
-    base_world,
-    make_plan,
-    population_of,
-    read_plan,
-)
+from dtao_agents.probe.cells import all_cells
+from dtao_agents.probe.plan import Plan, base_world, make_plan, population_of, read_plan
 from dtao_agents.probe.size import GATE, world
 
 from dtao_gym.world.config import ConfigError
+from tests.agents.probe.tiny import TINY, tiny_plan
 
 
-def test_the_quick_plan_has_the_cells_of_the_theory():
-    plan = read_plan("configs/probe_quick.yaml")
+def block(**fields) -> dict:
+    return {"blocks": [{"name": "A"} | fields]}
+
+
+@pytest.mark.parametrize("name", ["probe_quick", "probe_full"])
+def test_the_committed_plans_have_valid_worlds(name):
+    plan = read_plan(f"configs/{name}.yaml")
     cells = all_cells(plan)
-    assert len(cells) == 7
-    assert len({cell.name for cell in cells}) == 7
-    assert {cell.institution for cell in cells} == {"price", "tao_flow", "root_vote", REFERENCE}
-    assert plan.seeds == 1024
-    assert plan.solver.grid_near == QUICK.grid_near
-
-
-@pytest.mark.parametrize(
-    ("institutions", "part"),
-    [
-        (["price", "root_vote"], "allocation"),
-        (["price_burn", "price_burn_gate_rank"], "allocation"),
-        (["fund_in_place", "fund_curated"], "root_dividend"),
-    ],
-)
-def test_institutions_differ_in_one_part_alone(institutions, part):
-    plan = make_plan({"institutions": institutions})
-    one, other = (
-        next(c for c in all_cells(plan) if c.name == f"{name}, direct, pruning, slow")
-        for name in plan.institutions
-    )
-    differing = {
-        name
-        for name, value in one.config.model_dump().items()
-        if getattr(other.config, name) != value
-    }
-    assert differing == {part}
-    assert one.config.horizon == "geometric"
-    assert one.config.horizon_cap_days == 8000
-    assert one.config.halving is False
-
-
-def test_the_reference_has_no_finance_no_pruning_and_no_signal_to_capitalise():
-    cell = all_cells(make_plan({}))[0]
-    assert (cell.config.payment, cell.config.finance, cell.config.pruning) == ("fee", False, False)
-    assert not cell.estimated
+    assert len(cells) > 10
+    assert any(b.primary for b in plan.blocks)
+    assert all(cell.config.horizon == "geometric" for cell in cells)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ({"seed": 3}, "seed: unknown setting"),
-        ({"seeds": 1}, "seeds: got 1"),
-        ({"payments": ["fee"]}, "got 'fee'"),
-        ({"solver": {"grid": 3}}, "solver.grid: unknown setting"),
-        ({"solver": {"grid_near": 6}}, "grid_near: got 6"),
-        ({"institutions": ["price", "price"]}, "institutions: got"),
+        ({"first_seed": -1}, "first_seed: got -1"),
+        ({"start": float("nan")}, "start: got nan"),
+        ({"claims": "some"}, "claims: got 'some'"),
+        ({"blocks": []}, "blocks: got []"),
+        ({"estimator": {"half": 1}}, "estimator.half: unknown setting"),
+        ({"estimator": {"half_width": "x"}}, "estimator.half_width: got 'x'"),
+        ({"estimator": {"least_blocks": 500}}, "least_blocks, most_blocks: got 16, 500, 256"),
+        (block(payments=["fee"]), "blocks.0.payments.0: got 'fee'"),
+        (block(payment=["direct"]), "did you mean 'payments'?"),
+        (block(institutions=["price", "price"]), "institutions: got ['price', 'price']"),
+        (block(estimator={"half": 1}), "blocks: A: estimator: half: unknown setting"),
+        (block(estimator={"half_width": -1}), "blocks: A: estimator: half_width: got -1"),
+        (block(estimator={"most_blocks": 4}), "got 16, 16, 4"),
+        (block(sobol={"ranges": {"hype": [0, 1]}}), "blocks.0.sobol.ranges: got"),
+        ({"blocks": [{"name": "A"}, {"name": "A"}]}, "blocks: got names ['A', 'A']"),
+        ({"blocks": [{"institutions": ["price"]}]}, "blocks.0.name"),
     ],
 )
 def test_a_bad_plan_is_one_line_that_names_the_setting(content, message):
@@ -75,41 +52,83 @@ def test_a_bad_plan_is_one_line_that_names_the_setting(content, message):
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_parameter_of_the_world_or_the_population_is_an_error(tmp_path):
-    with pytest.raises(ConfigError, match="hipe"):
-        base_world(make_plan({"world": {"hipe": 1.0}}))
-    path = tmp_path / "people.yaml"
-    path.write_text("hipe: 1.0\n")
-    with pytest.raises(ConfigError, match=r"people\.yaml.*hipe"):
-        base_world(make_plan({"population": str(path)}))
+def test_a_message_about_a_file_names_it(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text("seed: 3\n")
+    with pytest.raises(ConfigError, match=r"plan\.yaml: seed: unknown setting"):
+        read_plan(path)
+    path.write_text("- price\n")
+    with pytest.raises(ConfigError, match=r"plan\.yaml: got list"):
+        read_plan(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        block(institutions=["prise"]),
+        block(doses=[{"hipe": 1.0}]),
+        block(channels={"hipe": 1.0}),
+        {"world": {"hipe": 1.0}},
+    ],
+)
+def test_an_unknown_parameter_of_a_world_is_an_error_of_one_line(content):
+    with pytest.raises(ConfigError, match=r"hipe|prise") as error:
+        all_cells(make_plan(content))
+    assert "\n" not in str(error.value)
 
 
 def test_the_population_overrides_the_base_world_and_the_plan_overrides_both(tmp_path):
     path = tmp_path / "people.yaml"
     path.write_text(yaml.safe_dump({"n_subnets": 5, "trade_speed": 0.3, "momentum": 0.4}))
     plan = make_plan({"population": str(path), "world": {"momentum": 0.2}})
-    for cell in all_cells(plan):
-        assert (cell.config.n_subnets, cell.config.trade_speed, cell.config.momentum) == (
-            5,
-            0.3,
-            0.2,
-        )
+    assert population_of(plan) == {"n_subnets": 5, "trade_speed": 0.3, "momentum": 0.4}
+    for config in (base_world(plan), *(cell.config for cell in all_cells(plan))):
+        assert (config.n_subnets, config.trade_speed, config.momentum) == (5, 0.3, 0.2)
 
 
-def test_gates_test_the_population_of_the_plan(tmp_path):
+def test_an_error_in_the_population_names_its_file(tmp_path):
     path = tmp_path / "people.yaml"
-    path.write_text("momentum: 0.1\n")
-    assert population_of(make_plan({"population": str(path)})) == {"momentum": 0.1}
-    assert population_of(make_plan({})) == {}
+    path.write_text("hipe: 1.0\n")
+    with pytest.raises(ConfigError, match=r"people\.yaml.*hipe"):
+        base_world(make_plan({"population": str(path)}))
+
+
+def test_controls_test_a_given_population_unless_they_set_the_parameter():
     size = GATE._replace(population={"momentum": 0.1})
     assert world(size, {}).momentum == 0.1
-    assert (
-        world(size, {}, momentum=0.0).momentum == 0.0
-    )  # a control's own settings override the population
+    assert world(size, {}, momentum=0.0).momentum == 0.0
+
+
+def test_settings_of_a_block_override_those_of_the_plan():
+    plan = make_plan(block(estimator={"half_width": 0.5}) | {"estimator": {"pilot_blocks": 3}})
+    estimator = plan.estimator_of(plan.blocks[0])
+    assert (estimator.half_width, estimator.pilot_blocks) == (0.5, 3)
 
 
 def test_a_plan_survives_its_own_yaml(tmp_path):
-    plan = make_plan({"seeds": 5, "world": {"n_subnets": 3}})
     path = tmp_path / "plan.yaml"
+    plan = make_plan(TINY | {"first_seed": 5})
     path.write_text(plan.to_yaml())
     assert read_plan(path) == plan
+    assert read_plan(path).fingerprint == plan.fingerprint
+
+
+OTHER = {
+    "blocks": [{"name": "A core", "institutions": ["price"], "primary": True}],
+    "population": "people.yaml",
+    "world": {},
+    "first_seed": 1,
+    "start": 0.3,
+    "capitalisation": 100.0,
+    "estimator": TINY["estimator"] | {"deviation": 0.3},
+    "outcome_worlds": 9,
+    "smallest_effect": 0.1,
+    "claims": "full",
+}
+"""Another value of every field of the plan."""
+
+
+def test_the_fingerprint_changes_with_every_field():
+    assert set(OTHER) == set(Plan.model_fields)
+    plans = [tiny_plan(), *(tiny_plan(**{name: value}) for name, value in OTHER.items())]
+    assert len({plan.fingerprint for plan in plans}) == len(plans)
