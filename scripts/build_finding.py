@@ -24,8 +24,10 @@ def finding(evidence: Evidence) -> str:
     blocks = ", ".join(dict.fromkeys(cell.block for cell in missing))
     done = len(evidence.analysis.cells) - len(missing)
     lines = [paragraph(evidence)]
-    told = f"{done} of {len(evidence.analysis.cells)} planned cells have been computed"
-    lines.append(f"{told}; what is missing is of the blocks {blocks}." if missing else f"{told}.")
+    rest = f"; what is missing is of the blocks {blocks}" if missing else ""
+    lines.append(
+        f"{done} of {len(evidence.analysis.cells)} planned cells have been computed{rest}."
+    )
     return "\n\n".join(textwrap.fill(line, 130) for line in lines)
 
 
@@ -36,7 +38,9 @@ def with_finding(readme: str, evidence: Evidence) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--folder", type=Path, default=RECORDS)
     evidence = read_evidence(parser.parse_args().folder)
     README.write_text(with_finding(README.read_text(), evidence))

@@ -44,7 +44,13 @@ def main(
         workers: Annotated[
             int | None, tyro.conf.arg(help="Parts at a time; one per processor if not given.")
         ] = None,
-    ) -> tuple[Path, Path, str, int | None]:
+        blocks: Annotated[
+            tuple[str, ...],
+            tyro.conf.arg(
+                help="Blocks to compute now, by the beginnings of their names; all if none."
+            ),
+        ] = (),
+    ) -> tuple[Path, Path, str, int | None, tuple[str, ...]]:
         """Check the model against its oracles and controls, then measure every claim of the debate.
 
         Finished parts of an interrupted probe are kept in the folder of the run and not computed again.
@@ -52,13 +58,15 @@ def main(
         Args:
             config: Plan in YAML, or the name of a packaged configuration.
         """
-        return config, run_dir or RUNS / config.stem, backend, workers
+        return config, run_dir or RUNS / config.stem, backend, workers, blocks
 
-    config, folder, backend, workers = tyro.cli(options, prog=program, args=arguments)
+    config, folder, backend, workers, blocks = tyro.cli(options, prog=program, args=arguments)
     try:
         path = find_config(config)
         check_kind(path, PROBE)
-        evidence = run(read_plan(path), folder, gates, backend=backend, workers=workers)
+        evidence = run(
+            read_plan(path), folder, gates, backend=backend, workers=workers, blocks=blocks
+        )
     except GateError as error:
         console = command_line.console()
         console.width = max(console.width, GATE_WIDTH)

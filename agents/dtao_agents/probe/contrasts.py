@@ -170,17 +170,17 @@ def judged(
     if combined is None and bound != 0:
         holds = question == "exceeds" and bound > 0
         verdict = "supported" if holds else "refuted"
-        told = f"the gap has no size: {reason}"
-        return Contrast(family, institution, setting, question, None, verdict, told, primary)
+        text = f"the gap has no size: {reason}"
+        return Contrast(family, institution, setting, question, None, verdict, text, primary)
     if combined is None:
         return Contrast(
             family, institution, setting, question, None, "indeterminate", reason, primary
         )
-    verdict, p_value, told, gap = _verdict(combined, question, smallest)
+    verdict, p_value, text, gap = _verdict(combined, question, smallest)
     needed = None
     if verdict == "undecided":
         needed = blocks_to_decide(combined, gap)
-        told += f"; about {needed:,} blocks would decide" if needed is not None else ""
+        text += f"; about {needed:,} blocks would decide" if needed is not None else ""
     return Contrast(
         family,
         institution,
@@ -188,7 +188,7 @@ def judged(
         question,
         combined.estimate,
         verdict,
-        told,
+        text,
         primary,
         combined.standard_error,
         combined.degrees,

@@ -150,9 +150,9 @@ def read_evidence(folder: Path) -> Evidence:
     try:
         results = _Results.model_validate_json((folder / RESULTS).read_bytes(), strict=True)
     except (OSError, ValueError) as error:
-        told = " ".join(str(error).split())[:200]
+        cause = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"{folder}: got no results of a probe ({told}), allowed is the folder of a finished run"
+            f"{folder}: got no results of a probe ({cause}), allowed is the folder of a finished run"
         ) from None
     plan = read_plan(folder / "plan.yaml")
     return gather(plan, folder / "cells", results.checks, results.facts)

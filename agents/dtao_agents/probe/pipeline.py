@@ -24,6 +24,7 @@ from dtao_agents.probe.measures import measure_claim, measures_of
 from dtao_agents.probe.plan import Plan, population_of
 from dtao_agents.probe.solutions import engine, inputs_of, load_record, save_record, solve_cell
 from dtao_agents.training.run_folder import cpu_model, git_commit
+from dtao_gym.world.config import ConfigError
 
 PACKAGES = ("numba", "numpy", "pydantic", "scipy")
 """Packages whose versions are reported."""
@@ -49,6 +50,7 @@ def run(
     technology: Mapping[str, Any] | None = None,
     backend: str = "local",
     workers: int | None = None,
+    blocks: Sequence[str] = (),
 ) -> Evidence:
     """Pass the gates, solve all cells, measure the claims, and write the evidence into a folder.
 
@@ -66,6 +68,9 @@ def run(
         World parameters that override those of the negative controls: mutations that should make them fail.
     backend, workers
         See `dtao_agents.backends.run_tasks`.
+    blocks : sequence of str
+        Beginnings of the names of blocks that are computed now, such as "A"; the cells of others are read where they
+        have been computed, else missing. None given: all.
 
     Returns
     -------
@@ -77,10 +82,13 @@ def run(
     GateError
         Gates failed that void every arm; no cell is solved.
     ConfigError
-        The plan has an invalid world.
+        The plan has an invalid world, or no block of such a name.
     """
     started = time.perf_counter()
-    cells = all_cells(plan)
+    cells = [cell for cell in all_cells(plan) if not blocks or cell.block.startswith(tuple(blocks))]
+    if not cells:
+        names = ", ".join(block.name for block in plan.blocks)
+        raise ConfigError(f"blocks: got {', '.join(blocks)}, allowed are beginnings of {names}")
     market = {name: value for name, value in plan.world.items() if name not in SIZES}
     population = population_of(plan) | market
     records = folder / RECORDS

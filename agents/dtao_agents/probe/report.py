@@ -108,8 +108,8 @@ def _picture(evidence: Evidence) -> Iterator[Block]:
     if not panels:
         return
     counts = count_verdicts(shown)
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    title = f"Crowding out by institution: {told}"
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    title = f"Crowding out by institution: {counted}"
     alt = "; ".join(f"{c.name}: {in_words(c)}" for c in shown)
     caption = (
         "Points to the right of the band: builders do less research than users would pay for. Points to the left: more. "
@@ -249,10 +249,10 @@ def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
         return None
     research = solution.research
     if research is None:
-        told = solution.verdict
+        verdict = solution.verdict
         return [
             cell.name,
-            told,
+            verdict,
             None,
             None,
             None,

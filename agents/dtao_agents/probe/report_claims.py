@@ -85,8 +85,8 @@ def claims_table(evidence: Evidence) -> Table:
         of_claim = {row: by for row, by in cells.items() if row.claim == claim}
         for k, (row, by) in enumerate(of_claim.items()):
             head = f"{claim}. {text}" if k == 0 else ""
-            told = [by.get(name, by.get("", "")) for name in institutions]
-            rows.append([head, row.statement, row.setting, *told])
+            texts = [by.get(name, by.get("", "")) for name in institutions]
+            rows.append([head, row.statement, row.setting, *texts])
         if not of_claim:
             rows.append(
                 [f"{claim}. {text}", "not measured in this plan", "", *("" for _ in institutions)]
@@ -107,8 +107,8 @@ def _cells(evidence: Evidence) -> dict[Row, dict[str, str]]:
                     place = finding.setting.split(", against ")[0]
                     place = place.removeprefix("fast, ") if claim == "C1" else place
                     row = Row(claim, finding.hypothesis.text, place)
-                    told = f"{finding.verdict}: {_number(finding.estimate)} {finding.unit}".strip()
-                    cells.setdefault(row, {})[finding.institution] = told
+                    text = f"{finding.verdict}: {_number(finding.estimate)} {finding.unit}".strip()
+                    cells.setdefault(row, {})[finding.institution] = text
     for contrast in evidence.analysis.contrasts:
         delayed = contrast.family == "slope" and "delay_days" in contrast.setting
         if (contrast.primary and "slow" not in contrast.setting) or delayed:
@@ -195,8 +195,8 @@ def _summary(found: Sequence[Finding]) -> str:
         if finding.hypothesis is not None and finding.verdict is not None:
             counts = statements.setdefault(finding.hypothesis.text, {})
             counts[finding.verdict] = counts.get(finding.verdict, 0) + 1
-    told = [
+    lines = [
         f"“{text}”: " + ", ".join(f"{verdict} in {count}" for verdict, count in counts.items())
         for text, counts in statements.items()
     ]
-    return f"Number of findings: {len(found)}. Settings by verdict: " + "; ".join(told) + "."
+    return f"Number of findings: {len(found)}. Settings by verdict: " + "; ".join(lines) + "."

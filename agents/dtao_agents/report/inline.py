@@ -98,7 +98,7 @@ class Marks:
         self._pattern = re.compile(rf"(?<![\w-])({choice})(s?)(?![\w-])") if forms else None
 
     def begin_section(self) -> None:
-        """Mark every term anew."""
+        """Forget which terms have been marked."""
         self._in_section.clear()
 
     def __call__(self, text: str) -> str:

@@ -214,6 +214,19 @@ def test_a_model_that_fails_its_controls_gives_no_answer(gate, changes, tmp_path
     ]
 
 
+def test_blocks_can_be_computed_one_at_a_time(tmp_path):
+    plan = plan_of(
+        {"name": "A one", "institutions": ["price"], "pruning": [False], "references": False},
+        {"name": "B two", "institutions": ["root_vote"], "pruning": [False], "references": False},
+    )
+    first = run(plan, tmp_path, (), blocks=["B"])
+    assert [cell.block for cell in first.analysis.missing] == ["A one"]
+    both = run(plan, tmp_path, (), blocks=["A"])
+    assert both.analysis.missing == []
+    with pytest.raises(ConfigError, match="blocks: got C, allowed are beginnings of A one, B two"):
+        run(plan, tmp_path, (), blocks=["C"])
+
+
 def test_gates_test_the_market_of_the_plan(tmp_path, forbidden):
     """A dead market that the plan's own world makes; sizes of its worlds are no part of the market."""
     dead = tiny_plan(world=TINY["world"] | {"scarcity_elasticity": 0.0})
