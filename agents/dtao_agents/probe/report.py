@@ -14,6 +14,7 @@ from dtao_agents.probe.evidence import Evidence
 from dtao_agents.probe.gate_scope import scope_of
 from dtao_agents.probe.report_changes import changes, in_words
 from dtao_agents.probe.report_claims import claim_sections, claims_table
+from dtao_agents.probe.solutions import engine
 from dtao_agents.report.blocks import (
     Answer,
     Block,
@@ -199,6 +200,12 @@ def _numbers(evidence: Evidence) -> Iterator[Block]:
         names = ", ".join(dict.fromkeys(cell.block for cell in analysis.missing))
         yield Paragraph(
             f"**Not computed**: {len(analysis.missing)} of {len(analysis.cells)} cells (blocks {names})."
+        )
+    older = sum(found.engine != engine() for found in analysis.solutions.values())
+    if older:
+        yield Paragraph(
+            f"{older} of {len(analysis.solutions)} cells were computed by other sources than those of this page; `dtao probe` "
+            "computes them again."
         )
     yield Table(
         [

@@ -193,6 +193,13 @@ def test_doses_channels_and_remedies_have_charts_with_their_result_as_title(page
         assert re.search(rf"\*\*{title}.*\*\*", markdown), title
 
 
+def test_cells_of_other_sources_are_counted(page):
+    """The synthetic solutions name no sources that exist."""
+    evidence, text, _ = page
+    count = len(evidence.analysis.solutions)
+    assert f"{count} of {count} cells were computed by other sources" in text
+
+
 def test_missing_cells_are_counted(tmp_path):
     plan = plan_of({"institutions": ["price"], "pruning": [False]})
     whole = evidence_of(plan, lambda cell: 0.0)
