@@ -2,7 +2,7 @@
 
     python scripts/build_finding.py [--folder results/probe]
 
-Rebuilds it between the two comments of the README; `tests/test_finding.py` compares.
+Rebuilds it between the two comments of the README; `tests/test_readme_finding.py` compares.
 """
 
 import argparse

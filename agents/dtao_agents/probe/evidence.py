@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from dtao_agents.claims.finding import Finding, to_records
+from dtao_agents.claims.finding import Finding
 from dtao_agents.probe.analysis import Analysis, analyse
 from dtao_agents.probe.cell_measures import cell_measures
 from dtao_agents.probe.cells import all_cells, identity
@@ -56,7 +56,7 @@ class Evidence:
     facts: Mapping[str, str]
 
     def to_json(self) -> str:
-        """Content of results.json: contrasts, ladders, findings, checks, facts."""
+        """Content of results.json: contrasts, summaries of cells, checks, facts; findings are in the records."""
         analysis = self.analysis
         content = {
             "facts": dict(self.facts),
@@ -68,7 +68,6 @@ class Evidence:
                 if (solution := analysis.solution(cell)) is not None
             },
             "missing": [cell.name for cell in analysis.missing],
-            "findings": {claim: to_records(found) for claim, found in self.findings.items()},
             "checks": {gate: checks_to_records(found) for gate, found in self.checks.items()},
         }
         return json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -67,6 +67,10 @@ CAVEATS = {
 """What in our own construction could produce the numbers of a claim."""
 
 
+MOST_ROWS = 600
+"""Findings on a claim beyond which the page shows those with a statement; the records have all."""
+
+
 class Row(NamedTuple):
     """A line of the table of verdicts: a statement of a claim in one setting."""
 
@@ -162,6 +166,8 @@ def claim_sections(evidence: Evidence) -> Iterator[Block]:
                 f"**What could produce this in our own construction.** {CAVEATS[claim]}"
             )
         yield Paragraph(_summary(found))
+        short = len(found) > MOST_ROWS
+        shown = [f for f in found if f.hypothesis is not None] if short else found
         columns = [
             Column("measure"),
             Column("institution"),
@@ -183,9 +189,10 @@ def claim_sections(evidence: Evidence) -> Iterator[Block]:
                 "" if f.hypothesis is None else f.hypothesis.text,
                 f.verdict or "",
             ]
-            for f in found
+            for f in shown
         ]
-        yield Table(columns, rows, f"All findings on {claim}", claim.lower(), folded=True)
+        caption = f"{'Findings with a statement' if short else 'All findings'} on {claim}"
+        yield Table(columns, rows, caption, claim.lower(), folded=True)
 
 
 def _summary(found: Sequence[Finding]) -> str:
