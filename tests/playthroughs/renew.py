@@ -1,4 +1,4 @@
-"""Write the playthroughs anew, all or those named.
+"""Rewrite the playthroughs, all or those named.
 
 python tests/playthroughs/renew.py [price_burn_staker ...]
 """

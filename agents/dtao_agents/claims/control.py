@@ -27,6 +27,7 @@ from dtao_agents.claims.control_worlds import (
     world_of,
 )
 from dtao_agents.claims.finding import Finding, Hypothesis
+from dtao_agents.claims.full_market import institution_fields
 from dtao_agents.evaluation.statistics import (
     Estimate,
     Resampled,
@@ -238,7 +239,7 @@ def control_of(stakes: np.ndarray, ladder: Sequence[float], forced: np.ndarray) 
 def institution_world(settings: ControlSettings, institution: str, speed: str) -> Config:
     """Return the arena under an institution, which differs in one part, as in the probe."""
     parts: dict[str, Any] = {"payment": settings.payment, "moving_price_variant": speed}
-    parts["root_dividend" if institution in FUNDS else "allocation"] = institution
+    parts |= institution_fields(institution)
     if institution == CURATED:
         # while the chain's gate is closed, root earns nothing that a curator could spend
         parts |= {"curated_funds": (UNUSED_FUND,), "root_gate": "open"}

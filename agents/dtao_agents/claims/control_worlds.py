@@ -254,7 +254,7 @@ def best_responses(trials: Trials) -> Trials:
     Parameters
     ----------
     trials : Trials
-        Of two or more worlds, stakes ascending.
+        Trials in two or more worlds, stakes ascending.
     """
     n, stakes, strategies = trials.control.shape
     if n < 2:

@@ -64,8 +64,8 @@ class Merit(NamedTuple):
     Attributes
     ----------
     shares, incomes : `(worlds, years)`
-        Of emission shares and of owners' incomes of the day, means over the samples of a year. 0 where all are equal; NaN
-        where no sample of the year had enough subnets.
+        Correlations of emission shares and of owners' incomes of the day, means over the samples of a year. 0 where all are
+        equal; NaN where no sample of the year had enough subnets.
     """
 
     shares: np.ndarray

@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
     days : `(worlds,)`
         Lengths of life.
     income : `(worlds, slots)`
-        Of the owners of each slot.
+        Income of the owners of each slot.
     """
 
     welfare: np.ndarray
@@ -197,7 +197,7 @@ class Split(NamedTuple):
     Attributes
     ----------
     own, reference : Outcome
-        Of the two arms.
+        Outcomes of the two arms.
     equal : `(worlds,)`
         Welfare of the arm at the mean spending of the reference.
     parts : dict of str to `(worlds,)`

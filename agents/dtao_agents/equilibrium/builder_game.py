@@ -7,7 +7,6 @@ and payoffs are undiscounted; with a fixed horizon they are discounted, and a te
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,26 +19,6 @@ from dtao_gym.world.state import State
 
 DAYS_PER_CALL = 500
 """Days between two reports of progress."""
-
-
-@dataclass(frozen=True)
-class PopulationOutcome:
-    """Results of a population that plays one research share; arrays have one entry per seed."""
-
-    research_share: float
-    research_tao: np.ndarray
-    """Spending on research over the run, all builders."""
-    work_tao: np.ndarray
-    """Spending on research and short-term work."""
-    influence_tao: np.ndarray
-    welfare_tao: np.ndarray
-    """Value to users less costs, over the run."""
-    days: np.ndarray
-    merit: np.ndarray
-    """Rank correlation of emission share and contributed value on the last day."""
-    dissolutions: np.ndarray
-    prices: np.ndarray
-    """Sum of prices on the last day."""
 
 
 class BuilderGame:
@@ -91,8 +70,6 @@ class BuilderGame:
         self.prepare = prepare
         self.slots = slots
         self.on_progress = on_progress
-        self.outcome: PopulationOutcome | None = None
-        """Results of the last population."""
 
     def configured(self, research_share: float) -> Config:
         """Return the configuration in which all builders play a share."""
@@ -144,7 +121,6 @@ class BuilderGame:
             values = values + self.terminal(batch, world, slot).reshape(n, columns)
         ours = state.worlds[worlds[:, -1]]
         estimate = float(ours["informed_value_sum"].sum() / ours["plain_value_sum"].sum())
-        self.outcome = _outcome(research_share, state, worlds[:, -1], config)
         return Payoffs(values[:, :-1], estimate)
 
     def _last_days(self, config: Config, n: int) -> np.ndarray:
@@ -157,28 +133,6 @@ class BuilderGame:
         for done in range(0, days, DAYS_PER_CALL):
             batch.advance(nothing, min(DAYS_PER_CALL, days - done))
             self.on_progress(min(done + DAYS_PER_CALL, days) / days)
-
-
-def _outcome(
-    research_share: float, state: State, worlds: np.ndarray, config: Config
-) -> PopulationOutcome:
-    def of(name: str) -> np.ndarray:
-        return state.worlds[name][worlds].copy()
-
-    contributed = (
-        state.row("short_stock")[worlds] + (1.0 + config.spillover) * state.row("knowledge")[worlds]
-    )
-    return PopulationOutcome(
-        research_share,
-        of("research_sum"),
-        of("work_sum"),
-        of("influence_sum"),
-        of("welfare_sum"),
-        of("day"),
-        rank_correlation(state.row("emission_share")[worlds], contributed),
-        of("dissolutions"),
-        of("price_sum"),
-    )
 
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:

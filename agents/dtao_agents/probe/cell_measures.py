@@ -1,16 +1,16 @@
 """Measurements of claims C2 and C7 in the equilibria of a probe, as tasks that follow its cells."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dtao_agents.claims.finding import Finding, to_records
+from dtao_agents.claims.finding import Finding
 from dtao_agents.claims.merit import influence_findings, merit_findings, response_findings
 from dtao_agents.claims.welfare import remedy_findings, welfare_findings
 from dtao_agents.claims.welfare_measures import Arm
 from dtao_agents.equilibrium.slot_records import Parameter
 from dtao_agents.probe.cells import Cell, cells_of_block, identity, ladder
-from dtao_agents.probe.plan import Plan
+from dtao_agents.probe.measures import timed_record
+from dtao_agents.probe.plan import Block, Plan
 from dtao_agents.probe.solutions import Solution, inputs_of
 from dtao_gym.sources import fingerprint
 
@@ -74,16 +74,15 @@ def cell_measures(plan: Plan, solutions: Mapping[tuple[Any, ...], Solution]) -> 
     found: dict[str, CellMeasure] = {}
     for block in plan.blocks:
         cells = cells_of_block(plan, block)
-        for measure in _of_block(plan, cells, block.primary, block.references, solutions):
+        for measure in _of_block(plan, block, cells, solutions):
             found.setdefault(measure.name, measure)
     return list(found.values())
 
 
 def _of_block(
     plan: Plan,
+    block: Block,
     cells: Sequence[Cell],
-    primary: bool,
-    references: bool,
     solutions: Mapping[tuple[Any, ...], Solution],
 ) -> Iterator[CellMeasure]:
     for cell in cells:
@@ -95,23 +94,23 @@ def _of_block(
             parameter = solution.named("influence share")
             name = f"C2 influence, {cell.name}"
             yield CellMeasure(name, "C2", "influence", arm, None, parameter, plan)
-        elif primary and cell.moving_price == "fast":
+        elif block.primary and cell.moving_price == "fast":
             yield CellMeasure(f"C2 merit, {cell.name}", "C2", "merit", arm, None, None, plan)
             reference = arm_of(ladder(cell)[-1], solutions)
-            if references and reference is not None:
+            if block.references and reference is not None:
                 name = f"C7 welfare, {cell.name}"
                 yield CellMeasure(name, "C7", "welfare", arm, reference, None, plan)
-    yield from _remedies(plan, cells, references, solutions)
+    if not block.references:
+        yield from _remedies(plan, cells, solutions)
 
 
 def _remedies(
     plan: Plan,
     cells: Sequence[Cell],
-    references: bool,
     solutions: Mapping[tuple[Any, ...], Solution],
 ) -> Iterator[CellMeasure]:
-    """Remedies against the arm without changes, in blocks whose first dose is no change."""
-    bases = {(c.institution, c.payment): c for c in cells if not c.changes and not references}
+    """Remedies against the arm without changes, if there is one."""
+    bases = {(c.institution, c.payment): c for c in cells if not c.changes}
     for cell in cells:
         base = bases.get((cell.institution, cell.payment))
         if base is None or not cell.changes or cell.strategy != "share":
@@ -132,15 +131,7 @@ def arm_of(cell: Cell, solutions: Mapping[tuple[Any, ...], Solution]) -> Arm | N
 
 def measure_cell(measure: CellMeasure) -> dict[str, Any]:
     """Measure and return the record of the findings."""
-    began = time.process_time()
-    return {
-        "name": measure.name,
-        "claim": measure.claim,
-        "inputs": measure.inputs,
-        "engine": measure.sources,
-        "findings": to_records(_findings(measure)),
-        "seconds": round(time.process_time() - began, 1),
-    }
+    return timed_record(measure, lambda: _findings(measure))
 
 
 def _findings(measure: CellMeasure) -> list[Finding]:

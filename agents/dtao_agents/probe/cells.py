@@ -8,9 +8,9 @@ the nearest reference to the arm, in payment alone.
 import itertools
 from typing import Any, NamedTuple
 
+from dtao_agents.claims.full_market import institution_fields
 from dtao_agents.equilibrium.slot_records import SlotSettings
 from dtao_agents.probe.plan import Block, Plan, Strategy, base_world
-from dtao_gym.protocol.coinbase import FUNDS
 from dtao_gym.world.config import Config, ConfigError
 
 FEE = "fee"
@@ -99,9 +99,7 @@ def cells_of_block(plan: Plan, block: Block) -> list[Cell]:
         block.moving_prices,
         all_changes(block),
     ):
-        part = "root_dividend" if institution in FUNDS else "allocation"
-        fields: dict[str, Any] = {
-            part: institution,
+        fields: dict[str, Any] = institution_fields(institution) | {
             "payment": payment,
             "pruning": pruning,
             "moving_price_variant": speed,

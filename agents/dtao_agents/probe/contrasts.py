@@ -118,7 +118,7 @@ class Contrast:
     primary : bool
         Whether the plan named it beforehand.
     standard_error : float or None
-        Of the estimate.
+        Standard error of the estimate.
     degrees : int or None
         Degrees of freedom.
     p_value, adjusted : float or None

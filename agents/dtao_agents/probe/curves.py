@@ -1,12 +1,10 @@
-"""Closed forms of crowding out by delay and by informed share, in a market without frictions.
+"""Closed forms of crowding out in a market without frictions.
 
 The technology is that of the plan's world. Without frictions there are no treasuries to finance, no pruning, no noise,
-and stocks are steady. The curves therefore show the sign of a channel, not a prediction for the engine.
+and stocks are steady. The numbers therefore show the sign of a channel, not a prediction for the engine.
 """
 
 from typing import NamedTuple
-
-import numpy as np
 
 from dtao_agents.oracles.table import MEDIAN_DILUTION_PER_DAY
 from dtao_gym.economy.builder_theory import (
@@ -23,14 +21,6 @@ from dtao_gym.economy.builder_theory import (
 from dtao_gym.economy.closed_forms import bisect
 from dtao_gym.economy.technology import discount_per_day
 from dtao_gym.world.config import Config
-
-
-class Curve(NamedTuple):
-    """Crowding out `values`, log-odds, at `places`, days or shares."""
-
-    label: str
-    places: np.ndarray
-    values: np.ndarray
 
 
 class Variant(NamedTuple):
@@ -104,39 +94,6 @@ class ClosedFormMarket:
         if self.market(self.technology, 0.0) <= 0.0 or self.market(self.technology, 1.0) >= 0.0:
             return None
         return bisect(lambda f: -self.market(self.technology, f), 0.0, 1.0)
-
-
-def by_delay(config: Config) -> list[Curve]:
-    """Crowding out at delays of 3 days to two years."""
-    market = ClosedFormMarket(config)
-    shortest = float(max(config.delay_stages, 1))
-    delays = np.unique([shortest, *np.linspace(10.0, 720.0, 36)])
-    technologies = [market.technology._replace(delay_days=float(delay)) for delay in delays]
-    f = market.stakers
-    curves = {
-        f"market, {f:.0%} informed": [market.market(t, f) for t in technologies],
-        "market, nobody informed": [market.market(t, 0.0) for t in technologies],
-        f"vote, {market.voters:.0%} informed": [
-            market.vote(t, market.voters) for t in technologies
-        ],
-        f"market, {f:.0%} informed, paid in a diluted token": [
-            market.market(t, f, MEDIAN_DILUTION_PER_DAY) for t in technologies
-        ],
-    }
-    return [Curve(label, delays, np.array(values)) for label, values in curves.items()]
-
-
-def by_informed_share(config: Config) -> list[Curve]:
-    """Crowding out at informed shares of 0 to 1: of stakers in a market, of votes in a vote."""
-    market = ClosedFormMarket(config)
-    shares = np.linspace(0.0, 1.0, 41)
-    no_hype = market.technology._replace(hype=0.0)
-    curves = {
-        "market": [market.market(market.technology, f) for f in shares],
-        "market, no hype": [market.market(no_hype, f) for f in shares],
-        "vote": [market.vote(market.technology, f) for f in shares],
-    }
-    return [Curve(label, shares, np.array(values)) for label, values in curves.items()]
 
 
 def variants(config: Config) -> list[Variant]:

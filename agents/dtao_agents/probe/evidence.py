@@ -29,6 +29,10 @@ from dtao_gym.world.config import ConfigError
 
 RESULTS = "results.json"
 """File of the evidence in the folder of a run."""
+RECORDS = "cells"
+"""Folder of the records, in that of a run."""
+PLAN = "plan.yaml"
+"""File of the plan, in that folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,5 +157,5 @@ def read_evidence(folder: Path) -> Evidence:
         raise ConfigError(
             f"{folder}: got no results of a probe ({cause}), allowed is the folder of a finished run"
         ) from None
-    plan = read_plan(folder / "plan.yaml")
-    return gather(plan, folder / "cells", results.checks, results.facts)
+    plan = read_plan(folder / PLAN)
+    return gather(plan, folder / RECORDS, results.checks, results.facts)

@@ -1,8 +1,8 @@
 """Measurements of the claims that need no equilibrium, as tasks of a probe."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import BaseModel
 
@@ -66,8 +66,37 @@ def measures_of(plan: Plan) -> list[Measure]:
 def measure_claim(measure: Measure) -> dict[str, Any]:
     """Measure a claim and return the record of its findings."""
     function: Callable[[Any], list[Finding]] = MODULES[measure.claim][1].measure
+    return timed_record(measure, lambda: function(measure.settings))
+
+
+class Measurement(Protocol):
+    """What `Measure` and `dtao_agents.probe.cell_measures.CellMeasure` have in common."""
+
+    @property
+    def name(self) -> str:
+        """Readable name."""
+        ...
+
+    @property
+    def claim(self) -> str:
+        """Id of the claim."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """Everything that the findings depend on, but the sources."""
+        ...
+
+    @property
+    def sources(self) -> str:
+        """SHA-256 of the sources that the findings depend on: the same for all measurements of a claim."""
+        ...
+
+
+def timed_record(measure: Measurement, compute: Callable[[], Sequence[Finding]]) -> dict[str, Any]:
+    """Compute the findings of a measurement and return their record."""
     began = time.process_time()
-    findings = function(measure.settings)
+    findings = compute()
     return {
         "name": measure.name,
         "claim": measure.claim,

@@ -17,10 +17,17 @@ from dtao_agents.files import write_atomically
 from dtao_agents.probe.cell_measures import cell_measures, measure_cell
 from dtao_agents.probe.cells import all_cells, cells_of_block
 from dtao_agents.probe.checks import failures, from_records
-from dtao_agents.probe.evidence import Evidence, gather, read_solutions
+from dtao_agents.probe.evidence import (
+    PLAN,
+    RECORDS,
+    RESULTS,
+    Evidence,
+    gather,
+    read_solutions,
+)
 from dtao_agents.probe.gate_scope import failed_gates
 from dtao_agents.probe.gates import GATES, Gate, GateError, checks_of, failed_of, inputs_of_gate
-from dtao_agents.probe.measures import measure_claim, measures_of
+from dtao_agents.probe.measures import Measurement, measure_claim, measures_of
 from dtao_agents.probe.plan import Plan, population_of
 from dtao_agents.probe.solutions import engine, inputs_of, load_record, save_record, solve_cell
 from dtao_agents.training.run_folder import cpu_model, git_commit
@@ -30,8 +37,6 @@ PACKAGES = ("numba", "numpy", "pydantic", "scipy")
 """Packages whose versions are reported."""
 SIZES = ("n_subnets", "horizon", "horizon_cap_days", "spans_per_day")
 """World parameters that gates set themselves; all others of a plan are those of the market that they test."""
-RECORDS = "cells"
-"""Folder of the records, in that of a run."""
 
 
 class Unit(NamedTuple):
@@ -93,25 +98,18 @@ def run(
     population = population_of(plan) | market
     records = folder / RECORDS
     records.mkdir(parents=True, exist_ok=True)
-    for old in ("report.md", "report.html", "results.json"):
+    for old in ("report.md", "report.html", RESULTS):
         # a failed run must not leave the answer of an earlier one
         (folder / old).unlink(missing_ok=True)
-    write_atomically(folder / "plan.yaml", plan.to_yaml().encode())
+    write_atomically(folder / PLAN, plan.to_yaml().encode())
     changes = dict(technology or {})
     of_gates = [_gate_unit(gate, changes, population) for gate in gates]
+    now = engine()
     of_cells = [
-        Unit(
-            c.name,
-            inputs_of(c, plan),
-            Task(c.name, solve_cell, {"cell": c, "plan": plan}),
-            engine(),
-        )
+        Unit(c.name, inputs_of(c, plan), Task(c.name, solve_cell, {"cell": c, "plan": plan}), now)
         for c in cells
     ]
-    of_claims = [
-        Unit(m.name, m.inputs, Task(m.name, measure_claim, {"measure": m}), m.sources)
-        for m in measures_of(plan)
-    ]
+    of_claims = _units(measures_of(plan), measure_claim)
     with _progress() as bar:
         task = bar.add_task("", total=len(of_gates) + len(of_cells) + len(of_claims))
 
@@ -124,15 +122,13 @@ def run(
         }
         _stop_where_all_is_void(plan, checks)
         _finish([*of_cells, *of_claims], records, backend, workers, advance)
-        in_equilibria = [
-            Unit(m.name, m.inputs, Task(m.name, measure_cell, {"measure": m}), m.sources)
-            for m in cell_measures(plan, read_solutions(plan, records))
-        ]
+        measures = cell_measures(plan, read_solutions(plan, records))
+        in_equilibria = _units(measures, measure_cell)
         bar.update(task, total=len(of_gates) + len(of_cells) + len(of_claims) + len(in_equilibria))
         _finish(in_equilibria, records, backend, workers, advance)
     facts = _facts(plan, time.perf_counter() - started)
     evidence = gather(plan, records, checks, facts)
-    write_atomically(folder / "results.json", evidence.to_json().encode())
+    write_atomically(folder / RESULTS, evidence.to_json().encode())
     return evidence
 
 
@@ -140,6 +136,18 @@ def _gate_unit(gate: Gate, technology: Mapping[str, Any], population: Mapping[st
     inputs = inputs_of_gate(gate, technology, population)
     arguments = {"gate": gate, "technology": technology, "population": population}
     return Unit(f"gate {gate.name}", inputs, Task(f"gate {gate.name}", _gate, arguments), "")
+
+
+def _units(
+    measures: Sequence[Measurement], function: Callable[[Any], dict[str, Any]]
+) -> list[Unit]:
+    """Units of measurements. The sources of a claim are hashed once."""
+    sources = {measure.claim: measure for measure in measures}
+    hashes = {claim: measure.sources for claim, measure in sources.items()}
+    return [
+        Unit(m.name, m.inputs, Task(m.name, function, {"measure": m}), hashes[m.claim])
+        for m in measures
+    ]
 
 
 def _gate(

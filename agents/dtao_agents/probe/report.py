@@ -7,7 +7,7 @@ from dtao_agents.equilibrium.game import share_of
 from dtao_agents.evaluation.statistics import Estimate
 from dtao_agents.probe.analysis import lambda_of
 from dtao_agents.probe.answer import against_both, sentences, tax
-from dtao_agents.probe.cells import FEE, Cell, ladder
+from dtao_agents.probe.cells import Cell, ladder
 from dtao_agents.probe.checks import COLUMNS
 from dtao_agents.probe.contrasts import Contrast, count_verdicts
 from dtao_agents.probe.evidence import Evidence
@@ -201,7 +201,8 @@ def _numbers(evidence: Evidence) -> Iterator[Block]:
         yield Paragraph(
             f"**Not computed**: {len(analysis.missing)} of {len(analysis.cells)} cells (blocks {names})."
         )
-    older = sum(found.engine != engine() for found in analysis.solutions.values())
+    now = engine()
+    older = sum(found.engine != now for found in analysis.solutions.values())
     if older:
         yield Paragraph(
             f"{older} of {len(analysis.solutions)} cells were computed by other sources than those of this page; `dtao probe` "
@@ -255,22 +256,11 @@ def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
     if solution is None:
         return None
     research = solution.research
+    cost = [solution.stopped, solution.worlds, solution.seconds]
     if research is None:
-        verdict = solution.verdict
-        return [
-            cell.name,
-            verdict,
-            None,
-            None,
-            None,
-            solution.stopped,
-            solution.worlds,
-            solution.seconds,
-        ]
+        return [cell.name, solution.verdict, None, None, None, *cost]
     share = Estimate(*(float(share_of(x)) for x in research.estimate))
-    gap = (
-        None if cell.institution == FEE or not ladder(cell) else lambda_of(evidence.analysis, cell)
-    )
+    gap = lambda_of(evidence.analysis, cell) if ladder(cell) else None
     estimate = None if gap is None else gap.estimate
     return [
         cell.name,
@@ -278,7 +268,5 @@ def _cell_row(evidence: Evidence, cell: Cell) -> list[CellValue] | None:
         research.estimate,
         estimate,
         None if estimate is None else tax(estimate),
-        solution.stopped,
-        solution.worlds,
-        solution.seconds,
+        *cost,
     ]

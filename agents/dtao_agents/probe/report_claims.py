@@ -55,10 +55,10 @@ CAVEATS = {
     "C2": "Pay finances the value that it then seems to follow, so the correlation is also measured with fixed budgets. What a TAO of influence "
     "earns against one of product depends on their assumed productivities; per unit of stock it does not: a reader who takes the "
     "signal at face value pays influence two thirds of what it pays product.",
-    "C3": "At genesis shares and value agree by construction (correlation .997), so the same is measured from values drawn "
+    "C3": "At genesis shares and value agree by construction, so the same is measured from values drawn "
     "independently of prices. Explained variance is prediction, not cause; the only causal contrast is that with equal shares.",
     "C4": "Whether subnets offer more than root depends on when the staker enters: in a market of 128 simulated subnets the sum of moving "
-    "prices falls from 1.31 to .98 within 90 days (mainnet: 1.309 to 1.287 in 84 days), and below 1 the chain pays root nothing. "
+    "prices falls within the first 90 days, faster than on mainnet, and where it is below 1 the chain pays root nothing. "
     "Both entries are shown, and neither is the answer.",
     "C7": "Raw welfare depends on how much each payment pays, which is a parameter; the verdict is at equal budgets. Strategies are "
     "those of the two equilibria: nobody responds to another scale of budgets.",

@@ -70,7 +70,7 @@ def run_tasks(
     threads : int
         Threads of a task, the processors that Ray reserves for it.
     address : str, optional
-        Of the Ray cluster.
+        Address of the Ray cluster.
 
     Raises
     ------
