@@ -108,7 +108,7 @@ def _grant(m, k, value, before, slot, roots):
 
 
 def _rescale(m, k):
-    """Count the shares of fund k anew, as one, where there are beyond 1e100, and as none where they are below 1e-100."""
+    """Reset the shares of fund k to one where they exceed 1e100, and to none where they are below 1e-100."""
     f = m.funds
     shares = f.shares[:, k]
     factor = np.where(shares > 1e100, divide(np.ones_like(shares), shares), shares >= 1e-100)

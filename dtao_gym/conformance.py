@@ -243,9 +243,11 @@ def _compare(
         if not _is_finite(got):
             yield where, got, expected, allowed, math.inf
             return
-        difference = abs(got - expected)
-        exact = 0.0 if difference == 0.0 else math.inf
-        yield where, got, expected, allowed, difference / allowed if allowed > 0.0 else exact
+        with np.errstate(over="ignore"):  # what leaves the range of numbers is infinitely far
+            difference = abs(got - expected)
+            exact = 0.0 if difference == 0.0 else math.inf
+            distance = difference / allowed if allowed > 0.0 else exact
+        yield where, got, expected, allowed, distance
     else:
         raise VectorError(
             f"expected.{where}: got {expected!r}, allowed is a number, true, false or null"

@@ -125,6 +125,15 @@ def test_huge_whole_numbers_within_the_tolerance_pass():
     assert worst < 1e-280
 
 
+def test_a_distance_beyond_the_range_of_numbers_is_a_failure_and_no_warning():
+    """The tolerance of a tiny expected share is a subnormal number, by which the difference is divided."""
+    vector = next(v for v in GOOD["taoflow"] if "shares" in v["expected"])
+    shares = [*vector["expected"]["shares"][:-1], 1e-320]
+    wrong = vector | {"expected": {"shares": shares}, "tolerance": {"rel": 0.01}}
+    failures, _ = check_vector("taoflow", wrong)
+    assert failures
+
+
 def test_a_step_is_not_repeated_without_end():
     for category, name in (("block_emission", "repeat"), ("moving_price", "updates")):
         vector = next(v for v in golden.load(category).values() if name in v.inputs).content

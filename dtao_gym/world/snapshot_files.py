@@ -146,7 +146,12 @@ def _read_cell(column: str, cell: str) -> int | float | bool:
     dtype = COLUMNS[column]
     if dtype is np.bool_:
         return _TRUTH[cell.lower()]
-    value = int(cell) if dtype is np.int64 else float(cell)
-    if math.isnan(value) or (dtype is np.int64 and not 0 <= value <= LAST_BLOCK):
+    if dtype is np.int64:
+        block = int(cell)
+        if not 0 <= block <= LAST_BLOCK:
+            raise ValueError
+        return block
+    value = float(cell)
+    if math.isnan(value):
         raise ValueError
     return value

@@ -24,6 +24,7 @@ def cell(column: str, value: str) -> str:
         ("spot_price", "nan", r"netuid 3 \(line 3\): got 'nan'; a number is needed"),
         ("registered_block", "1.5", r"netuid 3 \(line 3\): got '1.5'; a whole number"),
         ("registered_block", "-1", r"netuid 3 \(line 3\): got '-1'; a whole number from 0"),
+        ("registered_block", "9" * 400, r"netuid 3 \(line 3\): got '9+.*; a whole number from 0"),
         ("netuid", "x", r"netuid x \(line 3\): got 'x'; a whole number"),
         ("emission_enabled", "yes", r"netuid 3 \(line 3\): got 'yes'; true or false is needed"),
         ("netuid", "7", r": 7 is in 2 rows; allowed is 1 row a subnet"),
