@@ -1,10 +1,10 @@
 """Coverage of the estimator of equilibria: do its 95 % intervals hold in 95 of 100 replications what they should?
 
-    python scripts/estimator_coverage.py [--replications 40] [--blocks 24] [--workers 2] [--write]
+    python scripts/estimator_coverage.py [--replications 40] [--half-width 0.1] [--workers 2] [--write]
 
 Solves cells of the short probe again and again, each time on other worlds, pilots too. The truth is not known: each
 interval is asked whether it holds the mean of all replications. Between 88 and 99 % should (two and a half standard errors of
-40 draws about 95 %). The standard error that the estimator states is compared with the spread of the replications.
+40 draws about 95 %). Sampling stops as in the probe, so that the stopping rule is tested too. The standard error that the estimator states is compared with the spread of the replications.
 `--write` puts the table into docs/estimator.md.
 """
 
@@ -42,19 +42,16 @@ def cells() -> dict[str, Cell]:
     return {cell.name: cell for cell in all_cells(plan) if cell.name in CELLS}
 
 
-def replicate(task: tuple[str, int, int]) -> tuple[float, float, float, float, int, float]:
+def replicate(task: tuple[str, int, float]) -> tuple[float, float, float, float, int, float]:
     """One solution: value, bounds, standard error, world-runs, seconds."""
-    name, number, blocks = task
+    name, number, half_width = task
     cell = cells()[name]
-    settings = SlotSettings(
-        half_width=1e-9, slope_blocks=16, least_blocks=blocks, most_blocks=blocks
-    )
     found = solve_slots(
         ShareSlots(cell.config, cell.estimated, threads=1),
         np.array([[angle(0.4)]]),
         400.0 if cell.estimated else None,
         number * SPACING,
-        settings,
+        SlotSettings(half_width=half_width),
     )
     if not found.parameters:
         return *np.full(4, np.nan), found.worlds, found.seconds
@@ -78,9 +75,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--replications", type=int, default=40)
-    parser.add_argument(
-        "--blocks", type=int, default=24, help="blocks of each solution, 16 or more"
-    )
+    parser.add_argument("--half-width", type=float, default=0.1, help="of the interval, log-odds")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="into docs/estimator.md")
     options = parser.parse_args()
@@ -88,7 +83,7 @@ def main() -> None:
     print("\n".join(HEAD), flush=True)
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
         for name in CELLS:
-            tasks = [(name, k, options.blocks) for k in range(options.replications)]
+            tasks = [(name, k, options.half_width) for k in range(options.replications)]
             lines.append(row(name, np.array(list(pool.map(replicate, tasks)))))
             print(lines[-1], flush=True)
     if options.write:

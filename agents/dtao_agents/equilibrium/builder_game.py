@@ -133,20 +133,3 @@ class BuilderGame:
         for done in range(0, days, DAYS_PER_CALL):
             batch.advance(nothing, min(DAYS_PER_CALL, days - done))
             self.on_progress(min(done + DAYS_PER_CALL, days) / days)
-
-
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return Spearman's correlation along the last axis; nan where one side does not vary.
-
-    Ties share their mean rank.
-    """
-
-    def ranks(values: np.ndarray) -> np.ndarray:
-        below = (values[..., None, :] < values[..., None]).sum(-1)
-        equal = (values[..., None, :] == values[..., None]).sum(-1)
-        rank = below + 0.5 * (equal - 1)
-        return rank - rank.mean(-1, keepdims=True)
-
-    a, b = ranks(np.asarray(one)), ranks(np.asarray(other))
-    norm = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    return np.divide((a * b).sum(-1), norm, out=np.full(norm.shape, np.nan), where=norm > 0.0)

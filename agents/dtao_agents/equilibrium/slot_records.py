@@ -32,14 +32,18 @@ class SlotSettings(BaseModel):
         default=0.1, gt=0.0, description="Step below which the centre of the last pass is taken."
     )
     slope_blocks: int = Field(
-        default=16, ge=4, description="Blocks of the last pass at all points."
+        default=16, ge=4, description="Fewest blocks of the last pass at all points."
     )
     most_slope_blocks: int = Field(
-        default=96, ge=4, description="Most such blocks, where a slope is not resolved."
+        default=96,
+        ge=4,
+        description="Blocks at all points after which a slope that is not resolved is given up.",
     )
     least_blocks: int = Field(default=16, ge=4, description="Fewest blocks of the last pass.")
     most_blocks: int = Field(
-        default=256, ge=4, description="Most blocks of the last pass: the budget."
+        default=256,
+        ge=4,
+        description="Budget of the last pass: blocks at the centre, and blocks at moved points beyond slope_blocks.",
     )
     blocks_at_once: int = Field(default=16, ge=1, description="Blocks that are played together.")
     half_width: float = Field(
@@ -83,6 +87,11 @@ class Parameter(NamedTuple):
     slope_error: float
     deviations: np.ndarray
 
+    @property
+    def half_width(self) -> float:
+        """Half-width of the interval."""
+        return 0.5 * (self.estimate.high - self.estimate.low)
+
 
 @dataclass(frozen=True, eq=False)
 class SlotEquilibrium:
@@ -103,8 +112,8 @@ class SlotEquilibrium:
         Names of those at an end of their range.
     capitalisation : float, optional
         c_bar of the equilibrium, days.
-    blocks, worlds : int
-        Blocks of the last pass; world-runs in all, pilots too.
+    blocks, slope_blocks, worlds : int
+        Blocks of the last pass at the centre, and at all points; world-runs in all, pilots too.
     passes : tuple of `(classes, decisions)`
         Centres of the pilot passes and of the last one.
     seconds : float
@@ -118,6 +127,7 @@ class SlotEquilibrium:
     at_bound: tuple[str, ...]
     capitalisation: float | None
     blocks: int
+    slope_blocks: int
     worlds: int
     passes: tuple[np.ndarray, ...]
     seconds: float
@@ -125,5 +135,4 @@ class SlotEquilibrium:
     @property
     def half_width(self) -> float | None:
         """Half-width of the widest interval; None unless solved."""
-        widths = [0.5 * (p.estimate.high - p.estimate.low) for p in self.parameters]
-        return max(widths, default=None)
+        return max((p.half_width for p in self.parameters), default=None)

@@ -198,10 +198,13 @@ def _judged(
     setting: str,
     question: Question,
     combined: Combined | None,
-    primary: bool = False,
+    block: Block | None = None,
     bound: int = 0,
 ) -> Contrast:
-    """Contrast of cells, the first of which names the institution; `bound` is the sign of a gap without a size."""
+    """Contrast of cells, the first of which names the institution.
+
+    `block` is that of a contrast that a plan may name beforehand; `bound` is the sign of a gap without a size.
+    """
     contrast = judged(
         family,
         cells[0].institution,
@@ -209,11 +212,21 @@ def _judged(
         question,
         combined,
         analysis.plan.smallest_effect,
-        primary,
+        block is not None and block.primary,
+        block is not None and _named(block, cells),
         _why_none(analysis, cells),
         bound,
     )
     return _gates(analysis, contrast, *cells)
+
+
+def _named(block: Block, cells: Sequence[Cell]) -> bool:
+    """Whether a plan named contrasts of cells of a block beforehand."""
+    institutions = block.named or block.institutions
+    first = block.moving_prices[0]
+    return block.primary and all(
+        cell.institution in institutions and cell.moving_price == first for cell in cells
+    )
 
 
 def _why_none(analysis: Analysis, cells: Sequence[Cell]) -> str:
@@ -240,9 +253,7 @@ def _crowding_out(analysis: Analysis, block: Block, cell: Cell) -> Iterator[Cont
         setting = ", ".join(part for part in (cell.setting, which) if part)
         combined = lambda_of(analysis, cell, name)
         bound = bound_sign(analysis, ladder(cell)[-1], cell)
-        yield _judged(
-            analysis, "crowding out", [cell], setting, "exceeds", combined, block.primary, bound
-        )
+        yield _judged(analysis, "crowding out", [cell], setting, "exceeds", combined, block, bound)
 
 
 def _between(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterator[Contrast]:
@@ -263,7 +274,7 @@ def _between(analysis: Analysis, block: Block, cells: Sequence[Cell]) -> Iterato
                     cell.setting,
                     "exceeds",
                     combined,
-                    block.primary,
+                    block,
                     bound_sign(analysis, cell, market),
                 )
         pruned = by.get((institution, payment, True, speed, changes))

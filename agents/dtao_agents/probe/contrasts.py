@@ -116,13 +116,15 @@ class Contrast:
     reason : str
         What the verdict rests on, or what is missing.
     primary : bool
-        Whether the plan named it beforehand.
+        Whether it is of a primary block.
+    named : bool
+        Whether the plan named it beforehand: Holm's correction covers it.
     standard_error : float or None
         Standard error of the estimate.
     degrees : int or None
         Degrees of freedom.
     p_value, adjusted : float or None
-        p value of the verdict, and after Holm's correction if primary.
+        p value of the verdict, and after Holm's correction if named.
     blocks_needed : int or None
         Blocks that would decide an undecided contrast.
     """
@@ -135,6 +137,7 @@ class Contrast:
     verdict: str
     reason: str = ""
     primary: bool = False
+    named: bool = False
     standard_error: float | None = None
     degrees: int | None = None
     p_value: float | None = None
@@ -160,6 +163,7 @@ def judged(
     combined: Combined | None,
     smallest: float,
     primary: bool = False,
+    named: bool = False,
     reason: str = "no research share to compare",
     bound: int = 0,
 ) -> Contrast:
@@ -171,10 +175,10 @@ def judged(
         holds = question == "exceeds" and bound > 0
         verdict = "supported" if holds else "refuted"
         text = f"the gap has no size: {reason}"
-        return Contrast(family, institution, setting, question, None, verdict, text, primary)
+        return Contrast(family, institution, setting, question, None, verdict, text, primary, named)
     if combined is None:
         return Contrast(
-            family, institution, setting, question, None, "indeterminate", reason, primary
+            family, institution, setting, question, None, "indeterminate", reason, primary, named
         )
     verdict, p_value, text, gap = _verdict(combined, question, smallest)
     needed = None
@@ -190,6 +194,7 @@ def judged(
         verdict,
         text,
         primary,
+        named,
         combined.standard_error,
         combined.degrees,
         p_value,
@@ -245,11 +250,11 @@ def blocks_to_decide(combined: Combined, gap: float) -> int | None:
 
 
 def holm(contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Apply Holm's correction to the primary contrasts: verdicts that do not survive it become undecided.
+    """Apply Holm's correction to the contrasts named beforehand: verdicts that do not survive it become undecided.
 
-    All primary contrasts with a number count, undecided ones too.
+    All of them with a number count, undecided ones too.
     """
-    tested = [k for k, c in enumerate(contrasts) if c.primary and c.p_value is not None]
+    tested = [k for k, c in enumerate(contrasts) if c.named and c.p_value is not None]
     order = sorted(tested, key=lambda k: contrasts[k].p_value or 0.0)
     corrected = list(contrasts)
     adjusted = 0.0

@@ -87,8 +87,12 @@ class Block(BaseModel):
     )
     sobol: Sobol | None = Field(default=None, description="Points of a Sobol design.")
     primary: bool = Field(
-        default=False,
-        description="Whether its crowding out is among the hypotheses that Holm's correction covers.",
+        default=False, description="Whether its results are shown first, and hypotheses named."
+    )
+    named: tuple[str, ...] = Field(
+        default=(),
+        description="Institutions of a primary block whose effects with the first of moving_prices are the hypotheses that "
+        "Holm's correction covers; empty: all.",
     )
     references: bool = Field(
         default=True, description="Whether the references of each cell are solved too."
@@ -98,12 +102,16 @@ class Block(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _no_name_twice(self) -> "Block":
-        """Raise ValueError where a cell would be solved twice."""
+    def _fits(self) -> "Block":
+        """Raise ValueError where a cell would be solved twice, or what is named is no institution of the block."""
         for name in ("institutions", "payments", "pruning", "moving_prices"):
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: got {list(values)}, allowed is each once")
+        unknown = [name for name in self.named if name not in self.institutions]
+        if unknown or (self.named and not self.primary):
+            allowed = f"some of {list(self.institutions)}" if self.primary else "none: not primary"
+            raise ValueError(f"named: got {list(self.named)}, allowed is {allowed}")
         if self.sobol is not None and (self.channels or self.doses != ({},)):
             raise ValueError("sobol: got doses or channels too, allowed is one of the three")
         return self
@@ -143,7 +151,7 @@ class Plan(BaseModel):
         default=64,
         ge=8,
         le=4096,
-        description="Worlds in which the outcomes of an equilibrium are measured.",
+        description="Worlds in which the merit and welfare of an equilibrium are measured.",
     )
     smallest_effect: float = Field(
         default=SMALLEST_EFFECT, gt=0.0, description="Smallest effect of interest, log-odds."

@@ -241,7 +241,7 @@ def _numbers(evidence: Evidence) -> Iterator[Block]:
             f"{c.question} {evidence.plan.smallest_effect:g}",
             c.estimate,
             c.verdict,
-            "yes" if c.primary else "no",
+            "yes" if c.named else "no",
             c.adjusted,
             c.reason,
         ]

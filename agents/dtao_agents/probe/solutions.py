@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from dtao_agents.cache import key_of, source_of_rule
-from dtao_agents.equilibrium.builder_game import rank_correlation
 from dtao_agents.equilibrium.feedback_game import FeedbackSlots
 from dtao_agents.equilibrium.first_order import solve_slots
 from dtao_agents.equilibrium.game import angle
@@ -33,8 +32,6 @@ NO_RECORD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError
 """Exceptions of a record that has another form."""
 CHECKSUM = "sha256"
 """Field of a record's file with the hash of the others, which a damaged one does not have."""
-OUTCOMES = ("research_sum", "work_sum", "influence_sum", "welfare_sum", "day", "dissolutions")
-"""Sums over the run of a world that are kept, by their names in the state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +42,7 @@ class Solution:
     ----------
     name, institution, block : str
         The cell.
-    verdict, stopped, at_bound, capitalisation, blocks, worlds, seconds
+    verdict, stopped, at_bound, capitalisation, blocks, slope_blocks, worlds, seconds
         See `SlotEquilibrium`.
     population : ndarray `(classes, decisions)`
         Strategy of each class, angles or coefficients.
@@ -53,9 +50,6 @@ class Solution:
         Those inside their range.
     columns : int
         Slots x decisions: solutions with equal numbers have the same worlds in equal blocks.
-    outcomes : dict of str to ndarray `(worlds,)`
-        Results of worlds in which everybody plays the equilibrium, by `OUTCOMES`, and "merit", the rank correlation of emission
-        share and contributed value on the last day; empty where there is no equilibrium.
     engine : str
         SHA-256 of the sources that computed it.
     """
@@ -70,10 +64,10 @@ class Solution:
     parameters: tuple[Parameter, ...]
     capitalisation: float | None
     blocks: int
+    slope_blocks: int
     worlds: int
     columns: int
     seconds: float
-    outcomes: dict[str, np.ndarray]
     engine: str
 
     @property
@@ -101,7 +95,6 @@ def inputs_of(cell: Cell, plan: Plan) -> dict[str, Any]:
         "start": plan.start,
         "capitalisation": plan.capitalisation if cell.estimated else None,
         "estimator": cell.estimator.model_dump(mode="json"),
-        "outcome_worlds": plan.outcome_worlds,
     }
 
 
@@ -127,9 +120,6 @@ def solve_cell(cell: Cell, plan: Plan, threads: int = 1) -> dict[str, Any]:
         plan.first_seed,
         cell.estimator,
     )
-    outcomes: dict[str, Any] = {}
-    if found.verdict != "indeterminate":
-        outcomes = _outcomes(cell, plan, found.population, found.capitalisation, threads)
     return {
         "name": cell.name,
         "institution": cell.institution,
@@ -143,24 +133,11 @@ def solve_cell(cell: Cell, plan: Plan, threads: int = 1) -> dict[str, Any]:
         "parameters": [_parameter_record(p) for p in found.parameters],
         "capitalisation": found.capitalisation,
         "blocks": found.blocks,
+        "slope_blocks": found.slope_blocks,
         "worlds": found.worlds,
         "columns": game.slots * len(game.decisions),
         "seconds": round(found.seconds, 1),
-        "outcomes": outcomes,
     }
-
-
-def _outcomes(
-    cell: Cell, plan: Plan, population: np.ndarray, capitalisation: float | None, threads: int
-) -> dict[str, list[float]]:
-    """Outcomes of worlds without deviations, the same seeds and lengths of life in every cell."""
-    batch = played(cell, plan, population, capitalisation, threads)
-    state, config = batch.state, cell.config
-    outcomes = {name: _rounded(state.worlds[name]) for name in OUTCOMES}
-    contributed = state.row("short_stock") + (1.0 + config.spillover) * state.row("knowledge")
-    merit = rank_correlation(state.row("emission_share"), contributed)
-    outcomes["merit"] = [None if np.isnan(m) else float(f"{m:.4g}") for m in merit]
-    return outcomes
 
 
 def played(
@@ -243,10 +220,10 @@ def from_record(record: Mapping[str, Any]) -> Solution:
         parameters,
         None if record["capitalisation"] is None else float(record["capitalisation"]),
         int(record["blocks"]),
+        int(record["slope_blocks"]),
         int(record["worlds"]),
         int(record["columns"]),
         float(record["seconds"]),
-        {name: np.array(v, float) for name, v in record["outcomes"].items()},
         str(record["engine"]),
     )
 
@@ -271,15 +248,11 @@ def save_record(
 
 
 def load_record(folder: Path, name: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a record of these inputs; None where it is missing, damaged, or of other inputs.
-
-    Files without a checksum are accepted.
-    """
+    """Return a record of these inputs; None where it is missing, damaged, or of other inputs."""
     try:
         record = json.loads(record_path(folder, name, inputs).read_text())
         json.dumps(record, allow_nan=False)  # infinity may be written as a number: 1e999
-        checksum = record.pop(CHECKSUM, None)
-        whole = checksum is None or checksum == key_of(record)
+        whole = record.pop(CHECKSUM) == key_of(record)
         same = whole and key_of(record["inputs"]) == key_of(inputs)
         same = same and isinstance(record["engine"], str)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -63,10 +63,10 @@ def solution(
         parameters=parameters,
         capitalisation=400.0 if cell.estimated else None,
         blocks=deviations.size,
+        slope_blocks=16,
         worlds=1000,
         columns=columns,
         seconds=1.0,
-        outcomes={},
         engine="0" * 64,
     )
 

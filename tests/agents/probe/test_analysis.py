@@ -68,13 +68,24 @@ def test_a_market_that_does_more_research_than_the_vote_refutes():
 def test_hypotheses_named_beforehand_are_crowding_out_and_market_less_vote():
     later = {"institutions": ["tao_flow"], "pruning": [True]}
     analysis = analysis_of(plan_of(CORE, later), odds, sd=0.1)
-    primary = {(c.family, c.institution) for c in analysis.contrasts if c.primary}
-    assert primary == {
+    named = {(c.family, c.institution) for c in analysis.contrasts if c.named}
+    assert named == {
         ("crowding out", "price"),
         ("crowding out", "root_vote"),
         ("market less vote", "price"),
     }
-    assert all((c.adjusted is not None) == c.primary for c in analysis.contrasts)
+    assert {c.setting.split(", ")[-1] for c in analysis.contrasts if c.named} == {"fast"}
+    assert all((c.adjusted is not None) == c.named for c in analysis.contrasts)
+
+
+def test_a_plan_may_name_some_of_its_institutions():
+    analysis = analysis_of(plan_of(CORE | {"named": ["price"]}), odds, sd=0.1)
+    named = {(c.family, c.institution) for c in analysis.contrasts if c.named}
+    assert named == {("crowding out", "price")}
+    assert {c.institution for c in analysis.of("crowding out") if c.primary} == {
+        "price",
+        "root_vote",
+    }
 
 
 @pytest.mark.parametrize("pruning", [False, True])

@@ -181,9 +181,9 @@ def test_no_number_of_blocks_decides_an_estimate_on_the_bound():
 # --- Holm's correction
 
 
-def contrast_with(p_value: float | None, verdict: str = "supported", primary: bool = True):
+def contrast_with(p_value: float | None, verdict: str = "supported", named: bool = True):
     estimate = Estimate(1.0, 0.9, 1.1)
-    return Contrast("f", "", "", "exceeds", estimate, verdict, "", primary, p_value=p_value)
+    return Contrast("f", "", "", "exceeds", estimate, verdict, "", False, named, p_value=p_value)
 
 
 def test_holm_multiplies_the_sorted_p_values_by_the_hypotheses_that_are_left():
@@ -203,7 +203,7 @@ def test_undecided_hypotheses_count_and_adjusted_p_values_end_at_one():
 
 
 def test_holm_leaves_out_what_the_plan_did_not_name_and_what_has_no_number():
-    others = [contrast_with(0.04, primary=False), contrast_with(None, "void")]
+    others = [contrast_with(0.04, named=False), contrast_with(None, "void")]
     corrected = holm([contrast_with(0.04), *others])
     assert corrected[1:] == others
     assert corrected[0] == replace(contrast_with(0.04), adjusted=0.04)

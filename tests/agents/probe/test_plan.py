@@ -41,6 +41,8 @@ def test_the_committed_plans_have_valid_worlds(name):
         (block(estimator={"half_width": -1}), "blocks: A: estimator: half_width: got -1"),
         (block(estimator={"most_blocks": 4}), "got 16, 16, 4"),
         (block(sobol={"ranges": {"hype": [0, 1]}}), "blocks.0.sobol.ranges: got"),
+        (block(named=["price"]), "named: got ['price'], allowed is none: not primary"),
+        (block(named=["x"], primary=True), "named: got ['x'], allowed is some of ['price'"),
         ({"blocks": [{"name": "A"}, {"name": "A"}]}, "blocks: got names ['A', 'A']"),
         ({"blocks": [{"institutions": ["price"]}]}, "blocks.0.name"),
     ],
