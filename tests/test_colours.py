@@ -97,9 +97,6 @@ def test_one_player_under_several_names():
     assert colour_of("ppo") == colour_of("PPO") == colour_of("learned")
     assert colour_of("root") == colour_of("hold") == colour_of("do nothing")
     assert colour_of("market-weight") == colour_of("market")
-    assert (
-        len(ROLES) >= 3
-    )  # the tables above are those of all roles: stakers', in replays too, and builders'
 
 
 def test_unknown_names_keep_a_colour_that_no_main_player_has():
