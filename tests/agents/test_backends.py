@@ -5,6 +5,7 @@ import os
 import pickle
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import yaml
 from dtao_agents import backends
 from dtao_agents.backends import BackendError, Task, TaskError, run_tasks
 from dtao_agents.cli import run_command
+from dtao_agents.probe.cells import all_cells
+from dtao_agents.probe.pipeline import run
 
 from tests.agents.backend_tasks import (
     PATIENCE_SECONDS,
@@ -26,6 +29,7 @@ from tests.agents.backend_tasks import (
     sleeps,
     wait_for,
 )
+from tests.agents.probe.tiny import GATES, tiny_plan
 from tests.agents.results.small_plan import content
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -253,6 +257,33 @@ def test_an_address_without_a_cluster_is_named():
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(BackendError, match=f"address: got '{address}', where Ray finds no cluster"):
         run_tasks(price_tasks(1), "ray", address=address)
+
+
+def probe_records(folder: Path) -> dict[str, dict]:
+    """Records of a probe without their times, by file."""
+    found = {path.name: json.loads(path.read_text()) for path in (folder / "cells").iterdir()}
+    for record in found.values():
+        del record["seconds"], record["sha256"]
+    return found
+
+
+@ray_test
+def test_a_probe_on_a_ray_cluster_that_loses_a_machine_has_the_same_records(cluster, tmp_path):
+    made, machine = cluster
+
+    def kill() -> None:
+        while not list((tmp_path / "ray" / "cells").glob("*.json")):
+            time.sleep(0.02)
+        made.remove_node(machine, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    run(tiny_plan(), tmp_path / "ray", GATES, backend="ray", ray_address=made.address)
+    killer.join()
+    run(tiny_plan(), tmp_path / "local", GATES)
+    there, here = probe_records(tmp_path / "ray"), probe_records(tmp_path / "local")
+    assert len(here) == len(all_cells(tiny_plan())) + len(GATES)
+    assert there == here
 
 
 @ray_test

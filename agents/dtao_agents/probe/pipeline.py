@@ -5,6 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,7 @@ def run(
     backend: str = "local",
     workers: int | None = None,
     blocks: Sequence[str] = (),
+    ray_address: str | None = None,
 ) -> Evidence:
     """Pass the gates, solve all cells, measure the claims, and write the evidence into a folder.
 
@@ -71,7 +73,7 @@ def run(
         Gates to pass first.
     technology : mapping, optional
         World parameters that override those of the negative controls: mutations that should make them fail.
-    backend, workers
+    backend, workers, ray_address
         See `dtao_agents.backends.run_tasks`.
     blocks : sequence of str
         Beginnings of the names of blocks that are computed now, such as "A"; the cells of others are read where they
@@ -110,22 +112,23 @@ def run(
         for c in cells
     ]
     of_claims = _units(measures_of(plan), measure_claim)
+    compute = partial(run_tasks, backend=backend, workers=workers, address=ray_address)
     with _progress() as bar:
         task = bar.add_task("", total=len(of_gates) + len(of_cells) + len(of_claims))
 
         def advance(name: str) -> None:
             bar.update(task, description=name, advance=1)
 
-        found = _finish(of_gates, records, backend, workers, advance)
+        found = _finish(of_gates, records, compute, advance)
         checks = {
             gate.name: from_records(r["checks"]) for gate, r in zip(gates, found, strict=True)
         }
         _stop_where_all_is_void(plan, checks)
-        _finish([*of_cells, *of_claims], records, backend, workers, advance)
+        _finish([*of_cells, *of_claims], records, compute, advance)
         measures = cell_measures(plan, read_solutions(plan, records))
         in_equilibria = _units(measures, measure_cell)
         bar.update(task, total=len(of_gates) + len(of_cells) + len(of_claims) + len(in_equilibria))
-        _finish(in_equilibria, records, backend, workers, advance)
+        _finish(in_equilibria, records, compute, advance)
     facts = _facts(plan, time.perf_counter() - started)
     evidence = gather(plan, records, checks, facts)
     write_atomically(folder / RESULTS, evidence.to_json().encode())
@@ -162,8 +165,7 @@ def _gate(
 def _finish(
     units: Sequence[Unit],
     records: Path,
-    backend: str,
-    workers: int | None,
+    compute: Callable[..., Any],
     advance: Callable[[str], Any],
 ) -> list[dict[str, Any]]:
     """Records of units, those that are missing or of other sources computed and saved as they come."""
@@ -181,7 +183,7 @@ def _finish(
         found[k] = record
         advance(units[k].name)
 
-    run_tasks([units[k].task for k in missing], backend, workers, keep)
+    compute([units[k].task for k in missing], on_done=keep)
     return found
 
 
