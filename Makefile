@@ -12,7 +12,7 @@ READY    := .venv/.installed
 LEARNING := .venv/.installed-to-learn
 OTHER     = .venv-$(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup install train train-builder probe results test test-all test-python test-interop test-ray soak bench lint format wheel clean
+.PHONY: help setup install train train-builder probe results test test-all test-python test-interop test-ray soak bench docs docs-links lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -69,6 +69,12 @@ soak: $(READY)  ## random legal worlds of all rules, audited (MINUTES=, WORKERS=
 bench: $(READY)  ## speed of the environment
 	$(PY) benchmarks/speed.py
 	$(PY) benchmarks/many_agents.py
+
+docs: $(READY)  ## the documentation site in build/docs/html; a warning or a dead internal link is an error
+	.venv/bin/sphinx-build -q -W --keep-going -b html docs build/docs/html
+
+docs-links: $(READY)  ## links of the site to other sites (needs the network)
+	.venv/bin/sphinx-build -q -b linkcheck docs build/docs/links
 
 lint: $(READY)  ## style and types
 	.venv/bin/ruff check
