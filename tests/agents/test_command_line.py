@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from dtao_agents import cli
 from dtao_agents.commands import evaluate, train
+from dtao_agents.flags import MAIN_SETTINGS
 from dtao_agents.package_data import CONFIGS, POLICIES, config_names, find_config, find_policy
 from dtao_agents.results.kinds import kind_of
 from dtao_agents.results.plan import read_results_plan
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
-from dtao_agents.training.settings import read
+from dtao_agents.training.settings import TrainConfig, read
+from pydantic import BaseModel
 
 from dtao_gym.world.config import ConfigError
 from tests.agents.worlds import settings, write_settings
@@ -52,20 +54,66 @@ def test_train_and_evaluate(tmp_path):
     assert (folder / "evaluation.png").stat().st_size > 1000
 
 
-def test_help_documents_every_setting():
-    shown = run("train.py", "configs/staker_quickstart.yaml", "--help")
+def options_of(help_text: str) -> list[str]:
+    """Flags in the boxes of a help text."""
+    return re.findall(r"^(?:│ |  )(--[\w.-]+)", help_text, re.M)
+
+
+RUN_OPTIONS = [
+    *("--run-dir", "--overwrite", "--resume", "--seeds", "--backend", "--workers", "--device"),
+    "--trust-rule",
+]
+
+
+@pytest.mark.parametrize(
+    ("config", "some"),
+    [
+        ("staker_quickstart", "--env.genesis"),
+        ("multi_agent", "--staker.gamma"),
+        ("replay_walk_forward", "--env.split-date"),
+    ],
+)
+def test_help_shows_twenty_settings_and_names_the_option_for_the_others(config, some, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        train.parse([config, "--help"], "dtao train")
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    settings_shown = [flag for flag in options_of(shown) if flag not in RUN_OPTIONS]
+    assert len(settings_shown) == 20
+    assert {some, "--seed", "--total-timesteps"} <= set(settings_shown)
+    last = shown.splitlines()[-1]
+    assert re.fullmatch(rf"dtao train {config} --help-all lists the other settings too\.", last)
+
+
+def test_all_help_documents_every_setting():
+    shown = run("train.py", "configs/staker_quickstart.yaml", "--help-all")
     assert shown.returncode == 0
-    for flag in (
-        "--run-dir",
-        "--resume",
-        "--overwrite",
-        "--gamma",
-        "--env.n-subnets",
-        "--env.knowledge-half-life-days",
-    ):
-        assert flag in shown.stdout
+    flags = options_of(shown.stdout)
+    in_files_alone = {"env.curated_funds", "env.emission_switches"}  # lists of mappings
+    names = set(names_of(TrainConfig.make())) - in_files_alone
+    expected = {f"--{name}".replace("_", "-") for name in names}
+    assert expected | set(RUN_OPTIONS) == set(flags)
     # a long entry is broken inside its box
     assert "(default: mainnet-2026-06-14)" in re.sub(r"[│\s]+", " ", shown.stdout)
+    assert "--help-all" not in shown.stdout
+
+
+def names_of(model: BaseModel, before: str = "") -> list[str]:
+    """Dotted names of all settings."""
+    names = []
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        nested = isinstance(value, BaseModel)
+        names += names_of(value, f"{before}{name}.") if nested else [before + name]
+    return names
+
+
+def test_the_settings_of_the_short_help_exist():
+    for make, names in MAIN_SETTINGS.items():
+        roles = ("staker", "replay") if make is TrainConfig else ("",)
+        known = [names_of(make.make({"role": role} if role else {})) for role in roles]
+        assert set(names) <= {name for each in known for name in each}
+        assert all(len(set(names) & set(each)) == 20 for each in known)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +193,8 @@ def test_a_resumed_run_keeps_its_settings(started):
             r"--resume: got changes of total_timesteps \(with anneal\)",
         ),
         (["--overwrite"], "allowed is alone"),
+        (["--seeds", "2"], "allowed is alone"),
+        (["--workers", "2"], "--workers: got 2, allowed is it with --seeds"),
     ],
 )
 def test_a_resumed_run_refuses_other_settings(started, arguments, message):
@@ -283,6 +333,7 @@ def test_the_help_has_a_line_for_every_command(capsys):
     for name, command in cli.COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(command.summary)}$", shown, re.M)
     assert max(map(len, shown.splitlines())) <= 100
+    assert len(shown.splitlines()) <= 40
 
 
 def test_an_unknown_command_is_one_line_with_all_commands(capsys):
@@ -323,6 +374,7 @@ def test_every_command_has_help(name):
     shown = dtao(name, "--help")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.startswith(f"usage: dtao {name} ")
+    assert max(map(len, shown.stdout.splitlines())) <= 100
 
 
 def test_help_and_tools_of_the_environment_import_no_torch():

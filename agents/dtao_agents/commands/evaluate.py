@@ -48,10 +48,12 @@ def evaluate_run(
 ) -> None:
     """Play the learned policy and every scripted one on the same evaluation seeds and compare them.
 
-    Writes evaluation.json, evaluation.csv (one row per policy and seed) and evaluation.png into the folder. With
-    --replay, and for a run that was trained in a replay: replay.json and replay.csv (one row per policy and day). For a
-    run of many learners: best responses against the frozen policies, and exploitability.json. For several folders, and
-    for a folder that holds a policy but no run, a table and no files.
+    What is written into the folder of a run:
+
+    - evaluation.json, evaluation.csv (one row per policy and seed), evaluation.png
+    - with --replay, and for a run that learned in a replay: replay.json, replay.csv (a row per day)
+    - for a run of many learners: exploitability.json, gains of best responses to the frozen policies
+    - for several folders, and for one that holds a policy but no run: nothing
 
     Args:
         run: Folder of a trained run or of a policy, or the name of a pretrained policy. Several are compared in the

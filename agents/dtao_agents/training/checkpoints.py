@@ -160,6 +160,8 @@ def capture(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays["last_observation"] = model._last_obs
     arrays["episode_starts"] = model._last_episode_starts
     arrays["returns"] = env._returns
+    if model.device.type == "cuda":  # which draws the noise of exploration
+        arrays["cuda_rng"] = torch.cuda.get_rng_state().numpy()
     facts |= own | {
         "progress_remaining": model._current_progress_remaining,
         "episode_infos": list(model.ep_info_buffer or ()),
@@ -188,6 +190,8 @@ def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) ->
         env = _env_of(model)
         restore_worlds(env.episodes, arrays, facts)
         env._returns[:] = arrays["returns"]
+        if model.device.type == "cuda" and "cuda_rng" in arrays:
+            torch.cuda.set_rng_state(torch.from_numpy(arrays["cuda_rng"]))
         model._last_obs = arrays["last_observation"]
         model._last_episode_starts = arrays["episode_starts"]
         model._current_progress_remaining = facts["progress_remaining"]
@@ -197,9 +201,11 @@ def restore(model: PPO, arrays: dict[str, np.ndarray], facts: dict[str, Any]) ->
 
 def learner_arrays(model: PPO) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the network parameters, optimiser moments and counts of a learner."""
-    arrays = {f"policy/{k}": v.detach().numpy() for k, v in model.policy.state_dict().items()}
+    state = model.policy.state_dict()
+    arrays = {f"policy/{name}": value.detach().cpu().numpy() for name, value in state.items()}
     for index, moments in model.policy.optimizer.state_dict()["state"].items():
-        arrays |= {f"optimizer/{index}/{name}": value.numpy() for name, value in moments.items()}
+        for name, value in moments.items():
+            arrays[f"optimizer/{index}/{name}"] = value.cpu().numpy()
     return arrays, {"num_timesteps": model.num_timesteps, "n_updates": model._n_updates}
 
 

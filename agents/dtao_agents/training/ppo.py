@@ -1,5 +1,6 @@
 """Training of one role: PPO of Stable-Baselines3 over a batch of worlds."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from dtao_agents.training.checkpoints import (
     restore,
     write_checkpoint,
 )
+from dtao_agents.training.devices import device_name
 from dtao_agents.training.linear_critic import LinearCriticPPO
 from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
 from dtao_agents.training.run_folder import (
@@ -103,7 +105,9 @@ def policy_options(settings: LearnerSettings, role: str, config: Any) -> dict[st
     }
 
 
-def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) -> dict[str, Any]:
+def ppo_arguments(
+    settings: LearnerSettings, n_rows: int, rollout_steps: int, device: str = "cpu"
+) -> dict[str, Any]:
     """Return the arguments of PPO for rollouts of `rollout_steps` steps in `n_rows` environments."""
     rate = settings.learning_rate
     return {
@@ -118,7 +122,7 @@ def ppo_arguments(settings: LearnerSettings, n_rows: int, rollout_steps: int) ->
         "vf_coef": settings.value_coef,
         "max_grad_norm": settings.max_grad_norm,
         "rollout_buffer_class": ContiguousRolloutBuffer,
-        "device": "cpu",
+        "device": device,
     }
 
 
@@ -235,12 +239,12 @@ class Recorder(BaseCallback):
         return row
 
 
-def make_model(settings: TrainConfig, env: TrainingEnv) -> PPO:
-    """Return an untrained PPO over an environment."""
+def make_model(settings: TrainConfig, env: TrainingEnv, device: str = "cpu") -> PPO:
+    """Return an untrained PPO over an environment, with its network on a torch device."""
     model = LinearCriticPPO(
         SubnetPolicy,
         env,
-        **ppo_arguments(settings, settings.num_envs, settings.rollout_steps),
+        **ppo_arguments(settings, settings.num_envs, settings.rollout_steps, device),
         stats_window_size=max(100, settings.num_envs),
         policy_kwargs=policy_options(settings, settings.role, settings.env),
         seed=settings.seed % 2**32,
@@ -253,13 +257,13 @@ def compile_passes(model: PPO) -> None:
     """Run the networks once forward and backward, so that compiling them counts as setup, not as training."""
     policy = model.policy
     spaces = (policy.observation_space, policy.action_space)
-    observation, action = (torch.zeros(1, *space.shape) for space in spaces)  # type: ignore[misc]
+    observation, action = (torch.zeros(1, *space.shape, device=model.device) for space in spaces)  # type: ignore[misc]
     values, log_density, _ = policy.evaluate_actions(observation, action)
     (values.sum() + log_density.sum()).backward()
     policy.optimizer.zero_grad()
 
 
-def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
+def train(settings: TrainConfig, run: Path, resume: bool = False, device: str = "cpu") -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
     Writes manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
@@ -272,6 +276,8 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
         An existing folder.
     resume : bool
         Continue from the latest checkpoint.
+    device : {"cpu", "cuda"}
+        Of the network; see `dtao_agents.training.devices.torch_device`.
 
     Raises
     ------
@@ -280,11 +286,14 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
     """
     torch.set_num_threads(settings.torch_threads)
     fused_networks.set_threads(settings.threads)
+    if device != "cpu":  # cuBLAS reads it at its first use, and is deterministic with it alone
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     with true_manifest(run, settings) as manifest:
+        manifest["device"] = device_name(device)
         started = time.perf_counter()
         env = TrainingEnv(settings)
-        model = make_model(settings, env)
+        model = make_model(settings, env, device)
         compile_passes(model)
         # compiling the kernels, on a fresh machine
         manifest["setup_seconds"] = time.perf_counter() - started
@@ -299,6 +308,7 @@ def train(settings: TrainConfig, run: Path, resume: bool = False) -> None:
             run,
             settings,
             status="finished",
+            device=manifest["device"],
             setup_seconds=manifest["setup_seconds"],
             train_seconds=seconds,
             timesteps=model.num_timesteps,
