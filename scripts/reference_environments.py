@@ -176,9 +176,11 @@ def features_of(role: str, twin: bool = False) -> dict[str, dict[str, str]]:
             "The market": described_entries(builder_observation, "MARKET_FEATURES"),
         }
         if twin:
-            parts["With `twin_world`, the lead over the twin"] = described_entries(
-                builder_twin, "TWIN_FEATURES"
-            )
+            lead = described_entries(builder_twin, "TWIN_FEATURES")
+            parts["With `twin_world`, the lead over the twin"] = {
+                entry: f"own less the twin's stock {text}" if text.startswith("/ ") else text
+                for entry, text in lead.items()
+            }
         return parts
     return {
         "For each subnet, in the order of slots": described_entries(
