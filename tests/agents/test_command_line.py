@@ -56,7 +56,7 @@ def test_train_and_evaluate(tmp_path):
 
 def options_of(help_text: str) -> list[str]:
     """Flags in the boxes of a help text."""
-    return re.findall(r"^(?:│ |  )(--[\w.-]+)", help_text, re.M)
+    return re.findall(r"^(?:│ |  )(--[a-z][\w.-]*)", help_text, re.M)
 
 
 RUN_OPTIONS = [
