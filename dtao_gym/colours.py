@@ -31,6 +31,10 @@ BAND = "#dde1e5"
 """Filled areas of the rest; their edges are `MUTED`."""
 INK, FAINT_INK, GRID = "#1f2328", "#57606a", "#e8eaec"
 """Titles and values; axes and notes; grid lines."""
+SUBNETS = (
+    "#0072b2", "#b07f00", "#009e73", "#c2478f", "#8c6bb1", "#4f9bc4", "#6a7d00", "#7a3b1d"
+)  # fmt: skip
+"""Subnets of a figure, in the order of their first emission; none of them is the agent's or root's."""
 
 STAKER_POLICIES = MappingProxyType(
     {

@@ -57,7 +57,8 @@ def test_contrast_is_that_of_the_guidelines():
 
 
 @pytest.mark.parametrize(
-    "colour", [*colours.PALETTE.values(), colours.MUTED, colours.INK, colours.FAINT_INK]
+    "colour",
+    [*colours.PALETTE.values(), *colours.SUBNETS, colours.MUTED, colours.INK, colours.FAINT_INK],
 )
 def test_colours_stand_out_from_white(colour):
     assert contrast_to_white(colour) >= 3.0

@@ -7,20 +7,23 @@ from typing import Any, Protocol
 import numpy as np
 from gymnasium.error import DependencyNotInstalled, ResetNeeded
 
+from dtao_gym import figures
+from dtao_gym.colours import FAINT_INK, INK, SUBNETS, colour_of
+
 MAX_POINTS = 2000
 """Size at which every second point of the history is dropped."""
 TABLE_ROWS = 16
 """Subnets in the table."""
 CHANGE_DAYS = 20
 """Days of the price change in the table."""
-COLOURS = (
-    "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500"
-)  # fmt: skip
-ROOT_COLOUR, REST_COLOUR, OUTSIDE_COLOUR = "#2f3e4e", "#c3c9cf", "#f1f3f4"
 FRAME_SHAPE = (600, 800, 3)
 """Shape of a picture."""
-_PANEL_POINTS = 500
-"""Points per panel; a panel is some 350 pixels wide, so that more points would cost time and not be visible."""
+NAMED_SUBNETS = 5
+"""Subnets that a panel names where there are more than `ALL_NAMED`; the others are a band."""
+ALL_NAMED = 8
+"""Up to so many subnets, all are named."""
+_PANEL_POINTS = 250
+"""Points per panel; a panel is some 250 pixels wide, so that more points would cost time and not be visible."""
 
 
 def checked_render_mode(mode: str | None, allowed: list[str]) -> str | None:
@@ -61,7 +64,7 @@ class MarketPicture:
 
     The history consists of plain numbers of bounded size, so that an environment with a picture can be copied and pickled.
     Subclasses define the content of a point of the history (`_point`: numbers of the role, prices, emission shares, further
-    values), the first lines and the last column of the table, and the lower two panels of the figure.
+    values), the first lines and the last column of the table, and the headline and lower two panels of the figure.
 
     Parameters
     ----------
@@ -72,12 +75,9 @@ class MarketPicture:
     ----------
     n_numbers : int
         Numbers of the role at the head of a point; the first is the day.
-    titles : tuple of str
-        Titles of the lower two panels.
     """
 
     n_numbers: int
-    titles: tuple[str, str]
 
     def __init__(self, world: int = 0):
         self.world = world
@@ -144,7 +144,7 @@ class MarketPicture:
         return "\n".join(lines)
 
     def rgb_array(self) -> np.ndarray:
-        """Return a figure: prices, emission, and two panels of the agent.
+        """Return a picture: prices, emission, and two panels of the agent.
 
         Returns
         -------
@@ -158,20 +158,20 @@ class MarketPicture:
         DependencyNotInstalled
             matplotlib, the extra `plot`, is missing.
         """
+        return figures.pixels(self.figure())
+
+    def figure(self) -> Any:
+        """Return the figure that `rgb_array` draws, as matplotlib's `Figure`, with the same errors."""
         self._check_started()
+        height, width, _ = FRAME_SHAPE
         try:
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
+            figure = figures.new_figure(width, height)
         except ImportError as error:
             raise DependencyNotInstalled(
                 "pictures need matplotlib: pip install 'dtao-gym[plot]'"
             ) from error
-
-        figure = Figure(figsize=(8, 6), dpi=100, facecolor="white")
-        canvas = FigureCanvasAgg(figure)
         self._draw(figure)
-        canvas.draw()
-        return np.array(canvas.buffer_rgba())[..., :3].copy()
+        return figure
 
     def _check_started(self) -> None:
         if not self._points:
@@ -200,13 +200,21 @@ class MarketPicture:
         """Last column of the table: importance of each subnet, text for a set of subnets, heading."""
         raise NotImplementedError
 
-    def _colouring(self, history: np.ndarray) -> np.ndarray:
-        """Importance of each subnet in the figure; the first eight are coloured."""
+    def _own_slot(self) -> int | None:
+        """Slot of the agent's own subnet, None for agents without one."""
+        return None
+
+    def _headline(self, history: np.ndarray) -> str:
+        """What the agent has achieved, as one sentence of at most 90 characters."""
         raise NotImplementedError
 
-    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
-        """Draw the lower two panels; returns the headline after the day."""
+    def _draw_own(self, panels: Any, history: np.ndarray, colours: dict[int, str]) -> None:
+        """Draw the lower two panels; `colours` are those of the subnets that the figure names."""
         raise NotImplementedError
+
+    def _own_named(self, history: np.ndarray) -> list[int]:
+        """Slots that the lower two panels name."""
+        return []
 
     def _history(self) -> np.ndarray:
         """Points `(points, numbers)` to draw, at most `_PANEL_POINTS`, the last of them the present."""
@@ -222,104 +230,149 @@ class MarketPicture:
         from matplotlib.ticker import MaxNLocator
 
         history = self._history()
-        day, (price, share, _) = history[:, 0], self._market(history)
-        top = np.argsort(-self._colouring(history), kind="stable")[: len(COLOURS)]
-        rest = np.setdiff1d(np.arange(price.shape[1]), top)
+        price, share, _ = self._market(history)
+        with np.errstate(invalid="ignore"):
+            price = np.where(np.isfinite(price) & (price > 0.0), price, np.nan)
+        movers = self._named(_movers(price))
+        earners = self._named(share[-1])
+        colours = self._colours(share[0], [*movers, *earners, *self._own_named(history)])
 
-        panels = figure.subplots(2, 2)
+        panels = figure.subplots(2, 2)  # the days are written below the lower two
         figure.subplots_adjust(
-            left=0.075, right=0.97, top=0.86, bottom=0.065, hspace=0.27, wspace=0.19
+            left=0.06, right=0.86, top=0.825, bottom=0.075, hspace=0.42, wspace=0.7
         )
-        titles = ("Price, relative to the start", "Share of emission", *self.titles)
-        for panel, title in zip(panels.flat, titles, strict=True):
-            panel.set_title(title, fontsize=10, loc="left", color="#222222")
-            panel.set_xlim(day[0], max(day[-1], day[0] + 1))
-            panel.tick_params(labelsize=8, color="#888888", labelcolor="#444444")
-            panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-            panel.set_axisbelow(True)
-            panel.grid(color="#e8eaec", linewidth=0.8)
-            for side in ("top", "right"):
-                panel.spines[side].set_visible(False)
-            for side in ("left", "bottom"):
-                panel.spines[side].set_color("#bbbbbb")
-        self._draw_prices(panels[0, 0], day, price, top, rest)
-        layers = [*share[:, top].T, share[:, rest].sum(1), 1.0 - share.sum(1)]
-        stack_shares(panels[0, 1], day, layers, [*COLOURS[: top.size], REST_COLOUR, OUTSIDE_COLOUR])
-        outside = 1.0 - share[-1].sum() > 1e-3
-        headline = self._draw_own(panels[1], history, top, rest)
+        last = history[-1, 0]
+        for panel in panels.flat:
+            panel.set_xlim(min(history[0, 0], last - 1.0), last)
+            panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            if len(history) == 1:
+                panel.set_xticks([last])
+        for panel in panels[0]:
+            panel.tick_params(labelbottom=False)
+        for panel in panels[1]:
+            panel.set_xlabel("day", fontsize=figures.NAME_SIZE, color=FAINT_INK, labelpad=1)
+        self._draw_prices(panels[0, 0], history[:, 0], price, movers, colours)
+        self._draw_emission(panels[0, 1], history[:, 0], share, earners, colours)
+        self._draw_own(panels[1], history, colours)
 
-        facts = self._facts
+        facts, headline = self._facts, self._headline(history)
         figure.text(
-            0.015, 0.965, f"{self._day()}     {headline}",
-            fontsize=12, weight="bold", color="#222222", va="center",
+            0.012, 0.962, headline, fontsize=min(12.5, 12.5 * 73 / len(headline)),
+            weight="bold", color=INK, va="center",
         )  # fmt: skip
         figure.text(
-            0.985, 0.965, f"seed {facts['seed']}, episode {facts['episode']}",
-            fontsize=9, color="#888888", va="center", ha="right",
+            0.012, 0.921, f"{self._day()}, seed {facts['seed']}, episode {facts['episode']}",
+            fontsize=9, color=FAINT_INK, va="center",
         )  # fmt: skip
-        self._draw_legend(figure, top, rest, outside)
 
-    def _draw_prices(self, panel: Any, day, price, top, rest) -> None:
-        from matplotlib.collections import LineCollection
-        from matplotlib.ticker import FixedLocator, NullLocator
+    def _named(self, scores: np.ndarray) -> list[int]:
+        """Slots with the highest scores, as many as a panel names, the own one always first."""
+        own = self._own_slot()
+        order = [int(i) for i in np.argsort(-scores, kind="stable") if i != own]
+        chosen = order if own is None else [own, *order]
+        return chosen if scores.size <= ALL_NAMED else chosen[:NAMED_SUBNETS]
 
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = price / price[0]
-        relative[~(np.isfinite(relative) & (relative > 0.0))] = np.nan
-        panel.set_yscale("log")
-        paths = [np.column_stack([day, relative[:, i]]) for i in rest]
-        panel.add_collection(LineCollection(paths, colors=REST_COLOUR, linewidths=0.6, zorder=1))
-        for i, colour in reversed(list(zip(top, COLOURS, strict=False))):
-            panel.plot(day, relative[:, i], color=colour, linewidth=1.3)
-        known = relative[np.isfinite(relative)]
-        low, high = (known.min(), known.max()) if known.size else (1.0, 1.0)
-        low, high = min(low, 0.9) / 1.05, max(high, 1.1) * 1.05
-        panel.set_ylim(low, high)
-        panel.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high).tolist()))
-        panel.yaxis.set_minor_locator(NullLocator())
-        panel.yaxis.set_major_formatter(lambda y, _: f"×{y:.4g}")
+    def _colours(self, first_share: np.ndarray, named: list[int]) -> dict[int, str]:
+        """A colour for each named subnet: by the rank of its first emission, the next one where that is taken."""
+        rank = np.argsort(np.argsort(-first_share, kind="stable"), kind="stable")
+        colours: dict[int, str] = {}
+        for i in sorted(set(named), key=lambda i: rank[i]):
+            if i == self._own_slot():
+                colours[i] = colour_of("own")
+                continue
+            wanted = [SUBNETS[(rank[i] + k) % len(SUBNETS)] for k in range(len(SUBNETS))]
+            free = [colour for colour in wanted if colour not in colours.values()]
+            colours[i] = (free or wanted)[0]
+        return colours
 
-    def _first_names(self) -> list[tuple[str, str]]:
-        """Names and colours of the first entries of the legend."""
-        return []
+    def _name(self, i: int) -> str:
+        return f"SN {self._netuid[i]}"
 
-    def _draw_legend(self, figure: Any, top, rest, outside: bool) -> None:
-        from matplotlib.patches import Patch
+    def _draw_lines(self, panel, day, values, named, colours, text) -> None:
+        """Draw named subnets as lines and the others as a band, with `text(slot)` at their ends.
 
-        names = self._first_names()
-        names += [(f"SN {self._netuid[i]}", c) for i, c in zip(top, COLOURS, strict=False)]
+        `text(None)` is that of the band, whose median it follows.
+        """
+        rest = np.setdiff1d(np.arange(values.shape[1]), named)
+        labels = []
+        day, values = figures.full_width(day, values)
         if rest.size:
-            names.append((f"{rest.size} others", REST_COLOUR))
-        if outside:
-            names.append(("not simulated", OUTSIDE_COLOUR))
-        figure.legend(
-            handles=[Patch(color=colour, label=name) for name, colour in names],
-            loc="upper center", bbox_to_anchor=(0.5, 0.95), ncols=len(names), fontsize=8,
-            frameon=False, handlelength=0.9, handleheight=0.9, handletextpad=0.35,
-            columnspacing=0.8, labelcolor="#222222",
-        )  # fmt: skip
+            middle = figures.draw_band(panel, day, values[:, rest])
+            labels.append(figures.EndLabel(text(None, rest), middle, FAINT_INK))
+        for i in reversed(named):
+            width = 2.0 if i == self._own_slot() else 1.3
+            panel.plot(day, values[:, i], color=colours[i], linewidth=width)
+            panel.plot(day[-1], values[-1, i], "o", color=colours[i], markersize=3.5, clip_on=False)
+            labels.append(figures.EndLabel(text(i, rest), values[-1, i], colours[i]))
+        figures.label_ends(panel, labels)
+
+    def _draw_prices(self, panel, day, price, movers, colours) -> None:
+        change = price[-1] / price[0]
+        known = np.isfinite(change)
+
+        def text(i: int | None, rest: np.ndarray) -> str:
+            value = price[-1, i] if i is not None else _median(price[-1, rest])
+            if len(price) > 1:
+                value = change[i] if i is not None else _median(change[rest])
+            name = f"{rest.size} others" if i is None else self._name(i)
+            return f"{name} {(figures.factor if len(price) > 1 else figures.amount)(value)}"
+
+        if not known.any():
+            title = "Prices: the subnets have no pools"
+        elif len(price) == 1:
+            title = f"Prices: {self._name(int(np.nanargmax(price[-1])))} is the highest"
+        elif not (change[known] != 1.0).any():
+            title = "Prices have not moved"
+        else:
+            low, high = int(np.nanargmin(change)), int(np.nanargmax(change))
+            title = (
+                f"Prices: {figures.factor(change[low])} ({self._name(low)}) "
+                f"to {figures.factor(change[high])} ({self._name(high)})"
+            )
+        unit = "TAO per alpha, log scale" + ("; since the start" if len(price) > 1 else "")
+        figures.style(panel, title, unit)
+        figures.log_axis(panel, price[:, known], figures.amount)
+        self._draw_lines(panel, day, price, movers, colours, text)
+
+    def _draw_emission(self, panel, day, share, earners, colours) -> None:
+        first = int(np.argmax(share[-1]))
+        title = f"Emission: {self._name(first)} gets the most, {figures.percent(share[-1, first])}"
+        own = self._own_slot()
+        if own is not None:
+            place = 1 + int((share[-1] > share[-1, own]).sum())
+            title = (
+                f"Emission: {figures.percent(share[-1, own])}, number {place} of {share.shape[1]}"
+            )
+        figures.style(panel, title, "share of all TAO paid to subnets")
+        panel.set_ylim(0.0, max(1.08 * float(share.max()), 0.01))
+        panel.yaxis.set_major_formatter(lambda y, _: figures.percent(y))
+
+        def text(i: int | None, rest: np.ndarray) -> str:
+            if i is None:
+                return f"other {rest.size}: {figures.percent(share[-1, rest].sum())}"
+            return f"{self._name(i)} {figures.percent(share[-1, i])}"
+
+        self._draw_lines(panel, day, share, earners, colours, text)
 
 
 def _percent(x: float) -> str:
     return f"{x:+.1%}" if abs(x) < 100.0 else "-"
 
 
-def stack_shares(panel: Any, day: np.ndarray, layers: list[np.ndarray], colours: list[str]) -> None:
-    """Draw shares `(points,)` of a total over the days as a stacked area."""
-    panel.stackplot(day, *layers, colors=colours, linewidth=0.3, edgecolor="white")
-    panel.set_ylim(0.0, 1.0)
-    panel.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
+def _median(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")
 
 
-def _log_ticks(low: float, high: float) -> np.ndarray:
-    """Round numbers between two positive bounds: four to nine, with 1 among them if it is in range."""
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)))
-    grids = [np.outer(decades, steps) for steps in ([1], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 7])]
-    ticks = np.empty(0)
-    for grid in (*grids, 0.1 * np.arange(1, 100), 0.05 * np.arange(1, 200)):
-        ticks = np.unique(grid)
-        ticks = ticks[(low <= ticks) & (ticks <= high)]
-        if ticks.size >= 4:
-            break
-    stride = -(-ticks.size // 9)
-    return ticks[int(np.searchsorted(ticks, 1.0 - 1e-9)) % stride :: stride] if stride else ticks
+def _movers(price: np.ndarray) -> np.ndarray:
+    """Scores of the subnets: risers and fallers in turn, each by the size of the move; at the start the price itself."""
+    if len(price) == 1:
+        return np.where(np.isfinite(price[-1]), price[-1], -np.inf)
+    move = np.log(price[-1] / price[0])
+    known = np.isfinite(move)
+    score = np.full(move.size, -np.inf)
+    for first, side in ((0.0, known & (move >= 0.0)), (0.5, known & (move < 0.0))):
+        places = np.flatnonzero(side)
+        places = places[np.argsort(-np.abs(move[places]), kind="stable")]
+        score[places] = -first - np.arange(places.size)
+    return score

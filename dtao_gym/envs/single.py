@@ -11,6 +11,7 @@ from dtao_gym.envs.fused_step import FusedStep, fusible
 from dtao_gym.envs.render import checked_render_mode, picture_of
 from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.seeds import reset_seed
+from dtao_gym.envs.window import Window
 from dtao_gym.envs.worlds import Episodes
 
 
@@ -25,8 +26,8 @@ class SingleEnv(gym.Env):
         rewards and terminations.
     config : TaskConfig, ReplayConfig, dict, path or None
         Parameters, a YAML file of them, or defaults.
-    render_mode : {"ansi", "rgb_array"}, optional
-        A table, or a picture `(600, 800, 3)` uint8.
+    render_mode : {"ansi", "rgb_array", "human"}, optional
+        A table, a picture `(600, 800, 3)` uint8, or a window that shows the picture after each step.
     max_episode_steps : int, optional
         Ends episodes before `horizon_days`.
     **overrides
@@ -49,7 +50,10 @@ class SingleEnv(gym.Env):
     with one from entropy; `np_random_seed` tells it, and ``reset(seed=env.np_random_seed)`` starts the same episode again.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 10}
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["ansi", "rgb_array", "human"],
+        "render_fps": 10,
+    }
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class SingleEnv(gym.Env):
         kind = role_named(role)
         task = kind.task(config, **overrides)
         self._picture = picture_of(kind) if render_mode else None
+        self._window = Window() if render_mode == "human" else None
         self.episodes = Episodes(task, 1, role, 1, max_episode_steps)
         self.observation_space = self.episodes.role.observation_space
         self.action_space = self.episodes.role.action_space
@@ -93,6 +98,7 @@ class SingleEnv(gym.Env):
         self.episodes.reset_done()
         if self._picture is not None:
             self._picture.start(self.episodes)
+        self._show()
         return self.episodes.observe()[0], self._info()
 
     def step(self, action: np.ndarray):
@@ -109,6 +115,7 @@ class SingleEnv(gym.Env):
         reward, terminated, truncated = self.episodes.step(action[None])
         if self._picture is not None:
             self._picture.add(self.episodes)
+        self._show()
         obs = self.episodes.observe()[0]
         return obs, float(reward[0]), bool(terminated[0]), bool(truncated[0]), self._info()
 
@@ -128,10 +135,25 @@ class SingleEnv(gym.Env):
         return self.__dict__ | {"_fused": None}
 
     def render(self):
-        """Return a table or a picture of the episode, by the render mode; None with a warning without one."""
+        """Return a table or a picture of the episode, by the render mode; None with a warning without one.
+
+        None where a window shows the picture.
+        """
         if self._picture is None:
             gym.logger.warn(
                 "render() was called without a render_mode: pass render_mode to gym.make."
             )
             return None
+        if self._window is not None:
+            return self._show()
         return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()
+
+    def _show(self) -> None:
+        """Draw the present state in the window, if there is one."""
+        if self._window is not None and self._picture is not None:
+            self._window.show(self._picture.rgb_array())
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()

@@ -6,21 +6,31 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
+REMEDY = "install tkinter, PyQt6 or PySide6 and set DISPLAY where there is a screen, or use render_mode 'rgb_array'"
+"""What to do where no window can be opened."""
+
 
 class Window:
     """A window of matplotlib; it opens at the first frame and never blocks.
 
     Where matplotlib's backend has no windows (`Agg`), a warning says so once and frames are only drawn. Copies and
-    pickles of a window are closed ones.
+    pickles of a window are closed ones; one that is closed by hand does not open again.
     """
 
     def __init__(self):
         self._image: Any = None
 
     def show(self, frame: np.ndarray) -> None:
-        """Show a frame `(height, width, 3)` uint8. Raises DependencyNotInstalled without matplotlib."""
+        """Show a frame `(height, width, 3)` uint8.
+
+        Raises DependencyNotInstalled without matplotlib, and where its chosen backend cannot open a window.
+        """
         if self._image is None:
             self._image = _opened(frame)
+        from matplotlib import pyplot
+
+        if not pyplot.fignum_exists(self._image.figure.number):
+            return  # closed by hand: the episode runs on without it
         self._image.set_data(frame)
         canvas = self._image.figure.canvas
         canvas.draw_idle()
@@ -48,13 +58,20 @@ def _opened(frame: np.ndarray) -> Any:
             "windows need matplotlib: pip install 'dtao-gym[plot]'"
         ) from error
     height, width = frame.shape[:2]
-    figure = pyplot.figure(figsize=(width / 100, height / 100), dpi=100)
+    try:
+        figure = pyplot.figure(figsize=(width / 100, height / 100), dpi=100)
+    except (
+        Exception
+    ) as error:  # ImportError without a toolkit, an error of the toolkit without a display
+        reason = " ".join(str(error).split())
+        raise DependencyNotInstalled(
+            f"render_mode 'human': matplotlib opens no window ({reason}): {REMEDY}"
+        ) from error
     image = figure.add_axes((0.0, 0.0, 1.0, 1.0)).imshow(frame, aspect="auto")
     image.axes.set_axis_off()
     if figure.canvas.required_interactive_framework is None:
         gym.logger.warn(
-            f"render_mode 'human': matplotlib's backend {pyplot.get_backend()} has no windows: install tkinter, "
-            "PyQt6 or PySide6, or use render_mode 'rgb_array'"
+            f"render_mode 'human': matplotlib's backend {pyplot.get_backend()} has no windows: {REMEDY}"
         )
     else:
         pyplot.show(block=False)

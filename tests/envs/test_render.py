@@ -3,11 +3,13 @@
 import copy
 import pickle
 import sys
+from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
 import pytest
 
+from dtao_gym.colours import colour_of
 from dtao_gym.envs import render
 from dtao_gym.envs.builder.actions import builder_action
 from dtao_gym.envs.single import SingleEnv
@@ -161,6 +163,118 @@ def test_figure_has_its_size_and_is_not_empty(days, overrides):
         assert picture[panel].std() > 5
 
 
+PLAYED = [
+    *(("staker", n, days) for n in (1, 8, 9, 128) for days in (0, 1, 60)),
+    *(("builder", n, days) for n in (1, 8, 128) for days in (0, 1, 60)),
+]
+
+
+def figure_of(role: str, n: int, days: int, **overrides):
+    env = SingleEnv(role, n_subnets=n, render_mode="rgb_array", **overrides)
+    env.reset(seed=0)
+    action = (
+        target_action(np.append(0.1, np.full(n, 0.9 / n)), 0.1)
+        if role == "staker"
+        else builder_action(env.config, 0.6, 0.2)
+    )
+    for _ in range(days):
+        env.step(action)
+    return env._picture.figure()
+
+
+@pytest.mark.parametrize(("role", "n", "days"), PLAYED)
+def test_texts_of_a_figure_do_not_overlap_and_lie_within_it(role, n, days):
+    pytest.importorskip("matplotlib")
+    boxes = text_boxes(figure_of(role, n, days))
+    assert len(boxes) > 20
+    for text, box in boxes:
+        assert box.x0 >= 0, text
+        assert box.x1 <= 800, text
+        assert box.y0 >= 0, text
+        assert box.y1 <= 600, text
+    for (one, a), (two, b) in combinations(boxes, 2):
+        apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
+        assert apart, (one, two)
+
+
+def test_texts_of_rich_agents_fit_too():
+    pytest.importorskip("matplotlib")
+    boxes = text_boxes(figure_of("staker", 8, 3, wealth_tao=100_000.0, horizon_days=8000))
+    assert max(box.x1 for _, box in boxes) <= 800
+
+
+@pytest.mark.parametrize("role", ["staker", "builder"])
+def test_many_subnets_are_few_lines_and_a_band(role):
+    pytest.importorskip("matplotlib")
+    figure = figure_of(role, 128, 30)
+    for panel in figure.axes[:2]:
+        drawn = [line for line in panel.lines if len(line.get_xdata()) > 20]
+        assert len(drawn) == render.NAMED_SUBNETS + 3  # the band's edges and its median
+        names = [text.get_text() for text in panel.texts]
+        assert sum(name.startswith("SN ") for name in names) == render.NAMED_SUBNETS
+        assert sum("123" in name for name in names) == 1
+
+
+@pytest.mark.parametrize(("role", "n"), [("staker", 8), ("staker", 128), ("builder", 8)])
+def test_the_first_day_is_drawn_across_the_panels(role, n):
+    """No panel is empty: levels of the first day are lines and areas as wide as the panel."""
+    pytest.importorskip("matplotlib")
+    figure = figure_of(role, n, 0)
+    for panel in figure.axes:
+        left, right = panel.get_xlim()
+        wide = [
+            line for line in panel.lines if {left, right} <= {float(x) for x in line.get_xdata()}
+        ]
+        assert wide or panel.collections or "decides first" in panel.texts[-1].get_text()
+
+
+def test_titles_state_what_the_agent_did_and_earned():
+    pytest.importorskip("matplotlib")
+    env = shown(30, "rgb_array", weights=[1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    figure, info = env._picture.figure(), env.episodes.info()
+    wealth, weight = info["wealth"][0], info["root_tao"][0] / info["wealth"][0]
+    index = env._picture._last[2]
+    assert figure.texts[0].get_text() == (
+        f"The staker has {wealth:,.0f} TAO ({wealth / 1000 - 1:+.1%}); "
+        f"root alone would have made it {1000 * index:,.0f} ({index - 1:+.1%})"
+    )
+    held = int(env.episodes.batch.state.row("stream_id")[0, 0])
+    wanted = f"Portfolio: {100 * weight:.0f} % in root, {100 - 100 * weight:.0f} % in SN {held}"
+    assert figure.axes[2].get_title("left") == wanted
+    gap = wealth / (1000 * index) - 1.0
+    assert f"{'more' if gap > 0 else 'less'} than root alone" in figure.axes[3].get_title("left")
+
+
+def test_a_subnet_has_one_colour_in_all_panels():
+    pytest.importorskip("matplotlib")
+    seen: dict[str, set] = {}
+    for panel in figure_of("staker", 128, 60).axes[:3]:
+        for text in panel.texts:
+            if text.get_text().startswith("SN "):
+                seen.setdefault(" ".join(text.get_text().split()[:2]), set()).add(text.get_color())
+    assert len(seen) > 5
+    assert all(len(colours) == 1 for colours in seen.values())
+    own = figure_of("builder", 8, 5).axes[1].texts
+    assert [t.get_color() for t in own if t.get_text().startswith("SN 3 ")] == [colour_of("own")]
+
+
+def text_boxes(figure) -> list:
+    """Texts of a figure that show, with their extent in pixels."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    texts = [*figure.texts]
+    for panel in figure.axes:
+        texts += [panel._left_title, *panel.texts, panel.xaxis.label]
+        texts += [
+            tick.label1
+            for axis, limits in ((panel.xaxis, panel.get_xlim()), (panel.yaxis, panel.get_ylim()))
+            for tick in axis.get_major_ticks()
+            if tick.label1.get_visible() and limits[0] <= tick.get_loc() <= limits[1]
+        ]
+    shown = [text for text in texts if text.get_visible() and text.get_text()]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+
+
 def test_figures_are_fresh_equal_and_change_with_the_days():
     pytest.importorskip("matplotlib")
     env = shown(5, "rgb_array")
@@ -189,17 +303,6 @@ def test_extreme_prices_can_be_drawn():
         env._picture.add(env.episodes)
         assert env.render().shape == (600, 800, 3)
         assert len(env._picture.ansi().splitlines()) == 10
-
-
-@pytest.mark.parametrize(
-    ("low", "high"), [(0.857, 1.16), (0.5, 1.3), (0.4, 1.8), (0.05, 4.0), (1e-7, 1e6), (0.9, 30.0)]
-)
-def test_ticks_are_few_and_one_is_among_them(low, high):
-    ticks = render._log_ticks(low, high)
-    assert 4 <= ticks.size <= 9
-    assert np.isclose(ticks, 1.0).any()
-    assert (np.diff(ticks) > 0).all()
-    assert low <= ticks[0] < ticks[-1] <= high
 
 
 def test_missing_matplotlib_is_named_with_the_remedy(monkeypatch):

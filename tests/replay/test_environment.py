@@ -18,6 +18,7 @@ def drawn(env, n: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (n, *env.action_space.shape)).astype("f4")
 
 
+@pytest.mark.filterwarnings("ignore:.*has no windows")  # the checker tries 'human' too
 @pytest.mark.parametrize("render_mode", [None, "ansi", "rgb_array"])
 def test_gymnasium_checker_passes(render_mode):
     if render_mode is not None:

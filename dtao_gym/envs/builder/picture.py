@@ -4,14 +4,22 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym.envs.render import COLOURS, Episodes, MarketPicture
+from dtao_gym import figures
+from dtao_gym.colours import FAINT_INK, PALETTE
+from dtao_gym.envs.render import Episodes, MarketPicture
+
+USES = {
+    "product": PALETTE["blue"],
+    "research": PALETTE["purple"],
+    "influence": PALETTE["olive"],
+}
+"""Colours of the uses of a budget, and of the stocks that they feed."""
 
 
 class BuilderPicture(MarketPicture):
     """A builder's spending and stocks."""
 
     n_numbers = 9
-    titles = ("Spending, TAO a day", "Own stocks, TAO a day")
 
     def start(self, episodes: Episodes) -> None:
         """Clear the history and record the first day; to be called after a reset."""
@@ -44,24 +52,66 @@ class BuilderPicture(MarketPicture):
         own = np.arange(share.size) == self._slot
         return share + own, lambda chosen: "  own" if own[chosen].any() else "", "     "
 
-    def _colouring(self, history: np.ndarray) -> np.ndarray:
-        share = self._market(history)[1].mean(0)
-        return share + (np.arange(share.size) == self._slot)  # the builder's own subnet comes first
+    def _own_slot(self) -> int:
+        return self._slot
 
-    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
-        day = history[:, 0]
-        names = (("product", "research", "influence"), ("short-term", "knowledge", "under way"))
-        spent = (
-            history[1:, 3:6] if len(history) > 1 else history[:, 3:6]
-        )  # there is no spending before day 1
-        panels[0].stackplot(
-            day[-len(spent) :], *spent.T, colors=COLOURS[:3], labels=names[0], linewidth=0.3
+    def _headline(self, history: np.ndarray) -> str:
+        treasury, consumed = (figures.amount(x) for x in history[-1, 1:3])
+        own = self._name(self._slot)
+        if len(history) == 1:
+            return f"The builder of {own} begins with a treasury of {treasury} TAO"
+        return (
+            f"The builder of {own} has consumed {consumed} TAO and holds {treasury} in its treasury"
         )
-        for stock, colour, label in zip(history[:, 6:9].T, COLOURS[:3], names[1], strict=True):
-            panels[1].plot(day, stock, color=colour, linewidth=1.6, label=label)
-        for panel in panels:
-            panel.set_ylim(bottom=0.0)
-            panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
-        treasury, consumed = history[-1, 1:3]
-        own = self._netuid[self._slot]
-        return f"SN {own}     treasury {treasury:,.2f} TAO     consumed {consumed:,.2f} TAO"
+
+    def _draw_own(self, panels: Any, history: np.ndarray, colours: dict[int, str]) -> None:
+        self._draw_spending(panels[0], history)
+        self._draw_stocks(panels[1], history)
+
+    def _draw_spending(self, panel: Any, history: np.ndarray) -> None:
+        if len(history) == 1:
+            figures.style(panel, "Spending: none before day 1", "TAO a day")
+            panel.text(
+                0.5, 0.5, "the builder decides first at day 0", transform=panel.transAxes,
+                fontsize=figures.NAME_SIZE, color=FAINT_INK, ha="center", va="center",
+            )  # fmt: skip
+            return
+        day, spent = history[1:, 0], history[1:, 3:6]
+        if len(day) == 1:
+            day, spent = np.array(panel.get_xlim()), np.repeat(spent, 2, axis=0)
+        total = spent.sum(1)
+        title = f"Spending: {figures.amount(total[-1])} TAO a day"
+        if total[-1] > 0.0:
+            title += f", {figures.percent(spent[-1, 1] / total[-1])} on research"
+        figures.style(panel, title, "TAO a day")
+        figures.stack(panel, day, spent.T, list(USES.values()))
+        panel.set_ylim(0.0, 1.08 * float(total.max()) or 1.0)
+        edges = spent[-1].cumsum()
+        figures.label_ends(
+            panel,
+            [
+                figures.EndLabel(f"{name} {figures.amount(size)}", edge - size / 2, colour)
+                for (name, colour), size, edge in zip(USES.items(), spent[-1], edges, strict=True)
+                if size > 0.0
+            ],
+        )
+
+    def _draw_stocks(self, panel: Any, history: np.ndarray) -> None:
+        day, history = figures.full_width(history[:, 0], history)
+        short, known = history[-1, 6:8]
+        title = f"Stocks: knowledge {figures.amount(known)}, product {figures.amount(short)}"
+        figures.style(panel, title, "worth to users, TAO a day")
+        panel.set_ylim(0.0, 1.08 * float(history[:, 6:9].max()) or 1.0)
+        kinds = (
+            ("product", USES["product"], "-"),
+            ("knowledge", USES["research"], "-"),
+            ("under way", USES["research"], (0, (2, 1.5))),
+        )
+        labels = []
+        for (name, colour, dashes), stock in zip(kinds, history[:, 6:9].T, strict=True):
+            panel.plot(day, stock, color=colour, linewidth=1.6, linestyle=dashes)
+            panel.plot(history[-1, 0], stock[-1], "o", color=colour, markersize=3.5, clip_on=False)
+            labels.append(
+                figures.EndLabel(f"{name} {figures.amount(stock[-1])}", stock[-1], colour)
+            )
+        figures.label_ends(panel, labels)

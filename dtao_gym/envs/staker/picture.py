@@ -4,21 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from dtao_gym.envs.render import (
-    COLOURS,
-    REST_COLOUR,
-    ROOT_COLOUR,
-    Episodes,
-    MarketPicture,
-    stack_shares,
-)
+from dtao_gym import figures
+from dtao_gym.colours import BAND, FAINT_INK, MUTED, colour_of
+from dtao_gym.envs.render import ALL_NAMED, NAMED_SUBNETS, Episodes, MarketPicture
 
 
 class StakerPicture(MarketPicture):
     """A staker's portfolio and wealth."""
 
     n_numbers = 4
-    titles = ("Own portfolio", "Wealth, TAO")
 
     def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
         """Day, wealth, index of 1 TAO left in root, unclaimed dividends at spot; prices, shares, values.
@@ -71,26 +65,86 @@ class StakerPicture(MarketPicture):
 
         return self._market(self._last)[1] + weight, mark, "own weight"
 
-    def _colouring(self, history: np.ndarray) -> np.ndarray:
-        return (self._market(history)[1] + self._weights(history)[:, 1:]).mean(0)
+    def _headline(self, history: np.ndarray) -> str:
+        (start, wealth), index = history[[0, -1], 1], history[-1, 2]
+        if len(history) == 1:
+            return f"The staker begins with {figures.amount(wealth)} TAO"
+        return (
+            f"The staker has {figures.amount(wealth)} TAO ({_growth(wealth / start)}); "
+            f"root alone would have made it {figures.amount(start * index)} ({_growth(index)})"
+        )
 
-    def _first_names(self) -> list[tuple[str, str]]:
-        return [("root", ROOT_COLOUR)]
+    def _own_named(self, history: np.ndarray) -> list[int]:
+        weight = self._weights(history[-1])[1:]
+        chosen = np.argsort(-weight, kind="stable")
+        chosen = chosen if weight.size <= ALL_NAMED else chosen[: NAMED_SUBNETS - 1]
+        return [int(i) for i in chosen if weight[i] > 5e-4]
 
-    def _draw_own(self, panels: Any, history: np.ndarray, top: np.ndarray, rest: np.ndarray) -> str:
-        day, wealth, root_index = history[:, 0], history[:, 1], history[:, 2]
+    def _draw_own(self, panels: Any, history: np.ndarray, colours: dict[int, str]) -> None:
+        self._draw_portfolio(panels[0], history, colours)
+        self._draw_wealth(panels[1], history)
+
+    def _draw_portfolio(self, panel: Any, history: np.ndarray, colours: dict[int, str]) -> None:
+        named = self._own_named(history)
         weight = self._weights(history)
-        layers = [weight[:, 0], *weight[:, top + 1].T, weight[:, rest + 1].sum(1)]
-        stack_shares(panels[0], day, layers, [ROOT_COLOUR, *COLOURS[: top.size], REST_COLOUR])
-        panel = panels[1]
-        panel.axhline(
-            wealth[0], color="#999999", linewidth=1, linestyle="--", label="start, all in root"
+        rest = np.setdiff1d(np.arange(weight.shape[1] - 1), named)
+        day, weight = figures.full_width(history[:, 0], weight)
+        names = [("root", colour_of("root"), FAINT_INK, weight[:, 0])]
+        names += [(self._name(i), colours[i], colours[i], weight[:, i + 1]) for i in named]
+        if rest.size:
+            others = f"{rest.size} others"
+            names.append((others, BAND, FAINT_INK, weight[:, rest + 1].sum(1)))
+        layers = np.array([layer for *_, layer in names])
+        figures.stack(panel, day, layers, [area for _, area, _, _ in names])
+        panel.plot(day, layers.sum(0), color=MUTED, linewidth=0.8)
+
+        subnets = 1.0 - weight[-1, 0]
+        title = "Portfolio: all in root"
+        if subnets > 5e-4:
+            first = int(np.argmax(weight[-1, 1:]))
+            title = f"Portfolio: {figures.percent(weight[-1, 0])} in root"
+            title += f", {figures.percent(weight[-1, first + 1])} in {self._name(first)}"
+        figures.style(panel, title, "share of own wealth")
+        panel.set_ylim(0.0, 1.0)
+        panel.yaxis.set_major_formatter(lambda y, _: figures.percent(y))
+        top = layers[:, -1].cumsum()
+        figures.label_ends(
+            panel,
+            [
+                figures.EndLabel(
+                    f"{name} {figures.percent(size)}",
+                    edge - size / 2,
+                    colour_of("root") if k == 0 else ink,
+                )
+                for k, ((name, _, ink, _), size, edge) in enumerate(
+                    zip(names, layers[:, -1], top, strict=True)
+                )
+                if size > 5e-4
+            ],
         )
-        panel.plot(
-            day, wealth[0] * root_index, color="#999999", linewidth=1.2, label="left in root"
-        )
-        panel.plot(day, wealth, color=COLOURS[0], linewidth=1.8, label="own")
-        panel.yaxis.set_major_formatter(lambda y, _: f"{y:,.6g}")
-        panel.margins(y=0.12)
-        panel.legend(fontsize=8, frameon=False, loc="best", labelcolor="#444444")
-        return f"wealth {wealth[-1]:,.2f} TAO  ({wealth[-1] / wealth[0] - 1.0:+.2%})"
+
+    def _draw_wealth(self, panel: Any, history: np.ndarray) -> None:
+        day, history = figures.full_width(history[:, 0], history)
+        wealth, root = history[:, 1], history[0, 1] * history[:, 2]
+        ratio = wealth[-1] / root[-1] - 1.0
+        if day[-1] == 0.0:
+            title = "Wealth at the start"
+        elif abs(ratio) < 5e-4:
+            title = "Wealth: the same as root alone"
+        else:
+            title = f"Wealth: {figures.percent(abs(ratio))} {'more' if ratio > 0.0 else 'less'} than root alone"
+        figures.style(panel, title, "TAO, log scale")
+        figures.log_axis(panel, np.concatenate([wealth, root]), figures.amount)
+        panel.axhline(wealth[0], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+        labels = []
+        for name, line, width in (("root", root, 1.4), ("own", wealth, 2.0)):
+            colour = colour_of("root" if line is root else "own")
+            panel.plot(day, line, color=colour, linewidth=width)
+            panel.plot(day[-1], line[-1], "o", color=colour, markersize=3.5, clip_on=False)
+            labels.append(figures.EndLabel(f"{name} {figures.amount(line[-1])}", line[-1], colour))
+        figures.label_ends(panel, labels)
+
+
+def _growth(ratio: float) -> str:
+    """Growth in percent, as a factor where wealth has grown fivefold or more."""
+    return f"{round(ratio - 1.0, 3) + 0.0:+.1%}" if ratio < 5.0 else figures.factor(ratio)

@@ -44,6 +44,7 @@ def test_gymnasium_checker_accepts_the_environment(overrides):
     check_env(gym.make(ID, n_subnets=3, **overrides).unwrapped, skip_render_check=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*has no windows")  # the checker tries 'human' too
 @pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
 def test_gymnasium_checker_accepts_rendering(render_mode):
     pytest.importorskip("matplotlib")
