@@ -238,7 +238,10 @@ def test_evaluate_says_what_it_takes(started):
     )
     (started / "config.yaml").unlink()
     assert "has neither config.yaml nor policy.json" in evaluation_error(started)
-    assert "which is no run" in evaluation_error("staker_quickstart", "--replay")
+    assert "multi_agent/staker: has no config.yaml, so that the days of its training" in (
+        evaluation_error("multi_agent/staker", "--replay")
+    )
+    assert "got a builder" in evaluation_error("staker_quickstart", "builder_fee", "--replay")
     arena = REPOSITORY / "configs" / "arena.yaml"
     error = evaluation_error("staker_quickstart", "--replay", "--replay-config", arena)
     assert error == f"error: {arena} is an arena, not a replay"

@@ -1,7 +1,8 @@
 """`dtao evaluate RUN [--episodes N]`: evaluate a run; `dtao evaluate RUN --replay`: on real prices.
 
 A trained staker or builder is compared with the scripted ones; for many learners of one run exploitability is measured.
-Several runs, and folders of policies such as those that come with the package, are compared on the same worlds.
+Several runs, and folders of policies such as those that come with the package, are compared on the same worlds. A folder
+of training seeds is one entry, with intervals over the seeds.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,16 @@ from typing import Annotated
 
 import tyro
 
-from dtao_agents.evaluation.contenders import SETTINGS_NAME, check_finished, find_folder
+from dtao_agents.evaluation.contenders import SETTINGS_NAME, check_finished
+from dtao_agents.evaluation.entrants import find_entrant
 from dtao_agents.evaluation.evaluate import evaluate, evaluate_folders
 from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.replay import replay as replay_run
+from dtao_agents.evaluation.replay import replay_folders
 from dtao_agents.evaluation.replay import report as report_replay
 from dtao_agents.evaluation.reports import report, report_several
 from dtao_agents.roles.registry import agent_role
+from dtao_agents.seed_folders import runs_of_seeds
 from dtao_agents.training.multi_agent_run import measure_exploitability
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
 from dtao_gym import command_line
@@ -33,7 +37,7 @@ def evaluate_run(
         int | None, tyro.conf.arg(help="Threads that share the worlds; None: those of the run.")
     ] = None,
     replay: Annotated[
-        bool, tyro.conf.arg(help="Back-test a staker on real prices instead.")
+        bool, tyro.conf.arg(help="Back-test stakers on real prices instead.")
     ] = False,
     replay_config: Annotated[
         Path | None,
@@ -56,8 +60,8 @@ def evaluate_run(
     - for several folders, and for one that holds a policy but no run: nothing
 
     Args:
-        run: Folder of a trained run or of a policy, or the name of a pretrained policy. Several are compared in the
-            world of the first.
+        run: Folder of a trained run, of training seeds (train --seeds) or of a policy, or the name of a pretrained
+            policy. Several are compared in the world of the first.
     """
     for name, value, least in (("episodes", episodes, 2), ("threads", threads, 1)):
         if value is not None and value < least:
@@ -68,15 +72,21 @@ def evaluate_run(
         check_kind(replay_config, REPLAY)
     if not run:
         raise ConfigError("run: got none, allowed are one or more folders of runs or policies")
-    folders = [find_folder(path) for path in run]
-    if len(folders) == 1 and (folders[0] / SETTINGS_NAME).exists():
+    folders = [find_entrant(path) for path in run]
+    if len(folders) == 1 and _is_evaluated_alone(folders[0], replay):
         _evaluate_one(folders[0], episodes, threads, replay, replay_config, trust_rule)
         return
+    console = command_line.console()
     if replay:
-        got = f"{len(folders)} folders" if len(folders) > 1 else f"{folders[0]}, which is no run"
-        raise ConfigError(f"--replay: got {got}, allowed is one run of a staker")
-    report_several(evaluate_folders(folders, episodes, threads, trust_rule), command_line.console())
+        report_replay(replay_folders(folders, replay_config, trust_rule), console)
+    else:
+        report_several(evaluate_folders(folders, episodes, threads, trust_rule), console)
     print("Nothing is saved: a run that is evaluated alone gets files.")
+
+
+def _is_evaluated_alone(folder: Path, replay: bool) -> bool:
+    """Whether a folder gets files of its evaluation: one of a run, or of training seeds in simulated worlds."""
+    return (folder / SETTINGS_NAME).exists() or (not replay and bool(runs_of_seeds(folder)))
 
 
 def _evaluate_one(
@@ -87,9 +97,14 @@ def _evaluate_one(
     replay_config: Path | None,
     trust_rule: bool,
 ) -> None:
-    """Evaluate a run by its kind, and save what is found in its folder."""
-    settings = read_settings(run / SETTINGS_NAME, trust_rule)
+    """Evaluate a run, or training seeds, by kind, and save what is found in the folder."""
+    runs = list(runs_of_seeds(run).values())
+    settings = read_settings((runs or [run])[0] / SETTINGS_NAME, trust_rule)
     if isinstance(settings, MultiAgentConfig):
+        if runs:
+            raise ConfigError(
+                f"{run}: got several seeds of many learners, allowed is one of them, such as {runs[0]}"
+            )
         if replay:
             raise ConfigError("--replay: got a run of many learners, allowed is one of a staker")
         check_finished(run, list(settings.roles))
@@ -98,6 +113,8 @@ def _evaluate_one(
         more = {"response": response} | ({} if threads is None else {"threads": threads})
         measure_exploitability(run, settings.model_copy(update=more))
         return
+    if runs and agent_role(settings.role).trains_on_prices:
+        raise ConfigError(f"{run}: got several seeds of a replay, allowed is --replay with it")
     if replay or agent_role(settings.role).trains_on_prices:
         verdict, _ = replay_run(run, replay_config, trust_rule)
         report_replay(verdict, command_line.console())

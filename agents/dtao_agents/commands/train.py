@@ -18,6 +18,7 @@ from dtao_agents.backends import Backend, BackendError, TaskError
 from dtao_agents.files import LOCK_NAME, LockedError, locked_folder, write_atomically
 from dtao_agents.flags import MAIN_SETTINGS, changed_fields, flags_of, to_settings
 from dtao_agents.package_data import find_config
+from dtao_agents.seed_folders import SETTINGS_NAME, runs_of_seeds
 from dtao_agents.training.checkpoints import CheckpointError, steps_of_latest
 from dtao_agents.training.devices import Device, torch_device
 from dtao_agents.training.multi_agent_run import train_multi_agent
@@ -25,10 +26,8 @@ from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_set
 from dtao_agents.training.ppo import train
 from dtao_agents.training.run_folder import reason_of
 from dtao_agents.training.seeds import (
-    SETTINGS_NAME,
     plan_seeds,
     print_seeds,
-    runs_of_seeds,
     train_seeds,
     trained_seed,
     with_seed,

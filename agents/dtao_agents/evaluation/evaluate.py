@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from dtao_agents.evaluation.contenders import (
-    Contender,
-    check_comparable,
-    contender,
-    names_of,
-    same_world,
+from dtao_agents.evaluation.contenders import check_comparable, same_world
+from dtao_agents.evaluation.entrants import (
+    Entrant,
+    Played,
+    caveat_of,
+    compare_entrants,
+    entrant,
+    mean_path,
+    members_of,
+    names_of_folders,
+    regrouped,
 )
 from dtao_agents.evaluation.policy_files import PolicyError
 from dtao_agents.evaluation.reports import CAVEAT, LEARNED, draw
-from dtao_agents.evaluation.statistics import COVERAGE, bootstrap, interquartile_mean
+from dtao_agents.evaluation.statistics import COVERAGE
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.policies import Policy
@@ -77,7 +82,7 @@ def play_in_batches(
 def compare(
     played: dict[str, EpisodeMetrics], role: str = "staker", learned: str = LEARNED
 ) -> dict[str, Any]:
-    """Compare a learned policy with others on the same seeds.
+    """Compare a learned policy of one training seed with others on the same evaluation seeds.
 
     Parameters
     ----------
@@ -94,47 +99,46 @@ def compare(
         `metric`, the score; `policies`, estimates of each policy's metrics and the interquartile mean of its score;
         `learned_minus`, paired differences of scores to each scripted policy.
     """
-    metrics = agent_role(role).metrics
-    score = metrics[0]
-    policies = {}
-    for name, episodes in played.items():
-        estimates = {metric: bootstrap(episodes.values[metric])._asdict() for metric in metrics}
-        middle = bootstrap(episodes.values[score], interquartile_mean)
-        policies[name] = estimates | {f"{score}_iqm": middle._asdict()}
-    own = played[learned].values[score]
-    paired = {
-        name: bootstrap(own - episodes.values[score])._asdict()
-        for name, episodes in played.items()
-        if name != learned
-    }
-    return {"metric": score, "policies": policies, "learned_minus": paired}
+    return compare_entrants({name: [it] for name, it in played.items()}, role, learned, {})
 
 
 def judge(
-    policies: dict[str, Policy], of: Contender, episodes: int | None, threads: int | None
-) -> tuple[dict[str, Any], dict[str, EpisodeMetrics]]:
-    """Play policies and the scripted ones of a role in the task of a contender.
+    entrants: dict[str, Entrant], episodes: int | None, threads: int | None
+) -> tuple[dict[str, Any], dict[str, list[EpisodeMetrics]]]:
+    """Play learned policies, and the scripted ones of their role, in the task of the first of them.
 
     Returns
     -------
-    dict, dict of EpisodeMetrics
-        What reports need to know beside a comparison, and all episodes by policy.
+    dict, dict of list of EpisodeMetrics
+        What reports need to know beside a comparison, and all episodes by policy and training seed.
     """
-    role = agent_role(of.role)
-    n_seeds = episodes or of.episodes
-    played = {
-        name: play_in_batches(it, of.task, n_seeds, threads or of.threads, role.name)
-        for name, it in {**policies, **role.scripted}.items()
+    of = next(iter(entrants.values())).members[0]
+    role, n_seeds = agent_role(of.role), episodes or of.episodes
+    policies: dict[str, list[Policy]] = {
+        name: [one.policy for one in entrant.members] for name, entrant in entrants.items()
     }
+    policies |= {name: [policy] for name, policy in role.scripted.items()}
+    played = {
+        name: [
+            play_in_batches(one, of.task, n_seeds, threads or of.threads, role.name) for one in each
+        ]
+        for name, each in policies.items()
+    }
+    seeds = seeds_of(entrants)
     head = {
         "role": role.name,
         "evaluation_seeds": [0, n_seeds - 1],
         "days": role.days(of.task),
         "days_per_step": of.task.days_per_step,
         "coverage": COVERAGE,
-        "caveat": CAVEAT,
+        "caveat": caveat_of(seeds, CAVEAT),
     }
     return head, played
+
+
+def seeds_of(entrants: dict[str, Entrant]) -> dict[str, tuple[int, ...]]:
+    """Return the training seeds of the policies that have several, by name."""
+    return {name: one.seeds for name, one in entrants.items() if one.seeds}
 
 
 def evaluate(
@@ -143,12 +147,12 @@ def evaluate(
     threads: int | None = None,
     trusted: bool = False,
 ) -> dict[str, Any]:
-    """Evaluate the policy of a run; write evaluation.json, .csv and .png into its folder.
+    """Evaluate the policy of a run, or those of training seeds; write evaluation.json, .csv and .png into the folder.
 
     Parameters
     ----------
     run : Path
-        Folder of a trained run.
+        Folder of a trained run, or of several training seeds of one configuration.
     episodes : int, optional
         Number of evaluation seeds; by default that of the run's settings.
     threads : int, optional
@@ -166,25 +170,34 @@ def evaluate(
     PolicyError, ConfigError
         For unusable files.
     """
-    of = contender(run, trusted)
-    settings = of.settings
-    if settings is None:
+    mine = entrant(run, trusted)
+    of, role = mine.members[0], agent_role(mine.members[0].role)
+    if of.settings is None:
         raise PolicyError(f"{run}: has no config.yaml, allowed is the folder of a run")
-    torch.set_num_threads(settings.torch_threads)
-    head, played = judge({LEARNED: of.policy}, of, episodes, threads)
+    torch.set_num_threads(of.settings.torch_threads)
+    entrants = {LEARNED: mine}
+    head, played = judge(entrants, episodes, threads)
     verdict = {
         "run": run.resolve().name,
         "role": head["role"],
-        "training_seed": settings.seed,
+        **({"training_seeds": mine.seeds} if mine.seeds else {"training_seed": of.settings.seed}),
         "timesteps": of.policy.card.timesteps,
         "config_hash": of.policy.card.config_hash,
         **head,
-        **compare(played, head["role"]),
-        **agent_role(of.role).analyse(played[LEARNED], of.task),
+        **compare_entrants(played, head["role"], LEARNED, seeds_of(entrants)),
     }
+    analyses = [role.analyse(each, of.task) for each in played[LEARNED]]
+    if mine.seeds:
+        means = [float(each.values[role.score].mean()) for each in played[LEARNED]]
+        by_seed = zip(mine.seeds, means, analyses, strict=True)
+        verdict["by_training_seed"] = {
+            str(seed): {"mean": mean, **analysis} for seed, mean, analysis in by_seed
+        }
+    else:
+        verdict |= analyses[0]
     write_atomically(run / "evaluation.json", (json.dumps(verdict, indent=2) + "\n").encode())
-    write_atomically(run / "evaluation.csv", to_csv(played).encode())
-    paths = {name: episodes.path for name, episodes in played.items()}
+    write_atomically(run / "evaluation.csv", to_csv(played, mine.seeds).encode())
+    paths = {name: mean_path(each) for name, each in played.items()}
     draw(run / "evaluation.png", paths, verdict)
     return verdict
 
@@ -200,7 +213,8 @@ def evaluate_folders(
     Parameters
     ----------
     folders : sequence of Path
-        Folders of runs or of policies, of one role. All are played in the world of the first that says what its is.
+        Folders of runs, of training seeds or of policies, of one role. All are played in the world of the first that
+        says what its is.
     episodes, threads, trusted
         As in `evaluate`; by default those of the first.
 
@@ -215,27 +229,29 @@ def evaluate_folders(
     PolicyError, ConfigError
         For unusable files, and for policies that cannot be compared.
     """
-    contenders = [contender(folder, trusted) for folder in folders]
-    check_comparable(contenders)
-    contenders = same_world(contenders)
+    given = [entrant(folder, trusted) for folder in folders]
+    check_comparable(members_of(given))
+    given = regrouped(given, same_world(members_of(given)))
     torch.set_num_threads(1)
-    names = names_of(contenders, agent_role(contenders[0].role).scripted)
-    policies: dict[str, Policy] = {
-        name: one.policy for name, one in zip(names, contenders, strict=True)
-    }
-    head, played = judge(policies, contenders[0], episodes, threads)
-    found = {name: compare(played, head["role"], name) for name in names}
+    names = names_of_folders(folders, agent_role(given[0].members[0].role).scripted)
+    entrants = dict(zip(names, given, strict=True))
+    head, played = judge(entrants, episodes, threads)
+    seeds = seeds_of(entrants)
+    found = {name: compare_entrants(played, head["role"], name, seeds) for name in names}
     minus = {name: its["learned_minus"] for name, its in found.items()}
     several = {name: str(folder) for name, folder in zip(names, folders, strict=True)}
     return {**head, **found[names[0]], "learned_minus": minus, "several": several}
 
 
-def to_csv(played: dict[str, EpisodeMetrics]) -> str:
-    """Return CSV with one row per policy and evaluation seed."""
+def to_csv(played: Played, training_seeds: Sequence[int] = ()) -> str:
+    """Return CSV with one row per policy and evaluation seed; of several training seeds, each has rows of its own."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("policy", "seed", *played[LEARNED].values))
-    for name, episodes in played.items():
-        for seed, values in enumerate(zip(*episodes.values.values(), strict=True)):
-            rows.writerow((name, seed, *(repr(float(value)) for value in values)))
+    more = ("training_seed",) if training_seeds else ()
+    rows.writerow(("policy", *more, "seed", *played[LEARNED][0].values))
+    for name, runs in played.items():
+        for k, episodes in enumerate(runs):
+            which = (training_seeds[k] if len(runs) > 1 else "",) if training_seeds else ()
+            for seed, values in enumerate(zip(*episodes.values.values(), strict=True)):
+                rows.writerow((name, *which, seed, *(repr(float(value)) for value in values)))
     return text.getvalue()

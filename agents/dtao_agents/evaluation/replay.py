@@ -3,23 +3,33 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 
-from dtao_agents.evaluation.contenders import check_finished, check_policy
+from dtao_agents.evaluation.contenders import (
+    SETTINGS_NAME,
+    check_finished,
+    check_policy,
+    contender,
+)
+from dtao_agents.evaluation.entrants import names_of_folders
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
 from dtao_agents.evaluation.reports import LEARNED, unbeaten_line
 from dtao_agents.files import write_atomically
 from dtao_agents.roles.policies import Policy
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.roles.staker_policies import SCRIPTED, TargetWeights, in_proportion
+from dtao_agents.seed_folders import runs_of_seeds
 from dtao_agents.training.settings import TrainConfig, read
 from dtao_gym.backtesting import COVERAGE, HOLD, IMPACTS, ROOT, Backtest, backtest, consecutive
+from dtao_gym.envs.task import TaskConfig
 from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.replay.prices import treatment_summary
 from dtao_gym.replay.windows import WindowSampler
@@ -28,6 +38,8 @@ from dtao_gym.tables import Column, print_table
 WINDOW_DAYS = 91
 MOST_SUBNETS = 48
 """Upper limit of subnets by default: the packaged path of 2026 has 50."""
+BY_LEARNED = ("unseen", "credible", "learned_minus")
+"""Entries of a verdict that are by learned policy where there are several."""
 LIMITS = (
     "Others do not react to the learner. Reserves are inferred; alpha outstanding is approximate.",
     "September and October 2025 are held out, November 2025 to early March 2026 is missing.",
@@ -51,14 +63,13 @@ REPLAY_POLICIES: dict[str, Policy] = {
 """Scripted stakers of a replay: `root` replaces `all_root`; without a signal `value` would stay in root."""
 
 
-def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
+def replay_config(env: TaskConfig | ReplayConfig, config: Any = None) -> ReplayConfig:
     """Return the configuration of a back-test.
 
-    The given one, else the evaluation split of the run's own replay, else both packaged price paths.
+    The given one, else the evaluation split of the replay of training, else both packaged price paths.
     """
     if config is not None:
         return ReplayConfig.make(config)
-    env = settings.env
     if isinstance(env, ReplayConfig):
         return ReplayConfig.make(
             env, split="evaluation", selection="largest", horizon_days=WINDOW_DAYS
@@ -72,13 +83,12 @@ def replay_config(settings: TrainConfig, config: Any = None) -> ReplayConfig:
     )
 
 
-def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
+def training_saw_none(env: TaskConfig | ReplayConfig, config: ReplayConfig) -> bool:
     """Return whether the test days are disjoint from the days that training may have used.
 
     Simulated training uses no price of the data (the simulator is fitted to moments of the same months). Training in a
     replay uses the days of every window that it can draw, and the closes before them that are observed.
     """
-    env = settings.env
     if not isinstance(env, ReplayConfig):
         return True
     starts = WindowSampler(env, env.markets())
@@ -91,6 +101,50 @@ def training_saw_none(settings: TrainConfig, config: ReplayConfig) -> bool:
     for window, days in consecutive(config):
         tested.update(markets[window.market].dates[window.first + 1 : window.first + days + 1])
     return not trained & tested
+
+
+class Priced(NamedTuple):
+    """A learned staker that is back-tested.
+
+    Attributes
+    ----------
+    folder : Path
+    env : TaskConfig or ReplayConfig
+        World of training.
+    settings : TrainConfig, optional
+        Those of a run; None: a pretrained policy.
+    """
+
+    folder: Path
+    env: Any
+    settings: TrainConfig | None
+
+
+def priced(folder: Path, trusted: bool = False) -> Priced:
+    """Return the staker of a run or of a pretrained folder, checked but for its number of subnets.
+
+    Raises PolicyError and ConfigError for unusable files, and for roles that do not play prices.
+    """
+    settings = None
+    if (folder / SETTINGS_NAME).exists():
+        settings = read(folder / SETTINGS_NAME, trusted)
+        role, env = agent_role(settings.role), settings.env
+    else:
+        one = contender(folder, trusted)
+        role, env = agent_role(one.role), one.task
+        if not one.task_known:
+            raise PolicyError(
+                f"{folder}: has no {SETTINGS_NAME}, so that the days of its training are not known; "
+                "allowed with --replay is a run, or a pretrained policy"
+            )
+    if not role.plays_prices:
+        raise PolicyError(
+            f"{folder}: got a {role.name}, allowed is a staker: prices are not a {role.name}'s"
+        )
+    if settings is not None:
+        check_finished(folder)
+        check_policy(folder, load_policy(folder), settings)
+    return Priced(folder, env, settings)
 
 
 def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[str, Any], Backtest]:
@@ -115,28 +169,71 @@ def replay(run: Path, config: Any = None, trusted: bool = False) -> tuple[dict[s
     PolicyError, ConfigError
         For unusable files, and for roles that do not play prices.
     """
-    settings = read(run / "config.yaml", trusted)
+    settings = priced(run, trusted).settings
+    if settings is None:
+        raise PolicyError(f"{run}: has no {SETTINGS_NAME}, allowed is the folder of a run")
     torch.set_num_threads(settings.torch_threads)
-    role = agent_role(settings.role)
-    if not role.plays_prices:
-        raise PolicyError(
-            f"{run}: got a {role.name}, allowed is a staker: prices are not a {role.name}'s"
-        )
-    check_finished(run)
-    made = replay_config(settings, config)
-    check_policy(run, load_policy(run), settings)
-    policy = load_policy(run, made.n_subnets)
-    policies = {LEARNED: policy, **REPLAY_POLICIES}
-    result = backtest(policies, made, unseen=training_saw_none(settings, made))
+    made = replay_config(settings.env, config)
+    policies = {LEARNED: load_policy(run, made.n_subnets), **REPLAY_POLICIES}
+    result = backtest(policies, made, unseen=training_saw_none(settings.env, made))
     verdict = verdict_of(result, made)
-    verdict |= {"run": run.resolve().name, "training_seed": settings.seed}
+    verdict |= {
+        "unseen": result.unseen,
+        "credible": result.credible(LEARNED),
+        "learned_minus": _minus(result, LEARNED),
+        "run": run.resolve().name,
+        "training_seed": settings.seed,
+    }
     write_atomically(run / "replay.json", (json.dumps(verdict, indent=2) + "\n").encode())
     write_atomically(run / "replay.csv", _to_csv(result).encode())
     return verdict, result
 
 
+def replay_folders(
+    folders: Sequence[Path], config: Any = None, trusted: bool = False
+) -> dict[str, Any]:
+    """Back-test several stakers side by side on the same days; write nothing.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Folders of runs, of training seeds, each of which is back-tested, or of pretrained policies.
+    config, trusted
+        As in `replay`; by default the configuration of the first.
+
+    Returns
+    -------
+    dict
+        Like replay.json, but `unseen`, `credible` and `learned_minus` are by learned policy; `several`, the folder of
+        each by name.
+
+    Raises
+    ------
+    PolicyError, ConfigError
+        As `replay`.
+    """
+    runs = [run for folder in folders for run in runs_of_seeds(folder).values() or (folder,)]
+    stakers = [priced(run, trusted) for run in runs]
+    torch.set_num_threads(1)
+    made = replay_config(stakers[0].env, config)
+    names = names_of_folders(runs, [*REPLAY_POLICIES, ROOT, HOLD])
+    learned = {
+        name: load_policy(run, made.n_subnets) for name, run in zip(names, runs, strict=True)
+    }
+    result = backtest({**learned, **REPLAY_POLICIES}, made)
+    unseen = {
+        name: training_saw_none(one.env, made) for name, one in zip(names, stakers, strict=True)
+    }
+    return verdict_of(result, made) | {
+        "unseen": unseen,
+        "credible": {name: replace(result, unseen=unseen[name]).credible(name) for name in names},
+        "learned_minus": {name: _minus(result, name) for name in names},
+        "several": {name: str(run) for name, run in zip(names, runs, strict=True)},
+    }
+
+
 def verdict_of(result: Backtest, config: ReplayConfig) -> dict[str, Any]:
-    """Return the content of replay.json."""
+    """Return the content of replay.json but for what concerns the learned policy."""
     policies: dict[str, Any] = {}
     for name in result.played[IMPACTS[0]]:
         by_impact = {}
@@ -159,21 +256,20 @@ def verdict_of(result: Backtest, config: ReplayConfig) -> dict[str, Any]:
         "block_days": result.block_days,
         "n_subnets": config.n_subnets,
         "wealth_tao": config.wealth_tao,
-        "unseen": result.unseen,
-        "credible": result.credible(LEARNED),
         "treated": result.counts,
         "config": json.loads(config.model_dump_json()),
         "policies": policies,
-        "learned_minus": {
-            name: result.growth(LEARNED, IMPACTS[0], name)._asdict()
-            for name in policies
-            if name != LEARNED
-        },
     }
 
 
+def _minus(result: Backtest, learned: str) -> dict[str, Any]:
+    """Differences of log growth to all other policies, by name."""
+    names = [name for name in result.played[IMPACTS[0]] if name != learned]
+    return {name: result.growth(learned, IMPACTS[0], name)._asdict() for name in names}
+
+
 COLUMNS = (
-    Column("policy", justify="left"),
+    Column("policy", justify="left", fold=16),
     Column("growth"),
     Column("minus root"),
     Column("minus hold", rank=1),
@@ -183,16 +279,23 @@ COLUMNS = (
 
 
 def report(verdict: dict[str, Any], console: Console) -> None:
-    """Print what the learned policy does not beat, the table, the claim if it can be made, and the limits."""
-    minus = verdict["learned_minus"]
-    console.print(unbeaten_line(LEARNED, minus), highlight=False, markup=False)
+    """Print what learned policies do not beat, the table, the claims if they can be made, and the limits.
+
+    `verdict` is a result of `replay` or of `replay_folders`.
+    """
+    several = verdict.get("several")
+    learned = list(several or [LEARNED])
+    by_name = verdict if several else {key: {LEARNED: verdict[key]} for key in BY_LEARNED}
+    for name in learned:
+        line = unbeaten_line(name, by_name["learned_minus"][name])
+        console.print(line, highlight=False, markup=False)
     shown = verdict["policies"]
     names = sorted(shown, key=lambda name: -shown[name][IMPACTS[0]]["log_growth"]["value"])
     print_table(
         console,
         COLUMNS,
         [_cells(name, *(shown[name][impact] for impact in IMPACTS)) for name in names],
-        ["bold" if name == LEARNED else None for name in names],
+        ["bold" if name in learned else None for name in names],
         title=f"Log growth on real prices, {verdict['days']} days, windows: {len(verdict['windows'])}, "
         f"{verdict['n_subnets']} subnets, 95 % intervals",
         box=SIMPLE_HEAD,
@@ -203,7 +306,10 @@ def report(verdict: dict[str, Any], console: Console) -> None:
     console.print(f"windows: {windows}", highlight=False)
     for market, counts in verdict["treated"].items():
         console.print(f"treated in {market}: {treatment_summary(counts)}", highlight=False)
-    console.print(_claim(verdict), highlight=False)
+    for name in learned:
+        claim = _claim(shown[name], by_name["unseen"][name], by_name["credible"][name])
+        who = f"{name}: " if several else ""
+        console.print(f"{who}{claim}", highlight=False, markup=False)
     for line in LIMITS:
         console.print(line, highlight=False)
 
@@ -218,12 +324,11 @@ def _cells(name: str, own: dict[str, Any], other: dict[str, Any]) -> list[str]:
     ]
 
 
-def _claim(verdict: dict[str, Any]) -> str:
-    if verdict["credible"]:
+def _claim(own: dict[str, Any], unseen: bool, credible: bool) -> str:
+    if credible:
         return "credible: lower bounds against root and buy-and-hold are above 0, on days that training never saw"
-    if not verdict["unseen"]:
+    if not unseen:
         return "no claim: training may have seen these days; set split_date"
-    own = verdict["policies"][LEARNED]
     lows = {
         f"{less} ({impact})": own[impact][f"minus_{less}"]["low"]
         for impact in IMPACTS

@@ -12,6 +12,7 @@ from rich.markup import escape
 from dtao_agents.evaluation.statistics import Estimate, span
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.roles.role import AgentRole
+from dtao_gym.colours import colour_of
 from dtao_gym.tables import Column, print_table
 
 LEARNED = "learned"
@@ -62,8 +63,15 @@ def report(verdict: dict[str, Any], console: Console) -> None:
         console.print(
             f"learned beats {name}: {answer} (paired lower bound {low:+.3f})", highlight=False
         )
-    for line in role.analysis_lines(verdict):
-        console.print(line, highlight=False)
+    if by_seed := verdict.get("by_training_seed"):
+        means = ", ".join(f"{its['mean']:{role.score_form}}" for its in by_seed.values())
+        console.print(f"by training seed {', '.join(by_seed)}: {means}", highlight=False)
+        for seed, its in by_seed.items():
+            for line in role.analysis_lines(its):
+                console.print(f"seed {seed}: {line}", highlight=False)
+    else:
+        for line in role.analysis_lines(verdict):
+            console.print(line, highlight=False)
     console.print(verdict["caveat"])
 
 
@@ -171,16 +179,19 @@ def draw(path: Path, paths: dict[str, np.ndarray], verdict: dict[str, Any]) -> N
     bars, panel = figure.subplots(1, 2)
     for row, name in enumerate(names):
         estimate = policies[name][score]
-        color = "C3" if name == LEARNED else "C0"
+        color = colour_of(name)
         bars.plot([estimate["low"], estimate["high"]], [row, row], color=color, lw=3)
         bars.plot(estimate["value"], row, "o", color=color)
     bars.axvline(0.0, color="0.6", lw=1)
     bars.set_yticks(range(len(names)), names)
-    bars.set(xlabel=f"{role.score_label(verdict)}, 95 % interval", title="Evaluation seeds")
+    bars.set(
+        xlabel=f"{role.score_label(verdict)}, 95 % interval", title=f"{names[-1]} scores highest"
+    )
     for name in reversed(names):
         days = role.path_days(verdict, paths[name].size)
-        panel.plot(days, paths[name], lw=2.5 if name == LEARNED else 1.2, label=name)
-    panel.set(xlabel="day", ylabel=role.path_label, title="Paths")
+        width = 2.5 if name == LEARNED else 1.2
+        panel.plot(days, paths[name], lw=width, color=colour_of(name), label=name)
+    panel.set(xlabel="day", ylabel=role.path_label, title="Mean path")
     panel.legend(frameon=False, fontsize=8)
     for axes in (bars, panel):
         axes.grid(alpha=0.3)

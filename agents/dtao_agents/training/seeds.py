@@ -7,7 +7,6 @@ interrupted training of seeds, and trains no seed twice.
 import contextlib
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from dtao_agents.backends import Task, run_tasks
 from dtao_agents.evaluation.statistics import bootstrap, span
 from dtao_agents.files import locked_folder, write_atomically
 from dtao_agents.flags import changed_fields
+from dtao_agents.seed_folders import SETTINGS_NAME, runs_of_seeds
 from dtao_agents.training.checkpoints import PATTERN
 from dtao_agents.training.multi_agent_run import train_multi_agent
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig, read_settings
@@ -30,22 +30,7 @@ from dtao_gym.tables import Column, print_table
 from dtao_gym.world.config import ConfigError
 
 Settings = TrainConfig | MultiAgentConfig
-SETTINGS_NAME = "config.yaml"
 MOST_SEEDS = 1024
-_NAME = re.compile(r"seed_(\d{1,12})", re.ASCII)
-
-
-def runs_of_seeds(folder: Path) -> dict[int, Path]:
-    """Return the runs in a folder of seeds, by training seed; none where the folder is something else."""
-    if not folder.is_dir() or (folder / SETTINGS_NAME).exists():
-        return {}
-    found = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
-    runs = {
-        int(name[1]): path
-        for name, path in found
-        if name is not None and (path / SETTINGS_NAME).is_file()
-    }
-    return dict(sorted(runs.items()))
 
 
 def with_seed(settings: Settings, seed: int) -> Settings:

@@ -131,7 +131,12 @@ def test_report_fits_and_says_plainly_what_is_beaten(capsys):
 def test_rows_hold_every_seed_of_every_policy():
     rows = list(
         csv.DictReader(
-            to_csv(outcomes_of({LEARNED: [0.1, 0.2], "random": [1 / 3, 0]})).splitlines()
+            to_csv(
+                {
+                    name: [it]
+                    for name, it in outcomes_of({LEARNED: [0.1, 0.2], "random": [1 / 3, 0]}).items()
+                }
+            ).splitlines()
         )
     )
     assert [(row["policy"], row["seed"]) for row in rows] == [

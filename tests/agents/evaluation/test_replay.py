@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,11 @@ from dtao_agents.evaluation.replay import (
     REPLAY_POLICIES,
     replay,
     replay_config,
+    replay_folders,
     report,
     training_saw_none,
 )
+from dtao_agents.package_data import POLICIES
 from dtao_agents.roles.staker_policies import without_signal
 from dtao_agents.training.ppo import TrainingEnv, train
 from dtao_agents.training.settings import TrainConfig, read
@@ -73,7 +76,7 @@ def test_settings_of_a_replay_survive_their_file(tmp_path):
 def test_the_published_walk_forward_settings_are_valid():
     made = read(REPOSITORY / "configs" / "replay_walk_forward.yaml")
     assert made.role == "replay"
-    assert training_saw_none(made, replay_config(made))
+    assert training_saw_none(made.env, replay_config(made.env))
 
 
 def test_a_walk_forward_run_is_judged_after_its_date(walk_forward):
@@ -118,13 +121,13 @@ def test_twice_the_steps_is_once_and_resumed(tmp_path):
 
 def test_days_that_training_may_have_seen_are_told():
     after = replay_settings()
-    assert training_saw_none(after, replay_config(after))
-    assert not training_saw_none(after, ReplayConfig.make(REPLAY))
+    assert training_saw_none(after.env, replay_config(after.env))
+    assert not training_saw_none(after.env, ReplayConfig.make(REPLAY))
     open_end = replay_settings(split_date=None)
-    assert not training_saw_none(open_end, replay_config(open_end))
+    assert not training_saw_none(open_end.env, replay_config(open_end.env))
     elsewhere = replay_settings(split_date=None, prices="mainnet-2025")
-    assert training_saw_none(elsewhere, ReplayConfig.make(prices="mainnet-2026", n_subnets=4))
-    assert training_saw_none(settings(), ReplayConfig.make(n_subnets=4))
+    assert training_saw_none(elsewhere.env, ReplayConfig.make(prices="mainnet-2026", n_subnets=4))
+    assert training_saw_none(settings().env, ReplayConfig.make(n_subnets=4))
 
 
 def test_a_simulated_run_is_judged_on_both_paths(simulated):
@@ -161,6 +164,31 @@ def test_builders_and_other_mixtures_are_refused(tmp_path):
         replay_settings(era="launch")
     with pytest.raises(ConfigError, match="allowed is 'train'"):
         replay_settings(split="evaluation")
+
+
+def test_several_stakers_are_back_tested_side_by_side(simulated, walk_forward):
+    config = {"prices": "mainnet-2025", "n_subnets": 3, "last_date": "2025-06-30"}
+    verdict = replay_folders([simulated, walk_forward, POLICIES / "staker_quickstart"], config)
+    names = ["simulated", "walk", "staker_quickstart"]
+    assert list(verdict["several"]) == names
+    assert set(verdict["policies"]) == {*names, "root", "hold", *REPLAY_POLICIES}
+    assert verdict["unseen"] == {"simulated": True, "walk": False, "staker_quickstart": True}
+    assert not verdict["credible"]["walk"]
+    one, two = (verdict["learned_minus"][name] for name in names[:2])
+    assert one["walk"]["value"] == pytest.approx(-two["simulated"]["value"])
+    text = shown(verdict)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "walk: no claim: training may have seen these days" in text
+    alone, _ = replay(simulated, config)
+    assert alone["policies"]["learned"] == verdict["policies"]["simulated"]
+
+
+def test_training_seeds_are_back_tested_one_by_one(simulated, tmp_path):
+    for seed in (0, 1):
+        shutil.copytree(simulated, tmp_path / "mine" / f"seed_{seed}")
+    config = {"prices": "mainnet-2026", "n_subnets": 3}
+    verdict = replay_folders([tmp_path / "mine"], config)
+    assert list(verdict["several"]) == ["seed_0", "seed_1"]
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess:

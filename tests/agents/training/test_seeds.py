@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from dtao_agents.commands import train as command
 from dtao_agents.evaluation.statistics import bootstrap
+from dtao_agents.seed_folders import runs_of_seeds
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.seeds import (
     is_finished,
     plan_seeds,
     print_seeds,
-    runs_of_seeds,
     train_one,
     train_seeds,
     trained_seed,
