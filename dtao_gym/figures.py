@@ -41,10 +41,14 @@ def pixels(figure: Any) -> np.ndarray:
     return np.array(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a figure to a file, by its suffix. Raises OSError or ValueError where that is impossible."""
-    software = {"Software": None} if path.suffix.lower() == ".png" else {}  # the same bytes again
-    figure.canvas.print_figure(path, metadata=software or None)
+def save(figure: Any, path: Path, description: str | None = None) -> None:
+    """Write a figure to a file, by its suffix; the description becomes part of a PNG file.
+
+    Raises OSError or ValueError where that is impossible.
+    """
+    facts = {"Software": None, "Description": description}
+    png = path.suffix.lower() == ".png"  # without the version of matplotlib: the same bytes again
+    figure.canvas.print_figure(path, metadata=facts if png else None)
 
 
 def style(axes: Any, title: str, unit: str) -> None:
