@@ -40,6 +40,11 @@ COMMANDS = {
         "compare learned policies with scripted ones, also on real prices",
         "train",
     ),
+    "plot": Command(
+        "dtao_agents.commands.plot:main",
+        "draw learning curves of runs, with intervals over training seeds",
+        "train",
+    ),
     "probe": Command(
         "dtao_agents.commands.probe:main",
         "ask whether subnet markets crowd out long-term research",
