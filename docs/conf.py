@@ -48,6 +48,7 @@ html_title = f"dtao_gym {version}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_theme_options = {
+    "top_of_page_buttons": [],  # generated pages have no source in the repository
     "source_repository": "https://github.com/dtao-gym/dtao-gym/",
     "source_branch": "main",
     "source_directory": "docs/",

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterable, Sequence
 
+TEXTS = ("meaning", "content")
+"""Headings of columns of text, which the style of the site keeps wide where they are the last."""
+
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a table."""
-    return [
+    lines = [
         f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *map(tuple, rows))
     ]
+    return ["{.described}", *lines] if header[-1] in TEXTS else lines
 
 
 def escaped(text: str) -> str:

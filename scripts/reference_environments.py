@@ -212,9 +212,23 @@ def paragraph(role: str, first: str) -> str:
     raise ValueError(f"{role}: no paragraph {first!r} in the docstring of the role")
 
 
-def _space_lines(env: gym.Env, name: str) -> list[str]:
-    rows = [("action", f"`{env.action_space}`"), ("observation", f"`{env.observation_space}`")]
-    return [f"With its defaults, `gym.make(\"dtao_gym/{name}\")` has these spaces:", "", *table(("space", "value"), rows)]  # fmt: skip
+def _space_lines(name: str) -> list[str]:
+    """Spaces of an environment; sizes that depend on the number of subnets are formulas in it."""
+    few, more = (gym.make(f"dtao_gym/{name}", n_subnets=n) for n in (N_SHOWN, N_SHOWN + 1))
+    rows = []
+    for space in ("action", "observation"):
+        one, two = getattr(few, f"{space}_space"), getattr(more, f"{space}_space")
+        text = str(one).replace("1.0", "1")
+        if one.shape and one.shape != two.shape:
+            slope = two.shape[0] - one.shape[0]
+            size = (
+                f"{'' if slope == 1 else f'{slope} '}n_subnets + {one.shape[0] - slope * N_SHOWN}"
+            )
+            text = text.replace(str(one.shape[0]), size)
+        rows.append((space, f"`{text}`"))
+    few.close()
+    more.close()
+    return table(("space", "value"), rows)
 
 
 def _observation_lines(role: str) -> list[str]:
@@ -245,7 +259,7 @@ def environment_page(name: str, env: gym.Env, role: str) -> str:
         "",
         f"{SUMMARIES[name]} Every keyword of `gym.make(\"dtao_gym/{name}\", ...)` is a field of [{config}](settings-{config.lower()}.md).",
         "",
-        *_space_lines(env, name),
+        *_space_lines(name),
         "",
         "## Action",
         "",
@@ -274,7 +288,7 @@ def environment_page(name: str, env: gym.Env, role: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def variant_page(name: str, spec: Any, env: gym.Env) -> str:
+def variant_page(name: str, spec: Any) -> str:
     """Return the page of an environment that differs from another one in keywords or actions alone."""
     role = spec.kwargs["role"]
     base = f"{role.title()}-v0"
@@ -284,7 +298,7 @@ def variant_page(name: str, spec: Any, env: gym.Env) -> str:
         "",
         f"{SUMMARIES[name]} Observation, reward, ends and info are those of [{base}]({base.lower()}.md); default: {fixed}.",
         "",
-        *_space_lines(env, name),
+        *_space_lines(name),
     ]
     if spec.additional_wrappers:
         rows = [
@@ -303,13 +317,11 @@ def pages() -> dict[str, str]:
     for name, spec in environments().items():
         role = spec.kwargs["role"]
         variant = name.split("-")[0].lower() != role
-        env = gym.make(f"dtao_gym/{name}")
-        small = gym.make(f"dtao_gym/{name}", n_subnets=N_SHOWN)
-        text = variant_page(name, spec, env) if variant else environment_page(name, small, role)
+        env = gym.make(f"dtao_gym/{name}", n_subnets=N_SHOWN)
+        text = variant_page(name, spec) if variant else environment_page(name, env, role)
         texts[f"{name.lower()}.md"] = text
         rows.append((f"[{name}]({name.lower()}.md)", SUMMARIES[name]))
         env.close()
-        small.close()
     texts["environments.md"] = "\n".join(
         [
             "# Environments",

@@ -56,6 +56,8 @@ def pages() -> dict[str, str]:
         "",
         *table(("file", "written by", "content"), [(f"`{n}`", f"`{c}`", t) for n, (c, t) in FILES.items()]),
         "",
+        "With `--seeds` each seed has such a folder, `seed_<number>`, in that of the run.",
+        "",
         "A run of many agents has neither `policy.*` nor evaluations in its folder, but",
         "",
         *table(("file", "content"), [(", ".join(f"`{n}`" for n in names.split(", ")), t) for names, t in FILES_OF_MANY.items()]),

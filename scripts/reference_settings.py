@@ -48,6 +48,7 @@ GROUPS = {
 }
 """Headings for the fields that a class of a model declares."""
 UNITS = {
+    "days_per_step": "days",
     "_tao": "TAO",
     "_alpha": "alpha",
     "_days": "days",
@@ -98,7 +99,7 @@ def range_of(field: FieldInfo) -> str:
     }
     if "ge" in bounds and "le" in bounds:
         return f"{shown(bounds['ge'])} to {shown(bounds['le'])}"
-    parts = [f"{signs[b]} {shown(v)}" for b, v in bounds.items() if b in signs]
+    parts = [f"{signs[b]}\N{NO-BREAK SPACE}{shown(v)}" for b, v in bounds.items() if b in signs]
     parts += [f"at most {v} entries" for b, v in bounds.items() if b == "max_length"]
     parts += [f"at least {v} entries" for b, v in bounds.items() if b == "min_length"]
     choices = [
@@ -117,7 +118,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and value > 1e9 and value & (value - 1) == 0:
         return f"2**{value.bit_length() - 1}"
     if isinstance(value, int | float):
-        text = f"{value:,.10g}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.10g}"
+        text = f"{value:,.10g}" if abs(value) < 1e9 else f"{value:.3g}"
         return text.replace("e+0", "e").replace("e-0", "e-")
     if isinstance(value, tuple | list):
         return f"({', '.join(map(shown, value))})"
@@ -161,7 +162,8 @@ def field_rows(model: type[BaseModel], names: list[str]) -> list[tuple[str, ...]
         kind = kind or escaped(type_of(field.annotation))
         text = escaped(description).replace("|", "\\|")
         unit = unit_of(name, field)
-        rows.append((f"`{name}`", kind, default_of(field), range_of(field), unit, text))
+        allowed = " ".join(p for p in (range_of(field), unit) if p != "-") or "-"
+        rows.append((f"`{name}`", kind, default_of(field), allowed, text))
     return rows
 
 
@@ -170,7 +172,7 @@ def page_of(model: type[BaseModel]) -> str:
     return f"settings-{model.__name__.lower()}.md"
 
 
-HEADER = ("field", "type", "default", "allowed", "unit", "meaning")
+HEADER = ("field", "type", "default", "allowed, unit", "meaning")
 
 
 def settings_page(model: type[BaseModel]) -> str:
