@@ -89,7 +89,7 @@ wheel: $(READY)  ## a wheel in dist/ with kernels compiled ahead for this Python
 	DTAO_GYM_COMPILE_AHEAD=1 $(PY) -m hatchling build -t wheel
 
 clean:  ## remove caches and builds; .venv and runs stay
-	rm -rf build dist site .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist site docs/reference/generated .pytest_cache .ruff_cache .hypothesis
 	find . -path './.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # Training needs no test tools: only the extra `train` is installed.
