@@ -45,6 +45,11 @@ COMMANDS = {
         "draw learning curves of runs, with intervals over training seeds",
         "train",
     ),
+    "tune": Command(
+        "dtao_agents.commands.tune:main",
+        "search for better settings of a training, with Optuna",
+        "train",
+    ),
     "probe": Command(
         "dtao_agents.commands.probe:main",
         "ask whether subnet markets crowd out long-term research",

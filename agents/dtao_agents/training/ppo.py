@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,10 @@ def new_ppo(
     return model
 
 
+OnUpdate = Callable[[dict[str, float]], None]
+"""Called with the metrics of each update; an exception of it ends the training."""
+
+
 class Recorder(BaseCallback):
     """Callback that writes metrics and progress after every update, and a checkpoint every few updates."""
 
@@ -175,8 +180,10 @@ class Recorder(BaseCallback):
         env: TrainingEnv,
         log: RunLog,
         seconds_before: float,
+        on_update: OnUpdate | None = None,
     ):
         super().__init__()
+        self.on_update = on_update
         self.settings, self.ppo, self.env, self.log = settings, ppo, env, log
         self.seconds_before, self.started = seconds_before, time.perf_counter()
         self.recorded = -1
@@ -215,6 +222,8 @@ class Recorder(BaseCallback):
             arrays, own = capture(self.ppo)
             facts = {"seconds": self.seconds}
             write_checkpoint(self.log.checkpoints, arrays, own, done, facts)
+        if self.on_update is not None:
+            self.on_update(row)
 
     def _row(self, done: int) -> dict[str, float]:
         env = self.env
@@ -263,7 +272,13 @@ def compile_passes(model: PPO) -> None:
     policy.optimizer.zero_grad()
 
 
-def train(settings: TrainConfig, run: Path, resume: bool = False, device: str = "cpu") -> None:
+def train(
+    settings: TrainConfig,
+    run: Path,
+    resume: bool = False,
+    device: str = "cpu",
+    on_update: OnUpdate | None = None,
+) -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
     Writes manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
@@ -278,6 +293,8 @@ def train(settings: TrainConfig, run: Path, resume: bool = False, device: str = 
         Continue from the latest checkpoint.
     device : {"cpu", "cuda"}
         Of the network; see `dtao_agents.training.devices.torch_device`.
+    on_update : callable, optional
+        ``on_update(row)`` is called after each update with its row of metrics.csv; an exception ends the training.
 
     Raises
     ------
@@ -302,7 +319,7 @@ def train(settings: TrainConfig, run: Path, resume: bool = False, device: str = 
             arrays, own, facts = read_latest(run / "checkpoints")
             restore(model, arrays, own)
         write_manifest(run, settings, **manifest)
-        seconds = _learn(settings, run, model, env, facts["seconds"])
+        seconds = _learn(settings, run, model, env, facts["seconds"], on_update)
         _save(settings, run, model)
         write_manifest(
             run,
@@ -317,11 +334,16 @@ def train(settings: TrainConfig, run: Path, resume: bool = False, device: str = 
 
 
 def _learn(
-    settings: TrainConfig, run: Path, model: PPO, env: TrainingEnv, seconds_before: float
+    settings: TrainConfig,
+    run: Path,
+    model: PPO,
+    env: TrainingEnv,
+    seconds_before: float,
+    on_update: OnUpdate | None,
 ) -> float:
     """Train what is left; return the training time so far, seconds."""
     with RunLog(run, settings.total_timesteps, model.num_timesteps) as log:
-        recorder = Recorder(settings, model, env, log, seconds_before)
+        recorder = Recorder(settings, model, env, log, seconds_before, on_update)
         left = settings.total_timesteps - model.num_timesteps
         if left <= 0:
             return seconds_before
