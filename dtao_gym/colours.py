@@ -36,6 +36,9 @@ SUBNETS = (
 )  # fmt: skip
 """Subnets of a figure, in the order of their first emission; none of them is the agent's or root's."""
 
+OBSERVED, SIMULATED = "#d55e00", "#0072b2"
+"""The chain's own data, and worlds of the simulator."""
+
 STAKER_POLICIES = MappingProxyType(
     {
         "learned": "vermilion",

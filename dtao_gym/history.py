@@ -207,49 +207,6 @@ def write_csv(played: Record, path: Path) -> None:
             writer.writerow([day, *("" if np.isnan(v) else f"{v:.7g}" for v in values)])
 
 
-def draw(played: Record, path: Path) -> None:
-    """Write a picture of the measures by date.
-
-    Raises
-    ------
-    ConfigError
-        Matplotlib, the extra `plot`, is missing, or the file cannot be written.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
-
-    rows = compare(played)
-    days = list(rows)
-    figure = Figure(figsize=(12, 6.4), dpi=110, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for axes, measure in zip(figure.subplots(2, 4).flat, MEASURES, strict=True):
-        chain, mean, low, high = np.array([rows[day][measure.name] for day in days]).T
-        axes.fill_between(days, low, high, color="#0072b2", alpha=0.2, linewidth=0)
-        axes.plot(days, mean, color="#0072b2", linewidth=1.4, label="simulated, 5 to 95 %")
-        known = np.isfinite(chain)
-        where = [day for day, k in zip(days, known, strict=True) if k]
-        axes.plot(where, chain[known], ".", color="#d55e00", markersize=3, label="chain")
-        axes.set_title(measure.heading, fontsize=10, loc="left")
-        axes.set_ylim(bottom=0.0)
-        locator = AutoDateLocator(maxticks=6)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes.tick_params(labelsize=7)
-        axes.grid(color="#e8eaec", linewidth=0.8)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    figure.axes[0].legend(fontsize=8, frameon=False)
-    try:
-        canvas.print_figure(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--plot {path}: {' '.join(str(error).split())}") from None
-
-
 @contextmanager
 def _progress(days: int) -> Iterator[Any]:
     """Progress bar on standard error if that is a terminal; yields a function of the date."""
@@ -316,7 +273,9 @@ def run(
         if csv is not None:
             write_csv(played, csv)
         if plot is not None:
-            draw(played, plot)
+            from dtao_gym.history_figure import draw
+
+            draw(compare(played), played.price.shape[1], plot)
         print_report(played, command_line.console())
 
     command_line.call(main, program, (ConfigError, SnapshotError, OSError), arguments)

@@ -34,9 +34,6 @@ SNAPSHOT_WIDTH = 18
 """Characters for a snapshot beside others, as many as a packaged one's name has."""
 LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 """Arguments of tables."""
-COLOURS = (
-    "#0072b2", "#e69f00", "#009e73", "#cc4c7a", "#56b4e9", "#d55e00", "#8c6bb1", "#b5a500", "#2f3e4e"
-)  # fmt: skip
 
 
 def ordered(comparison: Comparison) -> np.ndarray:
@@ -245,73 +242,6 @@ def write_csv(comparisons: Sequence[Comparison], path: Path) -> None:
                 writer.writerow([snapshot.name, *row] if several else row)
 
 
-def draw(comparisons: Sequence[Comparison], top: int, path: Path) -> None:
-    """Write a picture, two panels for each snapshot.
-
-    They show the TAO a day of the largest subnets, and the emission share of the k best-paid ones.
-
-    Raises
-    ------
-    RuleError
-        Matplotlib, the extra `plot`, is missing, or the file cannot be written.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise RuleError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
-
-    rows = len(comparisons)
-    figure = Figure(figsize=(11, 4.8 * rows), dpi=110, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
-    for part, comparison in zip(parts, comparisons, strict=True):
-        _draw_panels(comparison, top, part)
-    try:
-        canvas.print_figure(path)
-    except (OSError, ValueError) as error:
-        raise RuleError(f"--plot {path}: {' '.join(str(error).split())}") from None
-
-
-def _draw_panels(comparison: Comparison, top: int, figure: Any) -> None:
-    """The two panels of one snapshot, in a part of a figure."""
-    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    snapshot, paid = comparison.snapshot, comparison.tao_per_day
-    shown = ordered(comparison)[:top]
-    places = np.arange(shown.size)
-    steps = np.arange(snapshot.n_subnets + 1)
-    for k, name in enumerate(comparison.rules):
-        style = {"color": COLOURS[k % len(COLOURS)], "label": _marked(comparison, name)}
-        if k % 2:  # dashes on top, so that rules which pay the same are both seen
-            style |= {"linestyle": "--", "zorder": 3}
-        left.plot(places, paid[k, shown], marker="o", markersize=3.5, linewidth=0.8, **style)
-        largest = -np.sort(-comparison.shares[k])
-        right.plot(steps, np.concatenate([[0.0], largest.cumsum()]), linewidth=1.6, **style)
-    left.set_title(f"TAO a day, {shown.size} largest subnets", fontsize=10, loc="left")
-    left.set_xticks(places, [str(n) for n in snapshot.netuid[shown]], fontsize=7)
-    left.set_xlabel("netuid", fontsize=9)
-    left.set_ylim(bottom=0.0)
-    right.set_title("Share of the emission of the k best-paid subnets", fontsize=10, loc="left")
-    right.set_xlabel("k", fontsize=9)
-    right.set_xlim(0, snapshot.n_subnets)
-    right.set_ylim(0.0, 1.02)
-    right.axhline(0.5, color="#999999", linewidth=0.8, linestyle="--")
-    right.legend(fontsize=8, frameon=False, loc="lower right")
-    for panel in (left, right):
-        panel.grid(color="#e8eaec", linewidth=0.8)
-        panel.set_axisbelow(True)
-        panel.tick_params(labelsize=8 if panel is right else 7)
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
-    footnote = (
-        "   * reads columns that are an assumption" if any(comparison.imputed.values()) else ""
-    )
-    figure.suptitle(
-        f"{snapshot.name}, {comparison.tao_per_block:g} TAO per block{footnote}",
-        fontsize=10, x=0.01, ha="left",
-    )  # fmt: skip
-
-
 def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_gym.rules") -> None:
     """The command line of `python -m dtao_gym.rules` and `dtao rules`."""
     command_line.require_extra(program)
@@ -345,6 +275,8 @@ def run(arguments: Sequence[str] | None = None, program: str = "python -m dtao_g
         if csv is not None:
             write_csv(comparisons, csv)
         if plot is not None:
+            from dtao_gym.rules_figure import draw
+
             draw(comparisons, top, plot)
         if json:
             content = [as_dict(comparison) for comparison in comparisons]

@@ -1,7 +1,12 @@
-"""Renew the figures of the README: `python scripts/build_pictures.py` (a minute)."""
+"""Renew the pictures of the documentation: `python scripts/build_pictures.py [NAME ...]` (three minutes for all).
 
+`python scripts/build_year.py` and `python scripts/build_finding_picture.py` make the two of the README.
+"""
+
+import argparse
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import gymnasium as gym
@@ -11,30 +16,78 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a checkout needs no installation
 
+from dtao_gym.envs.builder.actions import builder_action  # noqa: E402
 from dtao_gym.envs.staker.role import target_action  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
-DAYS, SUBNETS = 200, 16
+DAYS = 200
 
 
-def draw_episode(path: Path) -> None:
-    """Draw an episode: a tenth of wealth in root, equal parts in all subnets, rebalanced slowly."""
-    env = gym.make("dtao_gym:dtao_gym/Staker-v0", n_subnets=SUBNETS, render_mode="rgb_array")
+def staker_episode(n_subnets: int, days: int = DAYS) -> np.ndarray:
+    """Draw a staker with a tenth of its wealth in root and equal parts in all subnets, rebalanced slowly."""
+    targets = np.append(0.1, np.full(n_subnets, 0.9 / n_subnets))
+    return _episode(
+        "dtao_gym:dtao_gym/Staker-v0", n_subnets, lambda env: target_action(targets, 0.1), days
+    )
+
+
+def builder_episode(n_subnets: int, days: int = DAYS) -> np.ndarray:
+    """Draw a builder that puts 60 % of its work into research."""
+
+    def action(env: gym.Env) -> np.ndarray:
+        return builder_action(env.get_wrapper_attr("config"), research_share=0.6)
+
+    return _episode("dtao_gym:dtao_gym/Builder-v0", n_subnets, action, days)
+
+
+def _episode(
+    name: str, n_subnets: int, action: Callable[[gym.Env], np.ndarray], days: int
+) -> np.ndarray:
+    env = gym.make(name, n_subnets=n_subnets, render_mode="rgb_array")
     env.reset(seed=0)
-    targets = np.append(0.1, np.full(SUBNETS, 0.9 / SUBNETS))
-    for _ in range(DAYS):
-        env.step(target_action(targets, 0.1))
+    for _ in range(days):
+        env.step(action(env))
     picture = env.render()
     assert isinstance(picture, np.ndarray)
-    matplotlib.image.imsave(path, picture)
+    return picture
 
 
-def draw_history(path: Path) -> None:
-    """Draw the history of the launch population with the chain's."""
-    command = "-m dtao_gym.history --config configs/launch_2025.yaml --worlds 16"
-    subprocess.run([sys.executable, *command.split(), "--plot", str(path)], cwd=ROOT, check=True)
+def write_command(arguments: str, path: Path) -> None:
+    """Write the picture of a command with `--plot`."""
+    command = [sys.executable, "-m", *arguments.split(), "--plot", str(path)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+EPISODES: dict[str, Callable[[], np.ndarray]] = {
+    "episode": lambda: staker_episode(8),
+    "episode_128": lambda: staker_episode(128),
+    "builder": lambda: builder_episode(8),
+}
+"""Pictures of `render_mode="rgb_array"` by the names of their files."""
+COMMANDS = {
+    "history": "dtao_gym.history --config configs/launch_2025.yaml --worlds 16",
+    "rules": "dtao_gym.rules mainnet-2026-09-06",
+    "realism": "dtao_gym.realism",
+}
+"""Modules and arguments of commands that draw a picture, by the names of their files."""
+
+
+def main() -> None:
+    """Write the pictures that are named, or all."""
+    names = (*EPISODES, *COMMANDS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *names], metavar="NAME", help=", ".join(names)
+    )
+    for name in parser.parse_args().names or names:
+        path = IMAGES / f"{name}.png"
+        if name in EPISODES:
+            matplotlib.image.imsave(path, EPISODES[name](), metadata={"Software": None})
+        else:
+            write_command(COMMANDS[name], path)
 
 
 if __name__ == "__main__":
-    draw_episode(IMAGES / "episode.png")
-    draw_history(IMAGES / "history.png")
+    main()

@@ -1,7 +1,6 @@
 """The picture of the finding shows the committed records, and its title follows from them."""
 
 import json
-from itertools import combinations
 
 import pytest
 
@@ -12,6 +11,7 @@ pytest.importorskip("PIL")
 from PIL import Image
 
 from scripts import build_finding_picture as picture
+from tests.figure_texts import check_texts
 
 
 def contrast(institution: str, estimate, verdict: str, setting="direct, pruning, fast", **more):
@@ -76,18 +76,7 @@ def test_the_hash_changes_with_a_number_and_not_with_rounding(tmp_path):
 
 
 def test_texts_do_not_overlap_and_lie_within_the_picture():
-    figure = picture.draw(picture.read_finding())
-    figure.canvas.draw()
-    renderer, (axes,) = figure.canvas.get_renderer(), figure.axes
-    texts = [*figure.texts, *axes.texts, axes.xaxis.label, *axes.get_yticklabels()]
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts if t.get_text()]
-    assert len(boxes) > 15
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.x1 <= 800, text
-    for (one, a), (two, b) in combinations(boxes, 2):
-        apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
-        assert apart, (one, two)
+    check_texts(picture.draw(picture.read_finding()))
 
 
 def test_a_folder_without_contrasts_is_refused(tmp_path):

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from dtao_gym import command_line
+from dtao_gym.realism.figure import draw
 from dtao_gym.realism.gate import compare, read_config
 from dtao_gym.realism.panel import observed_panel, simulated_panels
 from dtao_gym.realism.panel import period as period_of
-from dtao_gym.realism.report import as_dict, draw, print_report
+from dtao_gym.realism.report import as_dict, print_report
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.snapshot import SnapshotError
 

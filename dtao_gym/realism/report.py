@@ -1,15 +1,13 @@
 """Reports of a comparison of markets: a table, a figure, Markdown and JSON."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dtao_gym.realism.gate import LevelComparison, MomentComparison, Realism
 from dtao_gym.realism.moments import MOMENTS
-from dtao_gym.realism.panel import MIN_RETURNS, PERIODS, Panel
-from dtao_gym.world.config import ConfigError
+from dtao_gym.realism.panel import PERIODS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +21,6 @@ LEVELS = {
 LEVEL_HEADINGS = ("prices of the last day", "real", "simulated", "allowed")
 RANKS = {"gate": 2, "allowed": 1}
 """Columns of text that narrow terminals lack, by `Column.rank`."""
-REAL, SIMULATED = "#d55e00", "#0072b2"
 
 
 def _text(value: float, form: str) -> str:
@@ -191,112 +188,6 @@ def markdown(comparison: Realism) -> str:
             "",
         ]
     )
-
-
-def draw(comparison: Realism, real: Panel, simulated: Sequence[Panel], path: Path) -> None:
-    """Draw the z of every moment, and prices and returns of the chain and of the worlds.
-
-    Parameters
-    ----------
-    comparison : Realism
-        The z to draw.
-    real : Panel
-        The chain's panel.
-    simulated : sequence of Panel
-        One panel per world; prices of the first are drawn.
-    path : Path
-        Output file, of any format of matplotlib.
-
-    Raises
-    ------
-    ConfigError
-        matplotlib (the extra `plot`) is missing, or the file cannot be written.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ConfigError("--plot needs matplotlib: pip install 'dtao-gym[plot]'") from None
-
-    figure = Figure(figsize=(12, 6.4), dpi=110, facecolor="white", layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(2, 3, width_ratios=[3, 2, 2])
-    axes = figure.add_subplot(grid[:, 0])
-    _draw_z(axes, comparison)
-    panels = [figure.add_subplot(grid[k // 2, 1 + k % 2]) for k in range(4)]
-    _draw_path(panels[0], real, "Chain: log price, eight subnets")
-    _draw_path(panels[1], simulated[0], "A world: log price, eight subnets")
-    _draw_tails(panels[2], real, simulated)
-    _draw_sizes(panels[3], real, simulated[0])
-    for panel in (axes, *panels):
-        panel.tick_params(labelsize=7)
-        for side in ("top", "right"):
-            panel.spines[side].set_visible(False)
-    figure.suptitle(
-        f"{PERIODS[comparison.period].label}. {summary(comparison)}", fontsize=9, x=0.01, ha="left"
-    )
-    try:
-        canvas.print_figure(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--plot {path}: {' '.join(str(error).split())}") from None
-
-
-def _draw_z(axes: Any, comparison: Realism) -> None:
-    z = np.array([moment.z for moment in comparison.moments.values()])
-    headings = [MOMENTS[name].heading for name in comparison.moments]
-    clipped = np.clip(np.nan_to_num(z), -6.0, 6.0)
-    colours = ["#bbbbbb" if not np.isfinite(v) else SIMULATED if abs(v) <= 2.0 else REAL for v in z]
-    places = np.arange(z.size)[::-1]
-    axes.axvspan(-2.0, 2.0, color="#e8eaec")
-    axes.axvline(0.0, color="#999999", linewidth=0.8)
-    axes.barh(places, clipped, color=colours, height=0.6)
-    axes.set_yticks(places, headings, fontsize=7)
-    axes.set_xlim(-6.3, 6.3)
-    axes.set_title("Simulated less real, standard errors", fontsize=10, loc="left")
-
-
-def _draw_path(axes: Any, panel: Panel, title: str) -> None:
-    complete = np.flatnonzero(np.isfinite(panel.price).all(0))
-    if panel.tao is not None:
-        complete = complete[np.argsort(-np.nan_to_num(panel.tao[0, complete]), kind="stable")]
-    chosen = np.log(panel.price[:, complete[:8]])
-    axes.plot(chosen - chosen[:1], linewidth=0.9)
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.set_xlabel("day", fontsize=8)
-
-
-def _returns(panel: Panel) -> np.ndarray:
-    change = np.diff(np.log(panel.price), axis=0)
-    return change[:, np.isfinite(change).sum(0) >= MIN_RETURNS]
-
-
-def _draw_tails(axes: Any, real: Panel, simulated: Sequence[Panel]) -> None:
-    for panels, colour, label in (([real], REAL, "chain"), (simulated, SIMULATED, "worlds")):
-        pooled = np.concatenate([np.abs(_returns(panel)).ravel() for panel in panels])
-        size = np.sort(pooled[np.isfinite(pooled)])
-        size = np.maximum(size, 1e-6)
-        share_beyond = 1.0 - np.arange(size.size) / size.size
-        axes.loglog(size, share_beyond, color=colour, linewidth=1.3, label=label)
-    axes.set_xlim(1e-3, 3.0)
-    axes.set_ylim(1e-4, 1.0)
-    axes.set_title("Share of daily moves beyond", fontsize=9, loc="left")
-    axes.legend(fontsize=8, frameon=False)
-
-
-def _draw_sizes(axes: Any, real: Panel, world: Panel) -> None:
-    for panel, colour in ((real, REAL), (world, SIMULATED)):
-        if panel.tao is None:
-            continue
-        change = np.diff(np.log(panel.price), axis=0)
-        points = [
-            (np.exp(np.mean(np.log(t[np.isfinite(t)]))), np.std(r[np.isfinite(r)]))
-            for r, t in zip(change.T, panel.tao.T, strict=True)
-            if np.isfinite(r).sum() >= MIN_RETURNS and np.isfinite(t).any()
-        ]
-        if points:
-            x, y = np.array(points).T
-            axes.loglog(x, np.maximum(y, 1e-4), ".", color=colour, markersize=3)
-    axes.set_title("Daily sd by TAO in the pool", fontsize=9, loc="left")
 
 
 def page_tables(facts: dict[str, dict[str, Any]]) -> str:

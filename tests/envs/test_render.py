@@ -3,7 +3,6 @@
 import copy
 import pickle
 import sys
-from itertools import combinations
 
 import gymnasium as gym
 import numpy as np
@@ -17,6 +16,7 @@ from dtao_gym.envs.staker.observation import N_SUBNET
 from dtao_gym.envs.staker.picture import StakerPicture
 from dtao_gym.envs.staker.role import target_action
 from dtao_gym.envs.vector import MarketVectorEnv
+from tests.figure_texts import check_texts
 
 ID = "dtao_gym/Staker-v0"
 
@@ -185,22 +185,12 @@ def figure_of(role: str, n: int, days: int, **overrides):
 @pytest.mark.parametrize(("role", "n", "days"), PLAYED)
 def test_texts_of_a_figure_do_not_overlap_and_lie_within_it(role, n, days):
     pytest.importorskip("matplotlib")
-    boxes = text_boxes(figure_of(role, n, days))
-    assert len(boxes) > 20
-    for text, box in boxes:
-        assert box.x0 >= 0, text
-        assert box.x1 <= 800, text
-        assert box.y0 >= 0, text
-        assert box.y1 <= 600, text
-    for (one, a), (two, b) in combinations(boxes, 2):
-        apart = a.x1 <= b.x0 or b.x1 <= a.x0 or a.y1 <= b.y0 or b.y1 <= a.y0
-        assert apart, (one, two)
+    check_texts(figure_of(role, n, days))
 
 
 def test_texts_of_rich_agents_fit_too():
     pytest.importorskip("matplotlib")
-    boxes = text_boxes(figure_of("staker", 8, 3, wealth_tao=100_000.0, horizon_days=8000))
-    assert max(box.x1 for _, box in boxes) <= 800
+    check_texts(figure_of("staker", 8, 3, wealth_tao=100_000.0, horizon_days=8000))
 
 
 @pytest.mark.parametrize("role", ["staker", "builder"])
@@ -256,23 +246,6 @@ def test_a_subnet_has_one_colour_in_all_panels():
     assert all(len(colours) == 1 for colours in seen.values())
     own = figure_of("builder", 8, 5).axes[1].texts
     assert [t.get_color() for t in own if t.get_text().startswith("SN 3 ")] == [colour_of("own")]
-
-
-def text_boxes(figure) -> list:
-    """Texts of a figure that show, with their extent in pixels."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
-    texts = [*figure.texts]
-    for panel in figure.axes:
-        texts += [panel._left_title, *panel.texts, panel.xaxis.label]
-        texts += [
-            tick.label1
-            for axis, limits in ((panel.xaxis, panel.get_xlim()), (panel.yaxis, panel.get_ylim()))
-            for tick in axis.get_major_ticks()
-            if tick.label1.get_visible() and limits[0] <= tick.get_loc() <= limits[1]
-        ]
-    shown = [text for text in texts if text.get_visible() and text.get_text()]
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
 
 
 def test_figures_are_fresh_equal_and_change_with_the_days():
