@@ -64,6 +64,11 @@ COMMANDS = {
         "train",
         config_kind="a plan of results",
     ),
+    "leaderboard": Command(
+        "dtao_agents.commands.leaderboard:main",
+        "print the leaderboard, or write its page",
+        "train",
+    ),
     "rules": Command(
         "dtao_gym.rules:run", "compare emission rules on a real state of the chain", "cli"
     ),

@@ -19,6 +19,7 @@ from dtao_agents.evaluation.replay import replay as replay_run
 from dtao_agents.evaluation.replay import replay_folders
 from dtao_agents.evaluation.replay import report as report_replay
 from dtao_agents.evaluation.reports import report, report_several
+from dtao_agents.results.leaderboard import arena_table, measure, read_leaderboard
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.seed_folders import runs_of_seeds
 from dtao_agents.training.multi_agent_run import measure_exploitability
@@ -43,6 +44,10 @@ def evaluate_run(
         Path | None,
         tyro.conf.arg(help="With --replay: parameters of it in YAML; None: those of the run."),
     ] = None,
+    leaderboard: Annotated[
+        bool,
+        tyro.conf.arg(help="Play in the arenas of the leaderboard instead, and print the rows."),
+    ] = False,
     trust_rule: Annotated[
         bool,
         tyro.conf.arg(
@@ -72,6 +77,12 @@ def evaluate_run(
         check_kind(replay_config, REPLAY)
     if not run:
         raise ConfigError("run: got none, allowed are one or more folders of runs or policies")
+    if leaderboard and run:
+        if replay or len(run) > 1:
+            got = "--replay" if replay else f"{len(run)} folders"
+            raise ConfigError(f"--leaderboard: got it with {got}, allowed is one folder")
+        print_rows(next(iter(run)), episodes, threads or 1)
+        return
     folders = [find_entrant(path) for path in run]
     if len(folders) == 1 and _is_evaluated_alone(folders[0], replay):
         _evaluate_one(folders[0], episodes, threads, replay, replay_config, trust_rule)
@@ -82,6 +93,20 @@ def evaluate_run(
     else:
         report_several(evaluate_folders(folders, episodes, threads, trust_rule), console)
     print("Nothing is saved: a run that is evaluated alone gets files.")
+
+
+def print_rows(given: Path, episodes: int | None, threads: int) -> None:
+    """Measure a policy in the arenas of the leaderboard; print the tables with its rows, and the entries to add."""
+    found = measure(given, read_leaderboard(), threads, episodes)
+    for arena, row in found:
+        print(f"{arena.title} ({arena.scenario.name})\n")
+        print("\n".join(arena_table(arena, [row])))
+    if any(episodes is not None and episodes < arena.scenario.seeds for arena, _ in found):
+        print(f"On {episodes} evaluation seeds: to be entered, leave out --episodes.")
+        return
+    print("To enter it, by arena, in `entries` of agents/dtao_agents/results/leaderboard.json:")
+    for arena, row in found:
+        print(f"{arena.scenario.name}: {row.model_dump_json()}")
 
 
 def _is_evaluated_alone(folder: Path, replay: bool) -> bool:
