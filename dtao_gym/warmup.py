@@ -5,6 +5,7 @@ compiled source. Without it the first use of each kernel compiles it.
 """
 
 import argparse
+import importlib.util
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,7 +16,7 @@ from dtao_gym.kernel_cache import cache_root, progress
 def _environments() -> None:
     import gymnasium as gym
 
-    import dtao_gym
+    import dtao_gym  # noqa: F401, registers the environments
 
     for name in ("Staker", "Builder", "Replay"):
         env = gym.make(f"dtao_gym/{name}-v0", n_subnets=2)
@@ -26,6 +27,13 @@ def _environments() -> None:
         )
         many.reset(seed=0)
         many.step(many.action_space.sample())
+
+
+def _many_agents() -> None:
+    import dtao_gym
+
+    if importlib.util.find_spec("pettingzoo") is None:
+        return  # an extra; without it nothing here can be used
     env = dtao_gym.parallel_env(stakers=1, builders=(0,), n_subnets=2)
     env.reset(seed=0)
     env.step({agent: env.action_space(agent).sample() for agent in env.agents})
@@ -46,6 +54,7 @@ def _rules() -> None:
 
 STEPS: dict[str, Callable[[], None]] = {
     "environments, pools of any weight": _environments,
+    "many agents in a world": _many_agents,
     "pools of weight 1/2": _equal_weights,
     "comparison of emission rules": _rules,
 }
