@@ -46,7 +46,9 @@ def _episode(
     env = gym.make(name, n_subnets=n_subnets, render_mode="rgb_array")
     env.reset(seed=0)
     for _ in range(days):
-        env.step(action(env))
+        _, _, terminated, truncated, _ = env.step(action(env))
+        if terminated or truncated:  # a subnet that is dissolved has another owner afterwards
+            break
     picture = env.render()
     assert isinstance(picture, np.ndarray)
     return picture

@@ -19,7 +19,7 @@ USES = {
 class BuilderPicture(MarketPicture):
     """A builder's spending and stocks."""
 
-    n_numbers = 9
+    n_numbers = 10
 
     def start(self, episodes: Episodes) -> None:
         """Clear the history and record the first day; to be called after a reset."""
@@ -27,14 +27,17 @@ class BuilderPicture(MarketPicture):
         super().start(episodes)
 
     def _point(self, episodes: Episodes, before: np.ndarray) -> np.ndarray:
-        """Day, treasury, consumption; product, research, influence; short-term, knowledge, pipeline; market."""
+        """Day, treasury, consumption; spending; stocks; whether the subnet is dissolved; market.
+
+        Spending is on product, research, influence; stocks are short-term, knowledge, pipeline.
+        """
         state, world = episodes.batch.state, self.world
         info = {name: rows[world] for name, rows in episodes.info().items()}
         influence = info["budget"] * info["influence_share"]
         research = (info["budget"] - influence) * info["research_share"]
         numbers = [info["day"], info["treasury"], info["consumed"]]
         numbers += [info["budget"] - influence - research, research, influence]
-        numbers += [info["short_stock"], info["knowledge"], info["pipeline"]]
+        numbers += [info["short_stock"], info["knowledge"], info["pipeline"], info["pruned"]]
         market = (state.row("spot_price")[world], state.row("emission_share")[world])
         return np.concatenate([numbers, *market])
 
@@ -58,6 +61,12 @@ class BuilderPicture(MarketPicture):
     def _headline(self, history: np.ndarray) -> str:
         treasury, consumed = (figures.amount(x) for x in history[-1, 1:3])
         own = self._name(self._slot)
+        if history[-1, 9]:
+            days, consumed = self._owned(history)[-1, [0, 2]]
+            return (
+                f"{own} was dissolved for a newcomer after {days:.0f} days; "
+                f"its builder had consumed {figures.amount(consumed)} TAO"
+            )
         if len(history) == 1:
             return f"The builder of {own} begins with a treasury of {treasury} TAO"
         return (
@@ -65,8 +74,13 @@ class BuilderPicture(MarketPicture):
         )
 
     def _draw_own(self, panels: Any, history: np.ndarray, colours: dict[int, str]) -> None:
-        self._draw_spending(panels[0], history)
-        self._draw_stocks(panels[1], history)
+        owned = self._owned(history)
+        self._draw_spending(panels[0], owned)
+        self._draw_stocks(panels[1], owned)
+
+    def _owned(self, history: np.ndarray) -> np.ndarray:
+        """Points until the subnet is dissolved: what comes after is its next owner's."""
+        return history[: max(1, int(np.argmax(history[:, 9] > 0.0)))] if history[-1, 9] else history
 
     def _draw_spending(self, panel: Any, history: np.ndarray) -> None:
         if len(history) == 1:

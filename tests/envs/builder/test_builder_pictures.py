@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from dtao_gym.envs.builder.actions import builder_action
+from dtao_gym.envs.single import SingleEnv
 from tests.envs.builder.builder_worlds import FEES, TWINS, start
 
 
@@ -38,3 +40,22 @@ def test_figure_has_its_size_and_is_not_empty(days, overrides):
     assert (picture.shape, picture.dtype) == ((600, 800, 3), np.uint8)
     for panel in (np.s_[:300, :400], np.s_[:300, 400:], np.s_[300:, :400], np.s_[300:, 400:]):
         assert picture[panel].std() > 5
+
+
+def test_a_dissolved_subnet_is_said_to_be_one_and_its_successor_is_not_shown():
+    pytest.importorskip("matplotlib")
+    env = SingleEnv("builder", n_subnets=8, render_mode="rgb_array")
+    env.reset(seed=0)
+    action, info, before, terminated = builder_action(env.config, 0.6), {}, {}, False
+    while not terminated:
+        before = info
+        _, _, terminated, truncated, info = env.step(action)
+        assert not truncated
+    figure = env._picture.figure()
+    netuid = int(env.episodes.batch.state.row("stream_id")[0, 0])
+    headline = figure.texts[0].get_text()
+    assert headline.startswith(
+        f"SN {netuid} was dissolved for a newcomer after {before['day']:.0f} days"
+    )
+    stocks = figure.axes[3].lines[0].get_ydata()
+    assert stocks[-1] == pytest.approx(before["short_stock"], rel=1e-9)
