@@ -85,10 +85,14 @@ def browser() -> Iterator[Any]:
 
 
 def take(driver: Any, address: str, path: Path) -> None:
-    """Write the first screen of an address. Raises RuntimeError for a picture of the page that does not load."""
+    """Write the first screen of an address.
+
+    Raises RuntimeError for a picture beside the page that does not load; those of other sites need the network.
+    """
     driver.get(address)
     broken = driver.execute_script(
-        "return [...document.images].filter(i => i.loading != 'lazy' && !i.naturalWidth).map(i => i.src)"
+        "return [...document.images].filter(i => i.src.startsWith('file:') && i.loading != 'lazy'"
+        " && !i.naturalWidth).map(i => i.src)"
     )
     if broken:
         raise RuntimeError(f"{address}: pictures do not load: {', '.join(broken)}")

@@ -55,8 +55,10 @@ def test_first_screens_are_written_in_their_size(tmp_path):
 @has_browser
 @pytest.mark.slow
 def test_a_picture_that_does_not_load_is_named(tmp_path):
-    (tmp_path / "page.html").write_text('<img src="missing.png">')
-    with pytest.raises(RuntimeError, match=r"page.html: pictures do not load: .*missing.png"):
+    (tmp_path / "page.html").write_text(
+        '<img src="missing.png"><img src="http://127.0.0.1:9/x.png">'
+    )
+    with pytest.raises(RuntimeError, match=r"page.html: pictures do not load: .*missing.png$"):
         started(screenshots.shots, tmp_path, tmp_path / "out", ["page"])
 
 
