@@ -303,7 +303,10 @@ def _train_seeds(
     trained = [trained_seed(seed, run) for seed, run in runs.items()]
     print_seeds(trained, command_line.console())
     evaluate = program.replace("train", "evaluate")
-    print(f"Trained policies, one a seed: {folder}/  Evaluate them: {evaluate} {folder}")
+    # best responses are searched for one run at a time
+    first = folder / f"seed_{trained[0].seed}"
+    judged = first if isinstance(settings, MultiAgentConfig) else folder
+    print(f"Trained policies, one a seed: {folder}/  Evaluate them: {evaluate} {judged}")
 
 
 def _say(line: str) -> None:

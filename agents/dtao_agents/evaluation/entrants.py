@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dtao_agents.evaluation.contenders import Contender, contender, find_folder, names_of
-from dtao_agents.evaluation.policy_files import PolicyError
+from dtao_agents.evaluation.policy_files import CARD_NAME, PolicyError
 from dtao_agents.evaluation.statistics import (
     COVERAGE,
     Estimate,
@@ -25,7 +25,9 @@ from dtao_agents.evaluation.statistics import (
 from dtao_agents.package_data import find_policy
 from dtao_agents.roles.episodes import EpisodeMetrics
 from dtao_agents.roles.registry import agent_role
-from dtao_agents.seed_folders import runs_of_seeds
+from dtao_agents.seed_folders import SETTINGS_NAME, runs_of_seeds
+from dtao_agents.training.multi_agent_settings import MEMBERS_SETTINGS
+from dtao_agents.training.settings import read_mapping
 
 
 class Entrant(NamedTuple):
@@ -55,9 +57,24 @@ def find_entrant(given: Path) -> Path:
     return folder if runs_of_seeds(folder) else find_folder(given)
 
 
+def check_one_learner(run: Path) -> None:
+    """Raise PolicyError for a run of many learners, whose policies are in folders of their own."""
+    if not (run / SETTINGS_NAME).exists():
+        return
+    members = sorted(set(MEMBERS_SETTINGS) & read_mapping(run / SETTINGS_NAME).keys())
+    if members:
+        roles = [path.parent for path in sorted(run.glob(f"*/{CARD_NAME}"))]
+        allowed = f": {', '.join(map(str, roles))}" if roles else ""
+        raise PolicyError(
+            f"{run}: got a run of many learners, allowed is one policy of it{allowed}"
+        )
+
+
 def entrant(folder: Path, trusted: bool = False) -> Entrant:
     """Return the policy or policies of a folder that `find_entrant` returns; errors as `contender`."""
     runs = runs_of_seeds(folder)
+    for run in runs.values() or [folder]:
+        check_one_learner(run)
     if not runs:
         return Entrant(folder, (contender(folder, trusted),))
     if len(runs) < 2:

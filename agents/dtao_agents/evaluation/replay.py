@@ -19,7 +19,7 @@ from dtao_agents.evaluation.contenders import (
     check_policy,
     contender,
 )
-from dtao_agents.evaluation.entrants import names_of_folders
+from dtao_agents.evaluation.entrants import check_one_learner, names_of_folders
 from dtao_agents.evaluation.policy_files import PolicyError, load_policy
 from dtao_agents.evaluation.reports import LEARNED, unbeaten_line
 from dtao_agents.files import write_atomically
@@ -126,6 +126,7 @@ def priced(folder: Path, trusted: bool = False) -> Priced:
     Raises PolicyError and ConfigError for unusable files, and for roles that do not play prices.
     """
     settings = None
+    check_one_learner(folder)
     if (folder / SETTINGS_NAME).exists():
         settings = read(folder / SETTINGS_NAME, trusted)
         role, env = agent_role(settings.role), settings.env

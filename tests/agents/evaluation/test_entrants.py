@@ -150,6 +150,17 @@ def test_seeds_that_cannot_be_pooled_are_named(trained, tmp_path):
     assert "got several seeds of many learners, allowed is one of them" in str(stopped.value.code)
 
 
+def test_a_run_of_many_learners_is_refused_among_others(tmp_path):
+    (tmp_path / "config.yaml").write_text(MultiAgentConfig.make({"stakers": 2}).to_yaml())
+    shutil.copytree(POLICIES / "multi_agent" / "staker", tmp_path / "staker")
+    for more in ([], ["--replay"]):
+        with pytest.raises(SystemExit) as stopped:
+            command.main([str(tmp_path), "staker_quickstart", *more])
+        assert str(stopped.value.code) == (
+            f"error: {tmp_path}: got a run of many learners, allowed is one policy of it: {tmp_path}/staker"
+        )
+
+
 def test_builders_show_the_share_of_each_training_seed(tmp_path):
     for seed in (0, 1):
         train_one(builder_settings(seed=seed, total_timesteps=128), tmp_path / f"seed_{seed}")

@@ -54,6 +54,7 @@ def test_the_same_command_trains_only_what_is_missing(trained, capsys):
     command.main([*arguments, "--run-dir", str(trained)])
     shown = capsys.readouterr().out
     assert shown.startswith("Trained before: seeds 5, 6\n")
+    assert shown.endswith(f"Evaluate them: dtao evaluate {trained}\n")
     assert before == {run: (run / "manifest.json").read_text() for run in before}
     command.main(["--resume", str(trained)])
     assert capsys.readouterr().out == shown
