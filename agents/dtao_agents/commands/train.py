@@ -96,7 +96,7 @@ def _arguments_with(flags: type) -> type:
 
     @dataclass(frozen=True)
     class Arguments:
-        """Train with PPO. Every setting of the YAML file is a flag too, and the flag wins."""
+        """Train with PPO. Settings of the YAML file are flags too, and the flag wins."""
 
         config: tyro.conf.Positional[Path | None] = None
         """Settings in YAML, or the name of a packaged configuration. Comes first."""
