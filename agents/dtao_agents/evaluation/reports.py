@@ -12,7 +12,8 @@ from rich.markup import escape
 from dtao_agents.evaluation.statistics import Estimate, span
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.roles.role import AgentRole
-from dtao_gym.colours import colour_of
+from dtao_gym.colours import MUTED, colour_of
+from dtao_gym.figures import NAME_SIZE, EndLabel, label_ends, new_figure, save, style
 from dtao_gym.tables import Column, print_table
 
 LEARNED = "learned"
@@ -169,30 +170,30 @@ def draw(path: Path, paths: dict[str, np.ndarray], verdict: dict[str, Any]) -> N
     verdict : dict
         Content of evaluation.json.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     role = agent_role(verdict["role"])
     policies, score = verdict["policies"], verdict["metric"]
     names = sorted(policies, key=lambda name: policies[name][score]["value"])
-    figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+    figure = new_figure(1100, 430)
     bars, panel = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.12, right=0.87, top=0.86, bottom=0.12, wspace=0.25)
     for row, name in enumerate(names):
-        estimate = policies[name][score]
-        color = colour_of(name)
-        bars.plot([estimate["low"], estimate["high"]], [row, row], color=color, lw=3)
-        bars.plot(estimate["value"], row, "o", color=color)
-    bars.axvline(0.0, color="0.6", lw=1)
+        estimate, colour = policies[name][score], colour_of(name)
+        bars.plot([estimate["low"], estimate["high"]], [row, row], color=colour, lw=3)
+        bars.plot(estimate["value"], row, "o", color=colour)
+    bars.axvline(0.0, color=MUTED, lw=1)
     bars.set_yticks(range(len(names)), names)
-    bars.set(
-        xlabel=f"{role.score_label(verdict)}, 95 % interval", title=f"{names[-1]} scores highest"
-    )
-    for name in reversed(names):
+    label = role.score_label(verdict)
+    style(bars, f"{names[-1]} scores highest", f"{label}, 95 % interval")
+    ends = []
+    for name in names:
         days = role.path_days(verdict, paths[name].size)
         width = 2.5 if name == LEARNED else 1.2
-        panel.plot(days, paths[name], lw=width, color=colour_of(name), label=name)
-    panel.set(xlabel="day", ylabel=role.path_label, title="Mean path")
-    panel.legend(frameon=False, fontsize=8)
-    for axes in (bars, panel):
-        axes.grid(alpha=0.3)
-    FigureCanvasAgg(figure).print_png(path)
+        panel.plot(days, paths[name], lw=width, color=colour_of(name))
+        ends.append(EndLabel(name, float(paths[name][-1]), colour_of(name)))
+    highest = max(ends, key=lambda end: end.value).text
+    style(panel, f"{highest} ends highest on average", role.path_label)
+    panel.set_xlabel("day", fontsize=NAME_SIZE)
+    panel.set_xlim(*panel.dataLim.intervalx)
+    panel.set_ylim(*panel.get_ylim())
+    label_ends(panel, ends)
+    save(figure, path)

@@ -16,7 +16,7 @@ from dtao_gym.colours import FAINT_INK, PALETTE, colour_of
 from dtao_gym.figures import NAME_SIZE, EndLabel, label_ends, new_figure, save, style
 from dtao_gym.world.config import ConfigError
 
-METRICS_NAME, FIGURE_NAME = "metrics.csv", "plot.png"
+METRICS_NAME, FIGURE_NAME, LEARNING_CURVE = "metrics.csv", "plot.png", "learning_curve.png"
 EPISODES, REWARD = "episode_reward_per_year", "reward_per_year"
 WIDTH, PANEL_HEIGHT, LETTER = 960, 420, 6.2
 """Size of the figure, and width of a letter of a label, pixels."""

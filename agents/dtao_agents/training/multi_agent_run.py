@@ -15,11 +15,11 @@ from dtao_agents.files import write_atomically
 from dtao_agents.roles.registry import agent_role
 from dtao_agents.training import fused_networks
 from dtao_agents.training.checkpoints import read_latest, write_checkpoint
+from dtao_agents.training.curves import LEARNING_CURVE, plot_runs
 from dtao_agents.training.multi_agent import STATISTICS, MultiAgentTraining
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.run_folder import (
     RunLog,
-    draw_learning_curves,
     true_manifest,
     write_manifest,
 )
@@ -85,7 +85,7 @@ def _save(training: MultiAgentTraining, run: Path) -> None:
         policy = learner.ppo.policy
         card = Card(policy.architecture, config_hash(settings.env), learner.ppo.num_timesteps)  # type: ignore[union-attr]
         save_policy(run / role, learner.actor, card)
-    draw_learning_curves(run, tuple(settings.roles))
+    plot_runs([run], out=run / LEARNING_CURVE)
 
 
 def _learn(training: MultiAgentTraining, run: Path, before: float) -> float:

@@ -22,13 +22,13 @@ from dtao_agents.training.checkpoints import (
     restore,
     write_checkpoint,
 )
+from dtao_agents.training.curves import LEARNING_CURVE, plot_runs
 from dtao_agents.training.devices import device_name
 from dtao_agents.training.linear_critic import LinearCriticPPO
 from dtao_agents.training.rollout_buffer import ContiguousRolloutBuffer
 from dtao_agents.training.run_folder import (
     METRICS,
     RunLog,
-    draw_learning_curve,
     true_manifest,
     write_manifest,
 )
@@ -360,4 +360,4 @@ def _save(settings: TrainConfig, run: Path, model: PPO) -> None:
     world = config_hash(settings.env)
     card = Card(shape, world, model.num_timesteps, settings.observe_signal)
     save_policy(run, learned.actor, card)
-    draw_learning_curve(run, settings.role)
+    plot_runs([run], out=run / LEARNING_CURVE)

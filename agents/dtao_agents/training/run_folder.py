@@ -20,7 +20,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 import dtao_gym
 from dtao_agents.files import remove_leftovers, write_atomically
-from dtao_agents.roles.registry import agent_role
 from dtao_agents.training.checkpoints import remove_half_written, steps_of_latest
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
@@ -160,40 +159,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
                     float(value)  # a cut row has None, a longer one a list
                 found.append(row | {"timesteps": int(row["timesteps"])})
     return found
-
-
-def draw_learning_curve(run: Path, role: str) -> None:
-    """Draw learning_curve.png of a run of one role, from metrics.csv."""
-    columns = {"reward_per_year": "this rollout", "episode_reward_per_year": "last episodes"}
-    _draw(run, [(agent_role(role).reward_description, columns)])
-
-
-def draw_learning_curves(run: Path, roles: tuple[str, ...]) -> None:
-    """Draw learning_curve.png of roles that learn together, from metrics.csv."""
-    panels = [
-        (f"{role}: {agent_role(role).reward_description}", {f"{role}_reward_per_year": role})
-        for role in roles
-    ]
-    _draw(run, panels)
-
-
-def _draw(run: Path, panels: list[tuple[str, dict[str, str]]]) -> None:
-    """Draw panels of (axis label, legend of each column)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    rows = read_metrics(run / "metrics.csv")
-    steps = [row["timesteps"] / 1e6 for row in rows]
-    figure = Figure(figsize=(7, 1 + 3 * len(panels)), dpi=120, layout="constrained")
-    for axes, (label, columns) in zip(
-        figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True
-    ):
-        for width, (column, legend) in enumerate(columns.items(), start=1):
-            axes.plot(steps, [float(row[column]) for row in rows], lw=width, label=legend)
-        axes.set(xlabel="million steps", ylabel=label, title="Learning, with exploration")
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    FigureCanvasAgg(figure).print_png(run / "learning_curve.png")
 
 
 @contextlib.contextmanager
