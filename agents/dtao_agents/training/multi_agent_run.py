@@ -39,8 +39,8 @@ def train_multi_agent(
 ) -> dict[str, Any]:
     """Train in a run's folder until `total_timesteps`, then measure and return the exploitability.
 
-    Writes manifest.json, metrics.csv, learning_curve.png, exploitability.json, checkpoints/, tensorboard/ and a folder
-    for the policy of each role into the folder, which holds config.yaml already.
+    Writes config.yaml, manifest.json, metrics.csv, learning_curve.png, exploitability.json, checkpoints/, tensorboard/ and a folder
+    for the policy of each role into the folder.
 
     Parameters
     ----------

@@ -281,8 +281,8 @@ def train(
 ) -> None:
     """Train in a run's folder until `total_timesteps`, from the start or from its latest checkpoint.
 
-    Writes manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
-    into the folder, which holds config.yaml already.
+    Writes config.yaml, manifest.json, metrics.csv, policy.safetensors, policy.json, learning_curve.png, checkpoints/ and tensorboard/
+    into the folder.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 import dtao_gym
 from dtao_agents.files import remove_leftovers, write_atomically
+from dtao_agents.seed_folders import SETTINGS_NAME
 from dtao_agents.training.checkpoints import remove_half_written, steps_of_latest
 from dtao_agents.training.multi_agent_settings import MultiAgentConfig
 from dtao_agents.training.settings import TrainConfig
@@ -163,13 +164,14 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def true_manifest(run: Path, settings: TrainConfig | MultiAgentConfig) -> Iterator[dict[str, Any]]:
-    """Write the manifest of a run that goes on; where the body raises, one that says how far it came.
+    """Write config.yaml and the manifest of a run that goes on; where the body raises, one that says how far it came.
 
     Yields the facts of both, to which the body may add. In the second `status` is "interrupted", `reason` is
     the error, `timesteps` are the steps of metrics.csv, and `checkpoint_timesteps` those of the newest
     checkpoint, None without one.
     """
     facts: dict[str, Any] = {"status": "running"}
+    write_atomically(run / SETTINGS_NAME, settings.to_yaml().encode())
     write_manifest(run, settings, **facts)
     try:
         yield facts

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dtao_agents.backends import Task, run_tasks
 from dtao_agents.evaluation.statistics import bootstrap, span
-from dtao_agents.files import locked_folder, write_atomically
+from dtao_agents.files import locked_folder
 from dtao_agents.flags import changed_fields
 from dtao_agents.seed_folders import SETTINGS_NAME, runs_of_seeds
 from dtao_agents.training.checkpoints import PATTERN
@@ -87,7 +87,6 @@ def train_one(settings: Settings, run: Path, device: str = "cpu", into_log: bool
     if is_finished(run):
         return
     with locked_folder(run), contextlib.ExitStack() as stack:
-        write_atomically(run / SETTINGS_NAME, settings.to_yaml().encode())
         if into_log:
             log = stack.enter_context((run / "log.txt").open("a"))
             stack.enter_context(contextlib.redirect_stdout(log))

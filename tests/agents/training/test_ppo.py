@@ -16,6 +16,7 @@ from dtao_gym.envs.builder.observation import observation_size as builder_size
 from tests.agents.worlds import FEE_ARM, WORLD, builder_settings, settings
 
 FILES = {
+    "config.yaml",
     "manifest.json",
     "metrics.csv",
     "policy.safetensors",
