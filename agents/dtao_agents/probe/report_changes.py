@@ -16,6 +16,9 @@ from dtao_agents.report.blocks import Block, Bullets, Chart, Column, Paragraph, 
 from dtao_agents.report.charts import IntervalPlot, IntervalRow, Line, LinePlot, Waterfall
 from dtao_agents.report.glossary import plain_name
 
+FEWEST_POINTS = 8
+"""Fewest base points from which Sobol indices are estimated."""
+
 
 def changes(evidence: Evidence) -> Iterator[Block]:
     """Blocks of the section."""
@@ -130,13 +133,22 @@ def _dose_charts(evidence: Evidence) -> Iterator[Block]:
 
 
 def _sobol(evidence: Evidence) -> Iterator[Block]:
-    """Sobol indices of the log-odds of research, where every point of a design has been solved."""
+    """Sobol indices of the log-odds of research, where every cell of a design has been computed.
+
+    A base point with a cell that has no number is left out with all of its cells, and the caption says so.
+    """
     for block in evidence.plan.blocks:
         values = None if block.sobol is None else _log_odds(evidence, block)
         if values is None:
             continue
         from SALib.analyze import sobol
 
+        assert block.sobol is not None
+        by_point = values.reshape(block.sobol.points, -1)
+        kept = np.isfinite(by_point).all(axis=1)
+        if kept.sum() < FEWEST_POINTS:
+            continue
+        values = by_point[kept].ravel()
         found = sobol.analyze(salib_problem(block), values, calc_second_order=False, seed=0)
         rows = [
             IntervalRow(name, Estimate(total, total - half, total + half))
@@ -147,19 +159,26 @@ def _sobol(evidence: Evidence) -> Iterator[Block]:
         largest = max(rows, key=lambda row: row.estimate.value if row.estimate else 0.0)
         title = f"{block.name}: {largest.label} moves the research share most"
         alt = "; ".join(f"{row.label}: {row.estimate.value:.2f}" for row in rows if row.estimate)
-        caption = "Total Sobol indices: part of the variance of the log-odds of research that goes with a parameter."
+        caption = (
+            "Total Sobol indices: part of the variance of the log-odds of research that goes with a parameter. "
+            f"{kept.sum()} base points"
+        )
+        caption += (
+            f"; {(~kept).sum()} left out, where a cell has no number." if not kept.all() else "."
+        )
         yield Chart(title, IntervalPlot(rows, "total index", form=".2f"), alt, caption)
 
 
 def _log_odds(evidence: Evidence, block: PlanBlock) -> np.ndarray | None:
-    """Log-odds of all cells of a block, those at a bound there; None where one is missing."""
+    """Log-odds of all cells of a block, those at a bound there, NaN without a number; None where one is missing."""
     values = []
     for cell in cells_of_block(evidence.plan, block):
         solution = evidence.analysis.solution(cell)
-        if solution is None or solution.verdict == "indeterminate":
+        if solution is None:
             return None
         share = float(np.sin(0.5 * solution.population[0, 0]) ** 2)
-        values.append(np.log(share / (1.0 - share)))
+        known = solution.verdict != "indeterminate"
+        values.append(np.log(share / (1.0 - share)) if known else np.nan)
     return np.array(values)
 
 

@@ -7,7 +7,7 @@ import pytest
 from dtao_agents.claims.finding import Finding, Hypothesis
 from dtao_agents.evaluation.statistics import Estimate
 from dtao_agents.probe.answer import sentences
-from dtao_agents.probe.cells import FEE, Cell
+from dtao_agents.probe.cells import FEE, Cell, cells_of_block
 from dtao_agents.probe.checks import Check
 from dtao_agents.probe.evidence import Evidence
 from dtao_agents.probe.report import TITLE, write_report
@@ -214,3 +214,28 @@ def test_a_page_of_one_arm_is_written_whatever_its_verdict(value, tmp_path):
     evidence = evidence_of(plan, lambda cell: 0.0 if cell.institution == FEE else value)
     write_report(evidence, tmp_path)
     assert sentences(evidence)[0] in (tmp_path / "report.md").read_text()
+
+
+SOBOL = {
+    "institutions": ["price"],
+    "pruning": [True],
+    "references": False,
+    "sobol": {"points": 16, "ranges": {"hype": [0.0, 1.0], "delay_days": [30.0, 360.0]}},
+}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_indices_of_a_sobol_design_leave_out_base_points_without_a_number(lost, tmp_path):
+    plan = plan_of(SOBOL)
+    first = cells_of_block(plan, plan.blocks[0])[0].config.delay_days
+
+    def value(cell: Cell) -> float | None:
+        none = lost and cell.config.delay_days == first
+        return None if none else 0.01 * cell.config.delay_days
+
+    write_report(evidence_of(plan, value), tmp_path)
+    page = (tmp_path / "report.md").read_text()
+    assert "delay_days moves the research share most" in page
+    kept, left = re.search(r"(\d+) base points(?:; (\d+) left out)?", page).groups("0")
+    assert int(kept) + int(left) == 16
+    assert (int(left) > 0) == lost
