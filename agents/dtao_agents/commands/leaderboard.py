@@ -20,12 +20,16 @@ def leaderboard(
         Path | None,
         tyro.conf.arg(help="A results.json of `make results`, which replaces the project's rows."),
     ] = None,
-    record: Annotated[Path, tyro.conf.arg(help="Record that the page is made from.")] = RECORD,
+    record: Annotated[
+        Path | None,
+        tyro.conf.arg(help="Record that the page is made from; the project's if not given."),
+    ] = None,
 ) -> None:
     """Print the tables of learned and scripted policies, or write their page; takes seconds.
 
     A policy of your own: dtao evaluate PATH --leaderboard
     """
+    record = record or RECORD
     board = read_leaderboard(record) if record.exists() or results is None else None
     if results is not None:
         board = from_results(results, board)
