@@ -344,6 +344,12 @@ def _compared(
     )
 
 
+def ordered(comparison: Comparison) -> np.ndarray:
+    """Indices of the subnets, largest mean share over the rules first; ties go to the lower netuid."""
+    mean = comparison.shares.mean(0)
+    return np.lexsort((comparison.snapshot.netuid, -mean))
+
+
 def _state(snapshot: Snapshot, tao_weight: float) -> tuple[dict[str, np.ndarray], float]:
     """Columns of a market that a snapshot holds or implies, and the emission of a block in TAO."""
     root_share = np.empty(snapshot.n_subnets)

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from dtao_gym import command_line
 from dtao_gym.file_kinds import WORLD, check_kind
+from dtao_gym.history_measures import MEASURES, Measure, MeasureSummary
 from dtao_gym.tables import Column, fits, parts_that_fit, print_table
 from dtao_gym.world.config import ConfigError
 from dtao_gym.world.cross_section import observed, observed_volatility
@@ -59,35 +60,6 @@ REPORT_DATES = tuple(
     ]
 )
 """Days that are printed, those of them that were simulated."""
-
-
-class Measure(NamedTuple):
-    """A number reported for each day: its name in files, its heading, its format."""
-
-    name: str
-    heading: str
-    form: str
-
-
-MEASURES = (
-    Measure("subnets", "subnets", ".0f"),
-    Measure("price_sum", "sum of prices", ".2f"),
-    Measure("median_price", "median price", ".4f"),
-    Measure("sd_log_price", "sd of ln price", ".2f"),
-    Measure("top1_share", "top 1", ".1%"),
-    Measure("top5_share", "top 5", ".1%"),
-    Measure("hhi", "HHI", ".3f"),
-    Measure("root_share", "root share", ".1%"),
-)
-
-
-class MeasureSummary(NamedTuple):
-    """A measure on one day: the chain's value (NaN where unknown), and mean and range over the worlds."""
-
-    chain: float
-    mean: float
-    low: float
-    high: float
 
 
 def compare(played: Record) -> dict[date, dict[str, MeasureSummary]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dtao_gym import figures
 from dtao_gym.colours import FAINT_INK, INK, OBSERVED, SIMULATED
-from dtao_gym.history import MEASURES, Measure, MeasureSummary
+from dtao_gym.history_measures import MEASURES, Measure, MeasureSummary
 from dtao_gym.world.config import ConfigError
 
 WIDTH, HEIGHT = 1320, 740
@@ -23,7 +23,7 @@ UNITS = {
     "hhi": "Herfindahl index, 0 to 1",
     "root_share": "part of TAO in root and pools",
 }
-"""Units of the measures of `dtao_gym.history`."""
+"""Units of the measures of `dtao_gym.history_measures`."""
 TITLES = {
     "subnets": "Subnets",
     "price_sum": "Sum of prices",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from dtao_gym import command_line
-from dtao_gym.comparison import REFERENCE, Comparison, compare_rules
+from dtao_gym.comparison import REFERENCE, Comparison, compare_rules, ordered
 from dtao_gym.protocol.plugins import RuleError
 from dtao_gym.tables import Column, fits, parts_that_fit, print_table
 from dtao_gym.world.snapshot import SNAPSHOT_NAMES, SnapshotError
@@ -34,12 +34,6 @@ SNAPSHOT_WIDTH = 18
 """Characters for a snapshot beside others, as many as a packaged one's name has."""
 LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 """Arguments of tables."""
-
-
-def ordered(comparison: Comparison) -> np.ndarray:
-    """Indices of the subnets, largest mean share over the rules first; ties go to the lower netuid."""
-    mean = comparison.shares.mean(0)
-    return np.lexsort((comparison.snapshot.netuid, -mean))
 
 
 def print_report(comparison: Comparison, top: int, console: "Console") -> None:

@@ -8,9 +8,9 @@ import numpy as np
 
 from dtao_gym import figures
 from dtao_gym.colours import FAINT_INK, INK, MUTED, colour_of
+from dtao_gym.comparison import ordered
 from dtao_gym.comparison_figures import Comparison
 from dtao_gym.protocol.plugins import RuleError
-from dtao_gym.rules import ordered
 
 WIDTH, HEIGHT = 1210, 528
 """Pixels of the panels of one snapshot."""
