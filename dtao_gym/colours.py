@@ -1,7 +1,7 @@
 """Colours of the figures: one for each policy, player and emission rule, the same everywhere.
 
 Every colour has a contrast of at least 3:1 to white, and within a set (policies of stakers, policies of builders,
-emission rules) any two are told apart by people who see no red or no green. Figures name their lines directly as well,
+emission rules) people who see no red or no green can tell any two apart. Figures name their lines directly as well,
 so that no reading depends on colour alone.
 """
 

@@ -15,6 +15,18 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["{.described}", *lines] if header[-1] in TEXTS else lines
 
 
+def overview(
+    title: str,
+    text: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    pages: Iterable[str],
+) -> str:
+    """Return a page with a table, and a hidden table of contents of other pages, given by file name."""
+    contents = ["```{toctree}", ":hidden:", *(page.removesuffix(".md") for page in pages), "```"]
+    return "\n".join([f"# {title}", "", text, "", *table(header, rows), "", *contents, ""])
+
+
 def escaped(text: str) -> str:
     """Return a text in which `*`, `_`, `<` and `>` outside of code are characters, not Markdown."""
     parts = re.split(r"(`[^`]*`)", text)

@@ -17,7 +17,7 @@ import dtao_gym.envs.builder.twin as builder_twin
 import dtao_gym.envs.staker.observation as staker_observation
 from dtao_gym.envs.builder.discrete import CHOICES
 from dtao_gym.envs.roles import ROLES, role_named
-from scripts.markdown import escaped, table
+from scripts.markdown import escaped, overview, table
 
 N_SHOWN = 8
 """Subnets of the worlds that are made to read infos; no page depends on the number."""
@@ -322,20 +322,9 @@ def pages() -> dict[str, str]:
         texts[f"{name.lower()}.md"] = text
         rows.append((f"[{name}]({name.lower()}.md)", SUMMARIES[name]))
         env.close()
-    texts["environments.md"] = "\n".join(
-        [
-            "# Environments",
-            "",
-            "`import dtao_gym` registers these ids; `gym.make_vec` takes all but the discrete one. Many agents in one "
-            "world: `dtao_gym.parallel_env`, in [the API](../api.md).",
-            "",
-            *table(("id", "environment"), rows),
-            "",
-            "```{toctree}",
-            ":hidden:",
-            *(name.removesuffix(".md") for name in texts),
-            "```",
-            "",
-        ]
+    text = (
+        "`import dtao_gym` registers these ids; `gym.make_vec` takes all but the discrete one. Many agents in one "
+        "world: `dtao_gym.parallel_env`, in [the API](../api.md)."
     )
+    texts["environments.md"] = overview("Environments", text, ("id", "environment"), rows, texts)
     return texts

@@ -17,7 +17,7 @@ from dtao_gym.replay.config import ReplayConfig
 from dtao_gym.world.config import Config
 from dtao_gym.world.config_law import Law
 from dtao_gym.world.config_people import People
-from scripts.markdown import escaped, table
+from scripts.markdown import escaped, overview, table
 
 PAGES: dict[type[BaseModel], tuple[str, str]] = {
     TaskConfig: (
@@ -207,21 +207,10 @@ def pages() -> dict[str, str]:
         (f"[{title}]({page_of(model)})", f"`{model.__name__}`", str(len(model.model_fields)))
         for model, (title, _) in PAGES.items()
     ]
-    texts["settings.md"] = "\n".join(
-        [
-            "# Settings",
-            "",
-            "Unknown names, bad types and values out of range are one line of error before anything runs. A default of "
-            "`none` means that the era, the snapshot or the kind of world decides. Rates are per day unless the name "
-            "says otherwise; amounts are TAO.",
-            "",
-            *table(("page", "model", "fields"), rows),
-            "",
-            "```{toctree}",
-            ":hidden:",
-            *(name.removesuffix(".md") for name in texts),
-            "```",
-            "",
-        ]
+    text = (
+        "Unknown names, bad types and values out of range are one line of error before anything runs. A default of "
+        "`none` means that the era, the snapshot or the kind of world decides. Rates are per day unless the name "
+        "says otherwise; amounts are TAO."
     )
+    texts["settings.md"] = overview("Settings", text, ("page", "model", "fields"), rows, texts)
     return texts

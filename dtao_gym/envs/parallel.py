@@ -20,10 +20,10 @@ from dtao_gym.envs.features import plain
 from dtao_gym.envs.multi_agent import MultiAgentWorlds, multi_agent_config, wanted_members
 from dtao_gym.envs.render import checked_render_mode, picture_of
 from dtao_gym.envs.seeds import reset_seed
-from dtao_gym.envs.window import Window
+from dtao_gym.envs.window import Shown, Window
 
 
-class MarketParallelEnv(ParallelEnv):
+class MarketParallelEnv(Shown, ParallelEnv):
     """One market in which any set of stakers and builders decides at once; everybody else is scripted.
 
     Agents are `staker_0`, `staker_1`, ... and `builder_3` for the owner of slot 3. Spaces, rewards and actions are
@@ -216,19 +216,7 @@ class MarketParallelEnv(ParallelEnv):
         if self._picture is None:
             gym.logger.warn("render() was called without a render_mode: pass it to parallel_env.")
             return None
-        if self._window is not None:
-            return self._show()
-        return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()
-
-    def _show(self) -> None:
-        """Draw the present state in the window, if there is one."""
-        if self._window is not None and self._picture is not None:
-            self._window.show(self._picture.rgb_array())
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._window is not None:
-            self._window.close()
+        return self._rendered()
 
     def state(self) -> np.ndarray:
         """Return the observations of all agents in one float32 vector, for central critics."""

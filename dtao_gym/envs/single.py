@@ -11,11 +11,11 @@ from dtao_gym.envs.fused_step import FusedStep, fusible
 from dtao_gym.envs.render import checked_render_mode, picture_of
 from dtao_gym.envs.roles import role_named
 from dtao_gym.envs.seeds import reset_seed
-from dtao_gym.envs.window import Window
+from dtao_gym.envs.window import Shown, Window
 from dtao_gym.envs.worlds import Episodes
 
 
-class SingleEnv(gym.Env):
+class SingleEnv(Shown, gym.Env):
     """The market of a chain state with one learner; everybody else is scripted.
 
     Parameters
@@ -144,16 +144,4 @@ class SingleEnv(gym.Env):
                 "render() was called without a render_mode: pass render_mode to gym.make."
             )
             return None
-        if self._window is not None:
-            return self._show()
-        return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()
-
-    def _show(self) -> None:
-        """Draw the present state in the window, if there is one."""
-        if self._window is not None and self._picture is not None:
-            self._window.show(self._picture.rgb_array())
-
-    def close(self) -> None:
-        """Close the window, if there is one."""
-        if self._window is not None:
-            self._window.close()
+        return self._rendered()

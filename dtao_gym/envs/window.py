@@ -49,6 +49,30 @@ class Window:
         return {"_image": None}
 
 
+class Shown:
+    """What environments of one world do with their picture and window, None without a render mode."""
+
+    render_mode: str | None
+    _picture: Any
+    _window: Window | None
+
+    def _rendered(self) -> Any:
+        """Return the picture as text or pixels, by the render mode; None where a window shows it."""
+        if self._window is not None:
+            return self._show()
+        return self._picture.ansi() if self.render_mode == "ansi" else self._picture.rgb_array()
+
+    def _show(self) -> None:
+        """Draw the present state in the window, if there is one."""
+        if self._window is not None:
+            self._window.show(self._picture.rgb_array())
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+
+
 def _opened(frame: np.ndarray) -> Any:
     """Image of a new window of the size of a frame."""
     try:

@@ -327,7 +327,6 @@ def without_config(settings: TrainConfig | MultiAgentConfig, program: str) -> st
 def _train_in(
     run: Path, settings: TrainConfig | MultiAgentConfig, resume: bool, program: str, device: str
 ) -> None:
-    write_atomically(run / SETTINGS_NAME, settings.to_yaml().encode())
     evaluate = program.replace("train", "evaluate")
     if isinstance(settings, MultiAgentConfig):
         train_multi_agent(settings, run, resume)

@@ -292,7 +292,7 @@ def train(
     resume : bool
         Continue from the latest checkpoint.
     device : {"cpu", "cuda"}
-        Of the network; see `dtao_agents.training.devices.torch_device`.
+        Torch device of the network, as `dtao_agents.training.devices.torch_device` returns it.
     on_update : callable, optional
         ``on_update(row)`` is called after each update with its row of metrics.csv; an exception ends the training.
 
